@@ -1,0 +1,31 @@
+/** What the core wants done after an event is durable. Data only; `loop.ts` runs them. */
+import type { AttemptRef, JobId, StageId, WorkerId } from '../../shared/ids.js';
+
+export type Effect =
+  /** Send the attempt to its worker; what it contains is in the state. */
+  | { readonly type: 'dispatch'; readonly attempt: AttemptRef; readonly workerId: WorkerId }
+  | {
+      readonly type: 'cancelAttempt';
+      readonly attempt: AttemptRef;
+      readonly workerId: WorkerId;
+      readonly reason: string;
+    }
+  /** A chunk that was already done arrived again: its files are nobody's. */
+  | { readonly type: 'discardFiles'; readonly paths: readonly string[] }
+  /** All upstream chunks are done: size the groups and answer with `stage.planned`. */
+  | { readonly type: 'planStage'; readonly jobId: JobId; readonly stageId: StageId }
+  /** All stages are done: check the books and answer with `commit.frozen` or `job.failed`. */
+  | { readonly type: 'freezeCommit'; readonly jobId: JobId }
+  /** Publish what is frozen and answer with `commit.done` (or stop, if someone newer did). */
+  | { readonly type: 'publish'; readonly jobId: JobId }
+  /** The job ended: release claims, archive it. */
+  | { readonly type: 'jobEnded'; readonly jobId: JobId }
+  | { readonly type: 'drainWorker'; readonly workerId: WorkerId }
+  /** Tell whoever watches the job; `data` is JSON for users (docs/CLI.md, events). */
+  | {
+      readonly type: 'notify';
+      readonly jobId: JobId;
+      readonly kind: string;
+      readonly timeMs: number;
+      readonly data: Readonly<Record<string, unknown>>;
+    };

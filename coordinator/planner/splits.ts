@@ -1,0 +1,97 @@
+/** Cuts files into chunks and runs of chunks into tasks. Depends on footers alone, never on workers for chunks. */
+import { fileIdentity, sourceChunkIdentity } from '../../shared/chunk-identity.js';
+import type { ChunkIdentity, JobId } from '../../shared/ids.js';
+import { limits } from '../../shared/limits.js';
+import type { InputFile, SourceInput, SourceRange, StagePlan } from '../../shared/plan.js';
+import { sha256Hex } from '../../shared/chunk-identity.js';
+
+/** The chunks of a source, in file and row order; pruned row groups have none. */
+export function sourceChunks(input: SourceInput): SourceRange[] {
+  const ranges: SourceRange[] = [];
+  input.files.forEach((file, index) => {
+    const pruned = new Set(file.prunedRowGroups);
+    let start = 0;
+    file.rowGroupRows.forEach((rows, rowGroup) => {
+      if (!pruned.has(rowGroup)) pushRowGroup(ranges, index, rowGroup, start, rows);
+      start += rows;
+    });
+  });
+  return ranges;
+}
+
+function pushRowGroup(
+  ranges: SourceRange[],
+  file: number,
+  rowGroup: number,
+  start: number,
+  rows: number,
+): void {
+  if (rows === 0) return;
+  const step = rows <= limits.chunkRowsWhole ? rows : limits.chunkRowsCut;
+  for (let at = 0; at < rows; at += step) {
+    ranges.push({
+      file,
+      rowGroup,
+      rowStart: start + at,
+      rowEnd: start + Math.min(at + step, rows),
+    });
+  }
+}
+
+/** Average bytes of a row of this file, as stored. */
+export function bytesPerRow(file: InputFile): number {
+  const rows = file.rowGroupRows.reduce((sum, count) => sum + count, 0);
+  return rows === 0 ? 0 : file.bytes / rows;
+}
+
+/**
+ * First chunk of each task. Tasks take about `limits.taskBytes`, and ever less towards the end
+ * (guided self-scheduling), so that no slot works alone on a long last task.
+ * @param weights bytes of each chunk, in order
+ * @param slots how many tasks can run at once, as far as is known now
+ */
+export function taskStarts(weights: readonly number[], slots: number): number[] {
+  const starts: number[] = [];
+  let left = weights.reduce((sum, weight) => sum + weight, 0);
+  let at = 0;
+  while (at < weights.length) {
+    starts.push(at);
+    const target = Math.min(limits.taskBytes, left / (2 * Math.max(1, slots)));
+    let taken = 0;
+    do {
+      taken += weights[at] ?? 0;
+      at += 1;
+    } while (at < weights.length && taken + (weights[at] ?? 0) <= target);
+    left -= taken;
+  }
+  return starts;
+}
+
+/** A stage's chunks with their identities, which are hashed when first asked for. */
+export class ChunkTable {
+  readonly ranges: readonly SourceRange[];
+  private readonly fileIdentities: readonly string[];
+  private readonly digest: string;
+
+  constructor(stage: StagePlan, jobId: JobId) {
+    this.digest = stageDigest(stage, jobId);
+    if (stage.input.kind === 'source') {
+      this.ranges = sourceChunks(stage.input);
+      this.fileIdentities = stage.input.files.map(fileIdentity);
+    } else {
+      this.ranges = [];
+      this.fileIdentities = [];
+    }
+  }
+
+  identity(chunk: number): ChunkIdentity {
+    const range = this.ranges[chunk];
+    if (!range) throw new RangeError(`stage has no chunk ${chunk}`);
+    return sourceChunkIdentity(this.digest, this.fileIdentities[range.file] ?? '', range);
+  }
+}
+
+/** The digest that enters identities: salted with the job where the stage is not deterministic. */
+export function stageDigest(stage: StagePlan, jobId: JobId): string {
+  return stage.deterministic ? stage.digest : sha256Hex(`${stage.digest}\n${jobId}`);
+}

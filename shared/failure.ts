@@ -1,0 +1,149 @@
+/**
+ * Failures as data: what every part of Windrow reports when something goes wrong, and the one error
+ * class that carries it. Classified where it is caught; never re-classified from message text.
+ */
+
+/** Decides what happens next; see the failure table in docs/STATE-MACHINES.md. */
+export type FailureKind =
+  | 'invalidSpec' // the request is wrong: nothing was started, never retried
+  | 'userCode' // a user's function or SQL threw: never retried
+  | 'badData' // rows or files that cannot be processed: never retried
+  | 'io' // disk, network: retried with backoff, counts against the task
+  | 'resource' // memory, disk space, device: retried with backoff, counts against the task
+  | 'fetchFailed' // an input chunk or shuffle part is lost or corrupt: its producer runs again
+  | 'workerLost' // process exit seen, lease expired, drained: retried at once
+  | 'cancelled'
+  | 'broken'; // an invariant of ours does not hold
+
+/** Where it happened, as far as is known. Rows count from 0 within the file. */
+export interface FailureLocation {
+  readonly step?: string;
+  readonly file?: string;
+  readonly rowGroup?: number;
+  readonly row?: number;
+  readonly column?: string;
+  /** Position in the spec file, both from 1. */
+  readonly line?: number;
+  readonly col?: number;
+}
+
+export interface Failure {
+  readonly kind: FailureKind;
+  /** `E_…`: stable, documented in docs/ERRORS.md. */
+  readonly code: string;
+  /** Lower case, with the values that matter. */
+  readonly message: string;
+  readonly at?: FailureLocation;
+  /** What to do next, as an imperative sentence in lower case. */
+  readonly hint?: string;
+}
+
+export class WindrowError extends Error {
+  readonly failure: Failure;
+
+  constructor(failure: Failure, cause?: unknown) {
+    super(formatFailure(failure), cause === undefined ? undefined : { cause });
+    this.name = 'WindrowError';
+    this.failure = failure;
+  }
+}
+
+/** Shorthand for the common case: a failure thrown where it is found. */
+export function fail(
+  kind: FailureKind,
+  code: string,
+  message: string,
+  more: { at?: FailureLocation; hint?: string; cause?: unknown } = {},
+): never {
+  throw new WindrowError(
+    {
+      kind,
+      code,
+      message,
+      ...(more.at ? { at: more.at } : {}),
+      ...(more.hint ? { hint: more.hint } : {}),
+    },
+    more.cause,
+  );
+}
+
+/** Turns anything caught into a failure; what is not ours becomes `fallback`, its text kept. */
+export function toFailure(
+  error: unknown,
+  fallback: { kind: FailureKind; code: string } = { kind: 'broken', code: 'E_INTERNAL' },
+): Failure {
+  if (error instanceof WindrowError) return error.failure;
+  const system = systemFailure(error);
+  if (system) return system;
+  const message = error instanceof Error ? error.message : String(error);
+  return { ...fallback, message };
+}
+
+/** Operating system errors have codes of their own, so they can be classified anywhere. */
+function systemFailure(error: unknown): Failure | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  if (typeof code !== 'string') return undefined;
+  const message = error instanceof Error ? error.message : String(error);
+  switch (code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return {
+        kind: 'resource',
+        code: 'E_DISK_FULL',
+        message,
+        hint: 'free space on that disk or name another with checkpoints.location',
+      };
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return {
+        kind: 'invalidSpec',
+        code: 'E_NOT_PERMITTED',
+        message,
+        hint: 'check the owner and mode of that path',
+      };
+    case 'EMFILE':
+    case 'ENFILE':
+    case 'EIO':
+    case 'ESTALE':
+    case 'EBUSY':
+    case 'ENOENT':
+      return { kind: 'io', code: `E_IO_${code}`, message };
+    default:
+      return undefined;
+  }
+}
+
+/** One line for people: `E_CODE: message (step s, file f, row r); hint`. */
+export function formatFailure(failure: Failure): string {
+  const at = failure.at;
+  const where: string[] = [];
+  if (at?.step !== undefined) where.push(`step ${at.step}`);
+  if (at?.column !== undefined) where.push(`column ${at.column}`);
+  if (at?.file !== undefined) where.push(`file ${at.file}`);
+  if (at?.rowGroup !== undefined) where.push(`row group ${at.rowGroup}`);
+  if (at?.row !== undefined) where.push(`row ${at.row}`);
+  if (at?.line !== undefined)
+    where.push(`line ${at.line}${at.col !== undefined ? `:${at.col}` : ''}`);
+  const location = where.length > 0 ? ` (${where.join(', ')})` : '';
+  const hint = failure.hint ? `; ${failure.hint}` : '';
+  return `${failure.code}: ${failure.message}${location}${hint}`;
+}
+
+/** Whether another attempt may succeed, and whether it counts against the task's attempts. */
+export function retryRule(kind: FailureKind): { retried: boolean; counts: boolean } {
+  switch (kind) {
+    case 'io':
+    case 'resource':
+      return { retried: true, counts: true };
+    case 'fetchFailed':
+    case 'workerLost':
+      return { retried: true, counts: false };
+    case 'invalidSpec':
+    case 'userCode':
+    case 'badData':
+    case 'cancelled':
+    case 'broken':
+      return { retried: false, counts: false };
+  }
+}

@@ -1,0 +1,24 @@
+/** Every size has a limit; this is the list. Never: behaviour. Units are last in each name. */
+export const limits = {
+  specBytes: 1024 * 1024,
+  /** YAML nodes after aliases are resolved (stops alias bombs). */
+  specNodes: 50_000,
+  specSteps: 500,
+  messageBytes: 64 * 1024 * 1024,
+  blobPartBytes: 1024 * 1024,
+  blobBytes: 8 * 1024 * 1024 * 1024,
+  footerBytes: 256 * 1024 * 1024,
+  filesPerSource: 1_000_000,
+  columnsPerFile: 20_000,
+  attemptsPerTask: 100,
+  workersConnected: 10_000,
+  eventsPerPage: 10_000,
+  slotsPerWorker: 256,
+  /** A row group of up to this many rows is one chunk … */
+  chunkRowsWhole: 128 * 1024,
+  /** … a larger one is cut every so many rows. */
+  chunkRowsCut: 64 * 1024,
+  taskBytes: 128 * 1024 * 1024,
+  deadLetterSampleRows: 100_000,
+  batchSize: 1_000_000,
+} as const;

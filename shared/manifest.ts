@@ -1,0 +1,41 @@
+/** The manifest: the atomic view of one output. No times and no epoch: equal inputs, equal bytes. */
+import { createHash } from 'node:crypto';
+import { canonicalJson } from './chunk-identity.js';
+import type { ColumnDef } from './plan.js';
+
+export interface ManifestFile {
+  /** Relative to the output directory, `/`-separated. */
+  readonly name: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** Identity of the chunk whose bytes these are. */
+  readonly chunk: string;
+}
+
+export interface Manifest {
+  readonly format: 1;
+  readonly job: string;
+  /** OutputPlan.identity: equal means the same inputs, steps and layout. */
+  readonly identity: string;
+  readonly columns: readonly ColumnDef[];
+  readonly partitionBy: readonly string[];
+  readonly rows: {
+    readonly in: number;
+    readonly out: number;
+    readonly filtered: number;
+    readonly deadLettered: number;
+  };
+  /** In the order of the input. */
+  readonly files: readonly ManifestFile[];
+  readonly deadLetters: readonly ManifestFile[];
+}
+
+export function manifestBytes(manifest: Manifest): Buffer {
+  return Buffer.from(`${JSON.stringify(manifest, null, 1)}\n`, 'utf8');
+}
+
+/** The hash users compare: over schema, names, rows and identities. */
+export function manifestHash(manifest: Manifest): string {
+  return createHash('sha256').update(canonicalJson(manifest)).digest('hex');
+}

@@ -1,0 +1,284 @@
+/**
+ * The physical plan: what the planner makes, the journal keeps, the coordinator schedules and the
+ * workers execute. Plain JSON throughout. Never: decisions; those are in coordinator/planner.
+ */
+import type { JobId, StageId } from './ids.js';
+
+/** A column with its DuckDB type as DuckDB writes it, such as `DECIMAL(18,2)` or `VARCHAR[]`. */
+export interface ColumnDef {
+  readonly name: string;
+  readonly type: string;
+}
+
+/** One Parquet file as its footer describes it. */
+export interface InputFile {
+  /** Absolute path. */
+  readonly path: string;
+  readonly bytes: number;
+  readonly mtimeMs: number;
+  /** SHA-256 (hex) of the footer's bytes. */
+  readonly footerHash: string;
+  /** Rows of each row group, in file order. */
+  readonly rowGroupRows: readonly number[];
+  /** Row groups that statistics or hive values rule out, by number; their rows count as filtered. */
+  readonly prunedRowGroups: readonly number[];
+  /** Hive partition values of the path; null is `__HIVE_DEFAULT_PARTITION__`. */
+  readonly hive: Readonly<Record<string, string | null>>;
+  /** Columns the file lacks (only with unionByName); read as NULL. */
+  readonly missingColumns: readonly string[];
+}
+
+/** Rows [rowStart, rowEnd) of one file, counted from 0 in the file; inside one row group. */
+export interface SourceRange {
+  /** Index into `SourceInput.files`. */
+  readonly file: number;
+  readonly rowGroup: number;
+  readonly rowStart: number;
+  readonly rowEnd: number;
+}
+
+export interface SourceInput {
+  readonly kind: 'source';
+  readonly source: string;
+  readonly files: readonly InputFile[];
+}
+
+/** The chunks of an earlier stage, regrouped once their sizes are known. */
+export interface StageInput {
+  readonly kind: 'stage';
+  readonly stage: StageId;
+}
+
+/** No data: tasks that do nothing, `chunks` of them. For measuring the scheduler itself. */
+export interface EmptyInput {
+  readonly kind: 'empty';
+  readonly chunks: number;
+}
+
+export interface BlobRef {
+  /** SHA-256 (hex) of the bytes. */
+  readonly digest: string;
+  readonly bytes: number;
+  /** File name for people and for a model's external data lookup; no directories. */
+  readonly name: string;
+  /** Where the bytes may already be on a shared disk; the digest is checked before use. */
+  readonly path?: string;
+}
+
+export type Device = 'cpu' | 'cuda' | 'webgpu';
+export type TensorType =
+  | 'float16'
+  | 'float32'
+  | 'float64'
+  | 'int8'
+  | 'int16'
+  | 'int32'
+  | 'int64'
+  | 'uint8'
+  | 'uint16'
+  | 'uint32'
+  | 'uint64'
+  | 'bool'
+  | 'string';
+
+/** A tensor fed from columns: `k` scalar columns interleaved to `[N, k]`, or one list/array column. */
+export interface TensorInput {
+  readonly tensor: string;
+  readonly type: TensorType;
+  /** Dimensions as the model declares them; null is free; the first is the batch. */
+  readonly dims: readonly (number | null)[];
+  readonly columns: readonly ColumnDef[];
+  /** True when the one column is a LIST or ARRAY that fills the dimensions after the first. */
+  readonly list: boolean;
+}
+
+export interface TensorOutput {
+  readonly tensor: string;
+  readonly type: TensorType;
+  readonly dims: readonly (number | null)[];
+  /** Resulting column: a scalar for `[N]`/`[N,1]`, a LIST otherwise. */
+  readonly column: ColumnDef;
+}
+
+export type OnBadRow = 'fail' | 'deadLetter';
+
+export interface FilterStep {
+  readonly kind: 'filter';
+  readonly id: string;
+  /** Closed DuckDB expression (parameters already bound) over the columns before this step. */
+  readonly where: string;
+}
+export interface SelectStep {
+  readonly kind: 'select';
+  readonly id: string;
+  /** The complete list of resulting columns, in order, each a closed expression. */
+  readonly columns: readonly { readonly name: string; readonly expr: string }[];
+}
+/** A narrow query (one input; projection and filter only), kept as a query. */
+export interface SqlStep {
+  readonly kind: 'sql';
+  readonly id: string;
+  /** Closed query that reads the relation `input` and whose filter, if any, is split off before. */
+  readonly query: string;
+  readonly input: string;
+}
+export interface MapStep {
+  readonly kind: 'map';
+  readonly id: string;
+  readonly bundle: BlobRef;
+  readonly export: string;
+  /** `batch`: Arrow RecordBatch in and out; `row`: one object in, one object out. */
+  readonly style: 'batch' | 'row';
+  /** One output row for each input row, in order; then `columns` are added to the row. */
+  readonly rowwise: boolean;
+  /** Columns handed to the function; no other enters JavaScript. */
+  readonly reads: readonly ColumnDef[];
+  /** Columns it returns: added or replaced when rowwise, the whole result otherwise. */
+  readonly columns: readonly ColumnDef[];
+  readonly onError: OnBadRow;
+}
+export interface InferStep {
+  readonly kind: 'infer';
+  readonly id: string;
+  readonly model: BlobRef;
+  /** External data files beside the model, by the name the model gives them. */
+  readonly externalData: readonly BlobRef[];
+  readonly inputs: readonly TensorInput[];
+  readonly outputs: readonly TensorOutput[];
+  readonly device: Device;
+  readonly batchSize: number | 'auto';
+  readonly onNull: 'fail' | 'deadLetter' | 'null';
+  readonly onError: OnBadRow;
+}
+export interface ExpectCheck {
+  readonly name: string;
+  /** Closed boolean expression; a row passes when it is true (NULL fails). */
+  readonly predicate: string;
+  readonly action: 'fail' | 'warn' | 'deadLetter';
+}
+export interface ExpectStep {
+  readonly kind: 'expect';
+  readonly id: string;
+  readonly checks: readonly ExpectCheck[];
+}
+export type ProgramStep = FilterStep | SelectStep | SqlStep | MapStep | InferStep | ExpectStep;
+
+export type Compression = 'snappy' | 'zstd' | 'gzip' | 'lz4' | 'uncompressed';
+
+export interface SinkProgram {
+  /** Final columns in order, with the types that land in Parquet. */
+  readonly columns: readonly ColumnDef[];
+  readonly compression: Compression;
+  /** Rows; absent leaves DuckDB's default. */
+  readonly rowGroupSize?: number;
+  /** Non-empty: one file for each combination of values (hive layout). */
+  readonly partitionBy: readonly string[];
+}
+
+/** What an attempt runs on each of its chunks. Sent once to each worker, by digest. */
+export interface StageProgram {
+  readonly scan: {
+    readonly kind: 'source' | 'chunks' | 'empty';
+    /** File columns to read; nothing else is decoded. */
+    readonly columns: readonly ColumnDef[];
+    /** Columns that come from the path. */
+    readonly hive: readonly ColumnDef[];
+  };
+  readonly steps: readonly ProgramStep[];
+  readonly sink: SinkProgram;
+  /** True when `in = out + filtered + dead` must hold for this stage. */
+  readonly rowwise: boolean;
+}
+
+export interface StagePlan {
+  readonly id: StageId;
+  readonly input: SourceInput | StageInput | EmptyInput;
+  readonly program: StageProgram;
+  /** SHA-256 (hex) of what the program contributes to each chunk's identity. */
+  readonly digest: string;
+  /** False: chunks are never reused by another job (identity is salted with the job id). */
+  readonly deterministic: boolean;
+  /** First chunk of each task, ascending, starting with 0; empty until known for a stage input. */
+  readonly taskStarts: readonly number[];
+  readonly pool: string;
+  /** Devices a worker must have. */
+  readonly devices: readonly Device[];
+  /** Rows entering: from footers; 0 for a stage input. */
+  readonly rows: number;
+}
+
+export type OutputMode = 'error' | 'append' | 'overwrite' | 'overwritePartitions';
+
+export interface OutputPlan {
+  readonly name: string;
+  /** Absolute directory. */
+  readonly path: string;
+  readonly mode: OutputMode;
+  /** The stage whose files are published here. */
+  readonly stage: StageId;
+  readonly columns: readonly ColumnDef[];
+  readonly partitionBy: readonly string[];
+  /** Rewrites towards this size where set (bytes). */
+  readonly targetFileSize?: number;
+  /** Absolute directory for the dead letters of rows that would have landed here. */
+  readonly deadLetterPath: string;
+  /** SHA-256 (hex) over layout and every chunk identity below it: equal means nothing to do. */
+  readonly identity: string;
+  /** `expect` row counts checked before commit. */
+  readonly rowCounts: readonly {
+    readonly step: string;
+    readonly min?: number;
+    readonly max?: number;
+    readonly action: 'fail' | 'warn';
+  }[];
+}
+
+/** Something the planner chose, for `explain` and the job's events. */
+export interface PlanNote {
+  readonly kind:
+    'pruned' | 'pushdown' | 'device' | 'nondeterministic' | 'fused' | 'rewrite' | 'warning';
+  readonly step?: string;
+  readonly text: string;
+}
+
+export interface JobPlan {
+  readonly format: 1;
+  readonly stages: readonly StagePlan[];
+  readonly outputs: readonly OutputPlan[];
+  readonly notes: readonly PlanNote[];
+  /** Directory where chunks of this job live (absolute). */
+  readonly chunkLocation: string;
+  readonly deadLetters: { readonly maxRows?: number; readonly maxFraction?: number };
+  /** Salt of non-deterministic stages and the value of `now()` inside the job. */
+  readonly constants: { readonly jobId: JobId; readonly nowMs: number };
+}
+
+/** Rows and bytes of one finished chunk. */
+export interface ChunkCounts {
+  readonly rowsIn: number;
+  readonly rowsOut: number;
+  readonly filtered: number;
+  readonly dead: number;
+  /** Rows that went through a model in this chunk. */
+  readonly inferred: number;
+  /** Failed checks with action `warn`, by `step.check`. */
+  readonly warnings: Readonly<Record<string, number>>;
+}
+
+export interface ChunkFile {
+  /** Absolute path of the file as it lies now. */
+  readonly path: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** Hive values of this file when the sink partitions; empty otherwise. */
+  readonly partition: readonly { readonly column: string; readonly value: string | null }[];
+}
+
+/** A finished chunk: what ChunkDone reports, the index stores and reuse verifies. */
+export interface ChunkRecord {
+  readonly identity: string;
+  readonly files: readonly ChunkFile[];
+  readonly counts: ChunkCounts;
+  readonly deadLetters?: ChunkFile;
+}

@@ -1,0 +1,66 @@
+/** What crosses between a worker's main thread and the piscina thread that runs an attempt. */
+import type { MessagePort } from 'node:worker_threads';
+import type { Failure } from '../../shared/failure.js';
+import type { AttemptRef } from '../../shared/ids.js';
+import type { ChunkFile, ChunkRecord, StageProgram } from '../../shared/plan.js';
+
+export interface SourceWork {
+  readonly path: string;
+  readonly bytes: number;
+  readonly mtimeMs: number;
+  readonly footerHash: string;
+  readonly rowGroup: number;
+  readonly rowStart: number;
+  readonly rowEnd: number;
+  readonly hive: Readonly<Record<string, string | null>>;
+  readonly missingColumns: readonly string[];
+}
+
+export interface ChunkWork {
+  readonly chunk: number;
+  readonly identity: string;
+  readonly source?: SourceWork;
+  /** Files of finished chunks to rewrite, in order. */
+  readonly inputs: readonly ChunkFile[];
+  /** Row numbers in the file to dead-letter unseen. */
+  readonly poisonRows: readonly number[];
+}
+
+/** One attempt as the thread gets it (structured clone). */
+export interface AttemptTask {
+  readonly ref: AttemptRef;
+  readonly program: StageProgram;
+  readonly programDigest: string;
+  readonly chunks: readonly ChunkWork[];
+  readonly chunkDirectory: string;
+  /** Unique in the cluster: part of every file name this attempt writes. */
+  readonly attemptTag: string;
+  readonly probe: boolean;
+  /** Local paths of models and bundles, by digest. */
+  readonly blobs: Readonly<Record<string, string>>;
+  readonly memoryLimitBytes: number;
+  readonly spillDirectory: string;
+  /** Int32Array[1]: 0 = go on, 1 = cancel. Checked between chunks and inside callbacks. */
+  readonly control: SharedArrayBuffer;
+  /** Chunk reports and progress go out here as they happen. */
+  readonly port: MessagePort;
+}
+
+/** Thread to main, through the port. */
+export type AttemptMessage =
+  | { readonly type: 'chunk'; readonly chunk: number; readonly record: ChunkRecord }
+  | {
+      readonly type: 'progress';
+      readonly rows: number;
+      readonly rowsTotal: number;
+      readonly doing: string;
+    }
+  | { readonly type: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly text: string };
+
+/** Main to thread, through the port, while an attempt runs. */
+export type AttemptControl = { readonly type: 'interrupt' };
+
+/** What the piscina call resolves to; a failure is a value, never a rejection. */
+export interface AttemptResult {
+  readonly failure?: Failure;
+}
