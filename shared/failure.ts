@@ -40,11 +40,14 @@ export interface Failure {
 
 export class WindrowError extends Error {
   readonly failure: Failure;
+  /** All that was found, where several problems are reported at once; `failure` sums them up. */
+  readonly problems: readonly Failure[];
 
-  constructor(failure: Failure, cause?: unknown) {
+  constructor(failure: Failure, cause?: unknown, problems: readonly Failure[] = [failure]) {
     super(formatFailure(failure), cause === undefined ? undefined : { cause });
     this.name = 'WindrowError';
     this.failure = failure;
+    this.problems = problems;
   }
 }
 

@@ -3,20 +3,24 @@
  * write is in docs/SPEC.md. Never: anything that needs data, models or a coordinator to decide.
  */
 import { z } from 'zod';
+import { byteSizeMax, byteSizePattern } from './byte-size.js';
+import { durationPattern } from './duration.js';
 import { limits } from './limits.js';
 
 const identifier = z
   .string()
   .regex(/^[A-Za-z_]\w*$/, 'must be letters, digits and _, not starting with a digit')
   .max(200);
-const path = z.string().min(1).max(4096);
+const path = z
+  .string()
+  .min(1)
+  .max(4096)
+  .regex(/^[^\0]*$/, 'must not contain a NUL character');
 const sqlText = z.string().min(1).max(200_000);
 const duration = z
   .string()
-  .regex(
-    /^P(?!$)(\d+W)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?$/,
-    'must be an ISO 8601 duration such as PT30M',
-  );
+  .max(100)
+  .regex(durationPattern, 'must be an ISO 8601 duration such as PT30M');
 const paramValue = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 const action = z.enum(['fail', 'warn', 'deadLetter']);
 
@@ -109,6 +113,25 @@ const expect = z.strictObject({
   onFail: action.default('fail'),
 });
 
+/** Kinds of checks, in the order of the union above. */
+export const checkKinds = ['notNull', 'between', 'in', 'matches', 'predicate', 'rowCount'] as const;
+
+/** Kinds of steps, in the order of the union below. */
+export const stepKinds = ['filter', 'select', 'sql', 'map', 'infer', 'expect'] as const;
+
+/** Kinds that need an exchange; they have a message of their own until there is one. */
+export const plannedStepKinds: readonly string[] = [
+  'join',
+  'aggregate',
+  'distinct',
+  'sort',
+  'limit',
+  'window',
+  'union',
+  'sample',
+  'repartition',
+];
+
 const step = z.union([
   z.strictObject({ id: identifier, filter }),
   z.strictObject({ id: identifier, select }),
@@ -127,7 +150,10 @@ const output = z.strictObject({
   compression: z.enum(['snappy', 'zstd', 'gzip', 'lz4', 'uncompressed']).default('snappy'),
   rowGroupSize: z.int().min(1).max(100_000_000).optional().describe('rows'),
   targetFileSize: z
-    .union([z.int().min(1), z.string().regex(/^\d+(\.\d+)?\s?(KB|MB|GB|KiB|MiB|GiB)$/)])
+    .union([
+      z.int().min(1).max(byteSizeMax),
+      z.string().max(100).regex(byteSizePattern, 'must be a size such as 256MB'),
+    ])
     .optional()
     .describe('bytes, or such as 256MB; absent publishes chunks as they are'),
 });
@@ -138,7 +164,10 @@ export const jobSpecSchema = z.strictObject({
   metadata: z.strictObject({
     name: z
       .string()
-      .regex(/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/, 'must be letters, digits, . _ and -')
+      .regex(
+        /^(?:[A-Za-z0-9]|\{\{[^{}]*\}\})(?:(?:[A-Za-z0-9._-]|\{\{[^{}]*\}\})*(?:[A-Za-z0-9]|\{\{[^{}]*\}\}))?$/,
+        'must be letters, digits, . _ and - (and {{ param }})',
+      )
       .max(200),
     labels: z.record(z.string(), z.string()).optional(),
   }),

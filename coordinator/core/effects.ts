@@ -1,7 +1,13 @@
 /** What the core wants done after an event is durable. Data only; `loop.ts` runs them. */
 import type { AttemptRef, JobId, StageId, WorkerId } from '../../shared/ids.js';
+import type { AttemptEnded } from './events.js';
 
 export type Effect =
+  /**
+   * Already applied by this transition, and to be journaled in the place of the worker event that
+   * led to it, before any other effect of the batch runs. Replay applies it like any event.
+   */
+  | { readonly type: 'record'; readonly event: AttemptEnded }
   /** Send the attempt to its worker; what it contains is in the state. */
   | { readonly type: 'dispatch'; readonly attempt: AttemptRef; readonly workerId: WorkerId }
   | {

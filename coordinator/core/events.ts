@@ -34,7 +34,9 @@ export interface JobSubmitted {
 }
 /** Row totals known at submit: footers, pruning, and the reused chunks' records. */
 export interface JobCountsSeed {
+  /** Rows of all input files by their footers, pruned ones included. */
   readonly rowsTotal: number;
+  /** Rows entering the reused chunks of source stages. */
   readonly rowsReused: number;
   /** Rows of the input that pruning ruled out. */
   readonly rowsPruned: number;
@@ -53,6 +55,7 @@ export interface StagePlanned {
   readonly taskStarts: readonly number[];
   /** Chunks of this stage found in the index and verified. */
   readonly reused: readonly number[];
+  readonly nowMs: number;
 }
 
 export interface AttemptStarted {
@@ -61,6 +64,8 @@ export interface AttemptStarted {
   readonly workerId: WorkerId;
   /** Chunks left to do, ascending; or the rows of one chunk for a probe. */
   readonly probe?: { readonly chunk: number; readonly rowStart: number; readonly rowEnd: number };
+  /** Only this chunk of the task: finds the chunk that kills workers. */
+  readonly only?: number;
   readonly nowMs: number;
 }
 
@@ -203,7 +208,10 @@ export type Event =
   | CommitFrozen
   | CommitDone;
 
-/** Worker events describe processes of the moment: replay would revive the dead, so none is kept. */
+/**
+ * Worker events describe processes of the moment: replay would revive the dead, so none is kept.
+ * What they mean for attempts comes back as `record` effects, which are durable.
+ */
 export function isDurable(event: Event): boolean {
   return !event.type.startsWith('worker.');
 }

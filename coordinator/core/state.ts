@@ -34,12 +34,20 @@ export type TaskState =
       workerId: WorkerId;
       startedMs: number;
       cancelling: boolean;
+      /** The task's time was up: its end counts as a failure, whatever the worker calls it. */
+      timedOut: boolean;
+      /** It runs alone on its worker: a crash counts as a death. */
+      alone: boolean;
       probe?: Probe;
+      /** Restricted to this chunk, to find the one that kills workers. */
+      only?: number;
       history: TaskHistory;
     };
 
 export interface TaskHistory {
   attempts: number;
+  /** Chunks of the task that are not done. */
+  missing: number;
   /** Failures that count against `run.attempts`. */
   counted: number;
   /** Deaths of a worker under this task that count (it ran alone). */
@@ -58,6 +66,11 @@ export interface Probe {
 
 export type StagePhase = 'blocked' | 'sizing' | 'running' | 'done';
 
+export interface Waiting {
+  readonly task: number;
+  readonly eligibleMs: number;
+}
+
 export interface StageState {
   readonly id: StageId;
   phase: StagePhase;
@@ -68,10 +81,18 @@ export interface StageState {
   /** One bit a chunk. */
   chunksDone: Uint8Array;
   chunksDoneCount: number;
+  /** Number of the attempt whose report won, by chunk; 0 for none yet and for reused chunks. */
+  doneBy: Int32Array;
+  /** Chunks that were done, then found lost, and are not done again yet. */
+  lost: Set<number>;
   tasksDone: number;
   /** Tasks never dispatched: [from, to) ranges, ascending, first one next. */
   untouched: { from: number; to: number }[];
   tasks: Map<number, TaskState>;
+  /** Binary heap by `eligibleMs` of the waiting ones among `tasks`; may hold stale entries below the top. */
+  waiting: Waiting[];
+  /** Attempts of finished tasks that needed more than one, so that no number is given twice. */
+  lastAttempt: Map<number, number>;
   /** Rows that killed workers, by chunk: dead-lettered unseen. */
   poison: Map<number, number[]>;
 }

@@ -1,0 +1,91 @@
+/**
+ * Which coordinator a verb speaks to: `--connect` or WINDROW_CONNECT, else the process that owns the
+ * state directory, else (to read) the journal in it. Never: what is asked of it.
+ */
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Client, ConnectOptions } from '../client/types.js';
+import { WindrowError } from '../shared/failure.js';
+import type { TlsFlags } from './arguments.js';
+import { clientTls, readToken } from './arguments.js';
+
+export interface ConnectionFlags extends TlsFlags {
+  readonly connect?: string;
+  readonly state?: string;
+  readonly tokenFile?: string;
+  readonly debug?: boolean;
+}
+
+/** What can be asked of a journal that nobody writes, as of a live coordinator. */
+export type JobReader = Pick<Client, 'get' | 'list' | 'events' | 'why'>;
+
+export const defaultStateName = '.windrow';
+
+export function remoteAddress(flags: ConnectionFlags): string | undefined {
+  const address = flags.connect ?? process.env['WINDROW_CONNECT'];
+  return address === '' ? undefined : address;
+}
+
+/** The state directory of verbs that get no spec. */
+export function stateDirectoryOf(flags: ConnectionFlags): string {
+  return resolve(flags.state ?? defaultStateName);
+}
+
+export async function connectRemote(address: string, flags: ConnectionFlags): Promise<Client> {
+  const { connect } = await import('../client/client.js');
+  const token =
+    flags.tokenFile === undefined
+      ? process.env['WINDROW_TOKEN']
+      : readToken('--token-file', flags.tokenFile);
+  const tls = clientTls(flags);
+  const options: ConnectOptions = {
+    ...(token === undefined || token === '' ? {} : { token }),
+    ...(tls === undefined ? {} : { tls }),
+  };
+  return connect(address, options);
+}
+
+/** A live coordinator, or undefined where none is named and nobody owns the state directory. */
+export async function findClient(flags: ConnectionFlags): Promise<Client | undefined> {
+  const address = remoteAddress(flags);
+  if (address !== undefined) return connectRemote(address, flags);
+  const directory = existingState(flags);
+  const { findOwner } = await import('../coordinator/main.js');
+  const owner = await findOwner(directory);
+  if (!owner) return undefined;
+  const { connect } = await import('../client/client.js');
+  return connect(owner.endpoint);
+}
+
+/** @throws WindrowError E_UNREACHABLE where no coordinator is running */
+export async function openClient(flags: ConnectionFlags): Promise<Client> {
+  return (await findClient(flags)) ?? failNotRunning(flags);
+}
+
+/** A live coordinator if there is one, else the journal, read-only. */
+export async function openReader(flags: ConnectionFlags): Promise<JobReader> {
+  const client = await findClient(flags);
+  if (client) return client;
+  const { readOnlyView } = await import('../coordinator/main.js');
+  return readOnlyView(stateDirectoryOf(flags));
+}
+
+export function failNotRunning(flags: ConnectionFlags): never {
+  throw new WindrowError({
+    kind: 'io',
+    code: 'E_UNREACHABLE',
+    message: `no coordinator is running on ${stateDirectoryOf(flags)}`,
+    hint: 'start one with windrow dev, or name one with --connect HOST:PORT',
+  });
+}
+
+function existingState(flags: ConnectionFlags): string {
+  const directory = stateDirectoryOf(flags);
+  if (existsSync(directory)) return directory;
+  throw new WindrowError({
+    kind: 'invalidSpec',
+    code: 'E_STATE_NOT_FOUND',
+    message: `there is no state directory ${directory}`,
+    hint: 'name it with --state DIR (a run makes it beside its spec), or a coordinator with --connect',
+  });
+}

@@ -1,0 +1,129 @@
+/**
+ * The engine inside this process: the coordinator of a state directory and its worker processes. If
+ * another live process owns that directory, its coordinator is used instead. Never: what to run.
+ */
+import { mkdirSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { join } from 'node:path';
+import type { Client } from '../client/types.js';
+import { note } from './output.js';
+import type { WorkerProcesses } from './worker-processes.js';
+import { startWorkerProcesses } from './worker-processes.js';
+
+export interface EmbeddedOptions {
+  /** Absolute. Made if it is not there. */
+  readonly stateDirectory: string;
+  /** Processes of one slot each; 0 starts none, which is enough to plan and to cancel. */
+  readonly workers: number;
+  readonly debug: boolean;
+}
+
+export interface Embedded {
+  readonly client: Client;
+  /** The process that owns the state directory, where that is not this one. */
+  readonly ownerPid?: number;
+  /** Aborted when the engine cannot go on; the reason is an error to show, or OwnerGone. */
+  readonly lost: AbortSignal;
+  /** Waits for whatever others have submitted here, then stops all; `signal` cuts the wait short. */
+  finish(signal: AbortSignal): Promise<void>;
+  /** Stops all at once; unfinished jobs stay as they are and can be gone on with. */
+  suspend(): Promise<void>;
+}
+
+/** The process whose coordinator was used has ended; the state directory is free again. */
+export class OwnerGone extends Error {}
+
+/** Share of the machine's memory that the workers of an embedded run may take together. */
+const memoryShare = 0.75;
+const ownerCheckMs = 500;
+
+/** @throws WindrowError when the state directory cannot be used */
+export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+  const [{ startCoordinator }, { connect }] = await Promise.all([
+    import('../coordinator/main.js'),
+    import('../client/client.js'),
+  ]);
+  mkdirSync(options.stateDirectory, { recursive: true });
+  const started = await startCoordinator({
+    stateDirectory: options.stateDirectory,
+    embedded: true,
+    allowCode: true,
+    slotsHint: Math.max(1, options.workers),
+    logLevel: options.debug ? 'info' : 'error',
+  });
+  if ('busy' in started) {
+    return guest(await connect(started.busy.endpoint), started.busy.pid);
+  }
+
+  const lost = new AbortController();
+  let workers: WorkerProcesses | undefined;
+  if (options.workers > 0) {
+    workers = startWorkerProcesses({
+      endpoint: started.endpoint,
+      count: options.workers,
+      slotsEach: 1,
+      pools: ['*'],
+      logDirectory: join(options.stateDirectory, 'logs'),
+      scratchDirectory: join(options.stateDirectory, 'scratch'),
+      memoryLimitBytes: totalmem() * memoryShare,
+      saidHello: async (pid) => (await client.workers()).some((worker) => worker.pid === pid),
+      onExit: (pid, crashed) => started.workerExited(pid, crashed),
+      onGiveUp: (error) => lost.abort(error),
+    });
+  }
+  const client = await connect(started.endpoint);
+
+  let stopped: Promise<void> | undefined;
+  const stop = (suspend: boolean): Promise<void> => {
+    stopped ??= (async () => {
+      client.close();
+      await workers?.stop();
+      await started.stop({ suspend });
+    })();
+    return stopped;
+  };
+  return {
+    client,
+    lost: lost.signal,
+    async finish(signal) {
+      client.close();
+      const idle = started.idle().then(() => 'idle' as const);
+      const telling = setTimeout(() => {
+        note('this process still serves jobs that others submitted; Ctrl-C suspends them');
+      }, 1000);
+      const cut = new Promise<'cut'>((resolve) => {
+        if (signal.aborted) resolve('cut');
+        signal.addEventListener('abort', () => resolve('cut'), { once: true });
+      });
+      const how = await Promise.race([idle, cut]);
+      clearTimeout(telling);
+      await stop(how === 'cut');
+    },
+    suspend: () => stop(true),
+  };
+}
+
+/** Works in another process's coordinator, and notices when that process is gone. */
+function guest(client: Client, ownerPid: number): Embedded {
+  const lost = new AbortController();
+  const timer = setInterval(() => {
+    if (!processLives(ownerPid)) lost.abort(new OwnerGone());
+  }, ownerCheckMs);
+  timer.unref();
+  const leave = (): Promise<void> => {
+    clearInterval(timer);
+    client.close();
+    return Promise.resolve();
+  };
+  return { client, ownerPid, lost: lost.signal, finish: leave, suspend: leave };
+}
+
+export function processLives(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // A process of another user lives, too.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

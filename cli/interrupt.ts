@@ -1,0 +1,56 @@
+/**
+ * Ctrl-C, SIGTERM and SIGHUP: the first asks the running verb to leave in order, the second ends the
+ * process at once. Never: deciding what leaving in order means.
+ */
+import { exitCodes } from './exit.js';
+
+export class Interrupted extends Error {
+  constructor(readonly by: NodeJS.Signals) {
+    super(`interrupted by ${by}`);
+    this.name = 'Interrupted';
+  }
+}
+
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+export interface Interruption {
+  readonly signal: AbortSignal;
+  /** Gives the signals back to Node. */
+  restore(): void;
+}
+
+/** An abort signal for the first interruption. */
+export function interruption(): Interruption {
+  const controller = new AbortController();
+  const onSignal = (name: NodeJS.Signals): void => {
+    if (controller.signal.aborted) process.exit(exitCodes.interrupted);
+    controller.abort(new Interrupted(name));
+  };
+  for (const name of signals) process.on(name, onSignal);
+  return {
+    signal: controller.signal,
+    restore() {
+      for (const name of signals) process.off(name, onSignal);
+    },
+  };
+}
+
+/** The promise's value, unless the signal comes first: then its reason is thrown at once. */
+export async function unlessAborted<Value>(
+  promise: Promise<Value>,
+  signal: AbortSignal,
+): Promise<Value> {
+  // The loser of the race may still reject; that is then nobody's concern.
+  promise.catch(() => undefined);
+  signal.throwIfAborted();
+  let onAbort = (): void => undefined;
+  const interrupted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, interrupted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,158 @@
+/** How jobs look as lists and pages. Pure: views in, text out. */
+import { describeFailure } from './exit.js';
+import {
+  booksLine,
+  eventText,
+  formatCount,
+  formatRate,
+  formatSeconds,
+  fractionDone,
+} from './progress.js';
+import { cellText, formatFields, formatTable } from './table.js';
+import type { EventView, JobView, WhyView, WorkerView } from '../shared/views.js';
+
+export function jobTable(jobs: readonly JobView[]): string {
+  return formatTable(jobs, [
+    { title: 'JOB', value: (job) => job.job },
+    { title: 'NAME', value: (job) => job.name },
+    { title: 'STATE', value: stateText },
+    { title: 'DONE', value: (job) => percentText(job), align: 'right' },
+    { title: 'ROWS IN', value: (job) => formatCount(job.rows.in), align: 'right' },
+    { title: 'ROWS OUT', value: (job) => formatCount(job.rows.out), align: 'right' },
+    { title: 'SUBMITTED', value: (job) => job.submittedAt },
+  ]);
+}
+
+/** `get` for people: one job in a few lines. */
+export function jobFields(job: JobView): string {
+  const { progress } = job;
+  const ended = job.endedAt !== undefined;
+  return formatFields([
+    ['job', job.job],
+    ['name', job.name],
+    ['state', stateText(job)],
+    ['submitted', job.submittedAt],
+    ['ended', job.endedAt],
+    ['took', ended ? tookText(job) : undefined],
+    ['rows', booksLine(job)],
+    ['inferred', `${formatCount(job.rowsInferred)} now, ${formatCount(job.rowsReused)} reused`],
+    [
+      'progress',
+      ended
+        ? undefined
+        : `${percentText(job)}, ${formatCount(progress.rowsDone)} of ${formatCount(progress.rowsTotal)} rows, ${formatRate(progress.rowsPerSecond)} rows/s${progress.etaSeconds === undefined ? '' : `, ETA ${formatSeconds(progress.etaSeconds)}`}`,
+    ],
+    ['waiting for', progress.waitingFor],
+    ['retries', job.retries > 0 ? formatCount(job.retries) : undefined],
+    [
+      'warnings',
+      Object.entries(job.warnings)
+        .map(([name, count]) => `${name} ${formatCount(count)}`)
+        .join(', '),
+    ],
+  ]);
+}
+
+/** `describe`: everything about one job on a page. */
+export function jobPage(
+  job: JobView,
+  why: WhyView | undefined,
+  events: readonly EventView[],
+): string {
+  const parts = [jobFields(job)];
+  if (why) parts.push(`why\n${indent(cellText(why.answer))}`);
+  if (job.failure) parts.push(describeFailure(job.failure));
+  if (job.stages.length > 0) {
+    parts.push(
+      `stages\n${indent(
+        formatTable(job.stages, [
+          { title: 'STAGE', value: (stage) => stage.id },
+          { title: 'STATE', value: (stage) => stage.state },
+          { title: 'TASKS', value: (stage) => `${String(stage.tasksDone)}/${String(stage.tasks)}` },
+          { title: 'RUNNING', value: (stage) => stage.tasksRunning, align: 'right' },
+          {
+            title: 'CHUNKS',
+            value: (stage) => `${String(stage.chunksDone)}/${String(stage.chunks)}`,
+          },
+        ]),
+      )}`,
+    );
+  }
+  if (job.outputs.length > 0) {
+    parts.push(
+      `outputs\n${indent(
+        formatTable(
+          job.outputs,
+          [
+            { title: 'OUTPUT', value: (output) => output.name },
+            { title: 'ROWS', value: (output) => output.rows, align: 'right' },
+            { title: 'FILES', value: (output) => output.files, align: 'right' },
+            { title: 'PATH', value: (output) => output.path },
+          ],
+          200,
+        ),
+      )}`,
+    );
+  }
+  if (events.length > 0) parts.push(`events\n${indent(eventTable(events))}`);
+  return parts.join('\n\n');
+}
+
+export function eventTable(events: readonly EventView[]): string {
+  return formatTable(
+    events,
+    [
+      { title: 'SEQ', value: (event) => event.seq, align: 'right' },
+      { title: 'TIME', value: (event) => event.time },
+      { title: 'EVENT', value: (event) => event.event },
+      { title: 'WHAT', value: eventText },
+    ],
+    120,
+  );
+}
+
+/** One event as a line, for `events --follow`. */
+export function eventRow(event: EventView): string {
+  return `${event.time}  ${event.event.padEnd(12)}  ${eventText(event)}`.trimEnd();
+}
+
+export function workerTable(workers: readonly WorkerView[]): string {
+  return formatTable(workers, [
+    { title: 'WORKER', value: (worker) => worker.worker },
+    { title: 'STATE', value: (worker) => worker.state },
+    { title: 'HOST', value: (worker) => worker.host },
+    { title: 'PID', value: (worker) => worker.pid, align: 'right' },
+    { title: 'POOLS', value: (worker) => worker.pools },
+    {
+      title: 'BUSY',
+      value: (worker) => `${String(worker.busy)}/${String(worker.slots)}`,
+      align: 'right',
+    },
+    { title: 'DEVICES', value: (worker) => worker.devices },
+    {
+      title: 'MEMORY',
+      value: (worker) => `${String(Math.round(worker.rssBytes / 2 ** 20))} MiB`,
+      align: 'right',
+    },
+  ]);
+}
+
+function stateText(job: JobView): string {
+  return job.upToDate ? `${job.state} (up to date)` : job.state;
+}
+
+function percentText(job: JobView): string {
+  if (job.state === 'succeeded') return '100%';
+  return `${String(Math.floor(fractionDone(job.progress) * 100))}%`;
+}
+
+function tookText(job: JobView): string {
+  return formatSeconds((Date.parse(job.endedAt!) - Date.parse(job.submittedAt)) / 1000);
+}
+
+function indent(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => `  ${line}`)
+    .join('\n');
+}

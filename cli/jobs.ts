@@ -1,0 +1,148 @@
+/** Verbs that read jobs: `list`, `get`, `describe`, `events`, `logs`, `why`, `wait`. */
+import type { EventView, JobView } from '../shared/views.js';
+import type { ConnectionFlags } from './connection.js';
+import { failNotRunning, findClient, openClient, openReader } from './connection.js';
+import type { ExitCode } from './exit.js';
+import { exitCodeOfState, exitCodes } from './exit.js';
+import { interruption, unlessAborted } from './interrupt.js';
+import { eventRow, eventTable, jobFields, jobPage, jobTable } from './job-page.js';
+import { print, reportError } from './output.js';
+import type { OutputFormat } from './table.js';
+import { cellText, formatJson, formatTable, formatValue } from './table.js';
+import { WindrowError } from '../shared/failure.js';
+
+export interface ReadFlags extends ConnectionFlags {
+  readonly output: OutputFormat;
+}
+
+export async function listJobs(
+  flags: ReadFlags & { status?: string; limit?: number },
+): Promise<ExitCode> {
+  const reader = await openReader(flags);
+  const jobs = await reader.list({
+    ...(flags.status === undefined ? {} : { state: flags.status }),
+    ...(flags.limit === undefined ? {} : { limit: flags.limit }),
+  });
+  print(await formatValue(jobs, flags.output, () => jobTable(jobs)));
+  return exitCodes.done;
+}
+
+export async function getJob(job: string, flags: ReadFlags): Promise<ExitCode> {
+  const view = await (await openReader(flags)).get(job);
+  print(await formatValue(view, flags.output, () => jobFields(view)));
+  return exitCodes.done;
+}
+
+export async function describeJob(job: string, flags: ReadFlags): Promise<ExitCode> {
+  const reader = await openReader(flags);
+  const view = await reader.get(job);
+  const why = await reader.why(view.job);
+  const events = (await collectEvents(reader.events(view.job, { follow: false }))).slice(-20);
+  const page = { ...view, why, events };
+  print(await formatValue(page, flags.output, () => jobPage(view, why, events)));
+  return exitCodes.done;
+}
+
+export async function whyJob(job: string, flags: ReadFlags): Promise<ExitCode> {
+  const why = await (await openReader(flags)).why(job);
+  print(await formatValue(why, flags.output, () => cellText(why.answer)));
+  return exitCodes.done;
+}
+
+export async function showEvents(
+  job: string,
+  flags: ReadFlags & { follow?: boolean; after?: number },
+): Promise<ExitCode> {
+  const after = flags.after === undefined ? {} : { afterSeq: flags.after };
+  if (flags.follow !== true) {
+    const reader = await openReader(flags);
+    const events = await collectEvents(reader.events(job, { follow: false, ...after }));
+    print(await formatValue(events, flags.output, () => eventTable(events)));
+    return exitCodes.done;
+  }
+  const client = await openClient(flags);
+  return untilInterrupted(async (signal) => {
+    for await (const event of client.events(job, { follow: true, signal, ...after })) {
+      print(await formatItem(event, flags.output, () => eventRow(event)));
+    }
+    return exitCodes.done;
+  });
+}
+
+export async function showLogs(
+  job: string,
+  flags: ReadFlags & { follow?: boolean },
+): Promise<ExitCode> {
+  const client = await openClient(flags);
+  return untilInterrupted(async (signal) => {
+    const lines: { time: string; level: string; worker: string; text: string }[] = [];
+    for await (const { timeMs, ...line } of client.logs(job, {
+      follow: flags.follow ?? false,
+      signal,
+    })) {
+      const shown = { time: new Date(timeMs).toISOString(), ...line };
+      const row = `${shown.time}  ${shown.level.padEnd(5)}  ${shown.worker}  ${cellText(shown.text)}`;
+      if (flags.follow === true) print(await formatItem(shown, flags.output, () => row));
+      else lines.push(shown);
+    }
+    if (flags.follow !== true) {
+      const columns = (['time', 'level', 'worker', 'text'] as const).map((name) => ({
+        title: name.toUpperCase(),
+        value: (line: (typeof lines)[number]) => line[name],
+      }));
+      print(await formatValue(lines, flags.output, () => formatTable(lines, columns, 500)));
+    }
+    return exitCodes.done;
+  });
+}
+
+export async function waitForJob(
+  job: string,
+  flags: ReadFlags & { timeout?: number },
+): Promise<ExitCode> {
+  const client = await findClient(flags);
+  if (!client) {
+    // Nobody works on it, so waiting helps only if it has ended already.
+    const view = await (await openReader(flags)).get(job);
+    if (view.endedAt === undefined) failNotRunning(flags);
+    return conclude(view, flags);
+  }
+  return untilInterrupted(async (signal) => {
+    const timeout = flags.timeout === undefined ? {} : { timeoutMs: flags.timeout };
+    return conclude(await client.wait(job, { signal, ...timeout }), flags);
+  });
+}
+
+async function conclude(view: JobView, flags: ReadFlags): Promise<ExitCode> {
+  print(await formatValue(view, flags.output, () => jobFields(view)));
+  if (view.failure) reportError(new WindrowError(view.failure), false);
+  return exitCodeOfState(view.state);
+}
+
+/** Runs until its end or Ctrl-C; the work on the job is not touched by that. */
+async function untilInterrupted(
+  work: (signal: AbortSignal) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  const interrupt = interruption();
+  try {
+    return await unlessAborted(work(interrupt.signal), interrupt.signal);
+  } catch (error) {
+    if (interrupt.signal.aborted) return exitCodes.interrupted;
+    throw error;
+  } finally {
+    interrupt.restore();
+  }
+}
+
+async function collectEvents(events: AsyncIterable<EventView>): Promise<EventView[]> {
+  const all: EventView[] = [];
+  for await (const event of events) all.push(event);
+  return all;
+}
+
+/** One item of a stream: NDJSON, a YAML document, or a line. */
+async function formatItem(value: unknown, format: OutputFormat, line: () => string) {
+  if (format === 'json') return formatJson(value, 0);
+  if (format === 'table') return line();
+  return `---\n${await formatValue(value, 'yaml', line)}`;
+}

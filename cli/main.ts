@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+/** Where the command starts: says so when Node is too old, before anything that needs a newer one. */
+import { nodeIsTooOld, oldestNode } from './node-version.js';
+
+if (nodeIsTooOld(process.versions.node)) {
+  process.stderr.write(
+    `error E_NODE_VERSION: windrow needs Node ${oldestNode} or newer, this is ${process.versions.node}\n` +
+      '  hint: install a newer Node from https://nodejs.org\n',
+  );
+  process.exitCode = 2;
+} else {
+  void import('./program.js').then(({ main }) => main(process.argv));
+}

@@ -1,0 +1,146 @@
+/**
+ * `windrow run`: the job of a spec from submit to its end, in this process or on the coordinator
+ * that `--connect` names. Never: how it is worked on or how it looks.
+ */
+import { availableParallelism } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import type { Client } from '../client/types.js';
+import type { ConnectionFlags } from './connection.js';
+import { connectRemote, defaultStateName, remoteAddress } from './connection.js';
+import { openEmbedded, OwnerGone } from './embedded.js';
+import type { Embedded } from './embedded.js';
+import type { ExitCode } from './exit.js';
+import { exitCodes } from './exit.js';
+import { concludeJob, followJob } from './follow.js';
+import type { Interruption } from './interrupt.js';
+import { interruption, unlessAborted } from './interrupt.js';
+import { note, outliveReader } from './output.js';
+import type { Reporter } from './reporter.js';
+import { reporterFor } from './reporter.js';
+
+export interface RunFlags extends ConnectionFlags {
+  readonly workers?: number;
+  readonly set?: Readonly<Record<string, string>>;
+}
+
+/** Starts or finds the job; must give the same job when called again (after an owner's death). */
+export type Begin = (client: Client) => Promise<{ jobId: string }>;
+
+export async function runSpec(spec: string, flags: RunFlags): Promise<ExitCode> {
+  const { loadJob } = await import('../client/load.js');
+  const address = remoteAddress(flags);
+  // Loading modules costs more than loading the spec: let both go on at once.
+  const warm = address === undefined ? import('../coordinator/main.js') : undefined;
+  warm?.catch(() => undefined);
+  const job = await loadJob(spec, { set: flags.set ?? {} });
+  const requestId = randomUUID();
+  const begin: Begin = (client) => client.submit(job, { requestId });
+  if (address !== undefined) {
+    return runRemote(await connectRemote(address, flags), begin);
+  }
+  return runHere({
+    stateDirectory: resolve(flags.state ?? join(dirname(spec), defaultStateName)),
+    workers: flags.workers ?? availableParallelism(),
+    debug: flags.debug ?? false,
+    again: `windrow run ${spec}`,
+    begin,
+  });
+}
+
+export interface RunHereOptions {
+  readonly stateDirectory: string;
+  readonly workers: number;
+  readonly debug: boolean;
+  /** Command that goes on after a suspension. */
+  readonly again: string;
+  readonly begin: Begin;
+}
+
+/** Runs a job with an engine in this process, or in the process that owns the state directory. */
+export async function runHere(options: RunHereOptions): Promise<ExitCode> {
+  outliveReader();
+  const interrupt = interruption();
+  try {
+    for (;;) {
+      const engine = await openEmbedded(options);
+      const owner = String(engine.ownerPid);
+      if (engine.ownerPid !== undefined) {
+        note(`process ${owner} works on ${options.stateDirectory}: the job runs there`);
+      }
+      const reporter = reporterFor(processStartMs());
+      const code = await runOnEngine(engine, options, interrupt, reporter);
+      if (code !== 'ownerGone') return code;
+      note(`process ${owner} is gone: going on here`);
+    }
+  } finally {
+    interrupt.restore();
+  }
+}
+
+async function runOnEngine(
+  engine: Embedded,
+  options: RunHereOptions,
+  interrupt: Interruption,
+  reporter: Reporter,
+): Promise<ExitCode | 'ownerGone'> {
+  const signal = AbortSignal.any([interrupt.signal, engine.lost]);
+  let accepted: string | undefined;
+  try {
+    accepted = (await unlessAborted(options.begin(engine.client), signal)).jobId;
+    const view = await unlessAborted(followJob(engine.client, accepted, reporter, signal), signal);
+    const code = concludeJob(view, reporter);
+    await engine.finish(interrupt.signal);
+    return code;
+  } catch (error) {
+    reporter.close();
+    if (interrupt.signal.aborted) {
+      await engine.suspend();
+      note(
+        accepted === undefined
+          ? 'stopped before the job was accepted; nothing was started'
+          : engine.ownerPid !== undefined
+            ? `detached: job ${accepted} goes on in process ${String(engine.ownerPid)}`
+            : `suspended job ${accepted}; finished work is kept. Go on with: ${options.again}`,
+      );
+      return exitCodes.interrupted;
+    }
+    await engine.suspend();
+    if (engine.lost.reason instanceof OwnerGone) return 'ownerGone';
+    throw engine.lost.aborted ? engine.lost.reason : error;
+  }
+}
+
+/** Follows a job on a coordinator elsewhere; Ctrl-C leaves it running. */
+export async function runRemote(client: Client, begin: Begin): Promise<ExitCode> {
+  outliveReader();
+  const interrupt = interruption();
+  const reporter = reporterFor(processStartMs());
+  let accepted: string | undefined;
+  try {
+    accepted = (await unlessAborted(begin(client), interrupt.signal)).jobId;
+    const view = await unlessAborted(
+      followJob(client, accepted, reporter, interrupt.signal),
+      interrupt.signal,
+    );
+    return concludeJob(view, reporter);
+  } catch (error) {
+    reporter.close();
+    if (!interrupt.signal.aborted) throw error;
+    note(
+      accepted === undefined
+        ? 'stopped before the job was accepted'
+        : `detached: job ${accepted} goes on. Follow it with: windrow events ${accepted} --follow`,
+    );
+    return exitCodes.interrupted;
+  } finally {
+    interrupt.restore();
+    reporter.close();
+    client.close();
+  }
+}
+
+/** Elapsed time counts from where the user's does: the start of the process. */
+function processStartMs(): number {
+  return Date.now() - process.uptime() * 1000;
+}

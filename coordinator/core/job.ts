@@ -1,0 +1,223 @@
+/**
+ * One job, from acceptance to its end. Never: knows workers, or what a task goes through.
+ *
+ *             all stages done              commit.frozen             commit.done
+ *   running ──────────────────> committing ─────────────> committing ───────────> succeeded
+ *      │  ^                      │   │                    (frozen:     job.failed
+ *      │  └─────chunk.lost───────┘   │                    no cancel) ───────────┐
+ *      │ job.failed, job.cancel      │ job.failed, job.cancel                   │
+ *      └────────────> stopping <─────┴──────────────────────────────────────────┘
+ *                        └── no attempt runs any more ──> failed | cancelled
+ */
+import type { Failure } from '../../shared/failure.js';
+import type { Effect } from './effects.js';
+import type {
+  CommitDone,
+  CommitFrozen,
+  JobCancelRequested,
+  JobFailed,
+  JobSubmitted,
+  StagePlanned,
+} from './events.js';
+import { IllegalTransition } from './illegal.js';
+import { newStage, stageIndex, stagePlanned, upstreamDone } from './stage.js';
+import { isEnded, type JobPhase, type JobState, type StageState, type State } from './state.js';
+
+type Outcome = Extract<JobPhase, { kind: 'stopping' }>['outcome'];
+
+export function jobSubmitted(state: State, event: JobSubmitted, effects: Effect[]): void {
+  if (state.jobs.has(event.jobId)) {
+    throw new IllegalTransition(event.type, `for job ${event.jobId}`, 'it exists');
+  }
+  const reused = new Map(event.reused.map((entry) => [entry.stageId, entry.chunks]));
+  const stages = event.plan.stages.map((plan) => newStage(plan, reused.get(plan.id) ?? []));
+  const seed = event.counts;
+  const job: JobState = {
+    id: event.jobId,
+    requestId: event.requestId,
+    name: event.name,
+    spec: event.spec,
+    plan: event.plan,
+    run: event.run,
+    submittedMs: event.nowMs,
+    phase: { kind: 'running' },
+    stages,
+    counts: {
+      rowsTotal: seed.rowsTotal,
+      rowsReused: seed.rowsReused,
+      rowsPruned: seed.rowsPruned,
+      rowsInferred: 0,
+      rowsDone: seed.rowsPruned + seed.rowsReused,
+      out: seed.reusedOut,
+      filtered: seed.rowsPruned + seed.reusedFiltered,
+      dead: seed.reusedDead,
+      chunksDone: sum(stages, (stage) => stage.chunksDoneCount),
+      chunksTotal: sum(stages, (stage) => stage.chunkCount),
+      retries: 0,
+    },
+    running: 0,
+    warnings: {},
+  };
+  state.jobs.set(job.id, job);
+  notify(effects, job, 'submitted', event.nowMs, {
+    name: job.name,
+    rowsTotal: seed.rowsTotal,
+    rowsReused: seed.rowsReused,
+    chunksTotal: job.counts.chunksTotal,
+    chunksReused: job.counts.chunksDone,
+  });
+  capDeadLetters(job, event.nowMs, effects);
+  advance(job, event.nowMs, effects);
+}
+
+function sum(stages: readonly StageState[], of: (stage: StageState) => number): number {
+  return stages.reduce((total, stage) => total + of(stage), 0);
+}
+
+export function jobStagePlanned(state: State, event: StagePlanned, effects: Effect[]): void {
+  const job = state.jobs.get(event.jobId);
+  if (!job || isEnded(job.phase) || job.phase.kind === 'stopping') return;
+  const stage = job.stages[stageIndex(job, event.stageId)];
+  if (!stage || stage.phase === 'blocked') {
+    throw new IllegalTransition(event.type, `for stage ${event.stageId}`, 'nobody asked for it');
+  }
+  // Asked again after a restart, answered twice.
+  if (stage.phase !== 'sizing') return;
+  stagePlanned(stage, event);
+  job.counts.chunksTotal += stage.chunkCount;
+  job.counts.chunksDone += stage.chunksDoneCount;
+  notifyStage(effects, job, stage, event.nowMs);
+  advance(job, event.nowMs, effects);
+}
+
+export function jobCancel(state: State, event: JobCancelRequested, effects: Effect[]): void {
+  const job = state.jobs.get(event.jobId);
+  if (!job || isEnded(job.phase) || job.phase.kind === 'stopping') return;
+  if (job.phase.kind === 'committing' && job.phase.manifests) {
+    notify(effects, job, 'cancelRefused', event.nowMs, { reason: 'the output is being published' });
+    return;
+  }
+  const reason = event.reason === 'superseded' ? `superseded by ${event.by ?? 'a newer job'}` : 'user';
+  stop(job, { kind: 'cancelled', reason }, event.nowMs, effects);
+}
+
+export function jobFailed(state: State, event: JobFailed, effects: Effect[]): void {
+  const job = state.jobs.get(event.jobId);
+  if (!job || isEnded(job.phase) || job.phase.kind === 'stopping') return;
+  stop(job, { kind: 'failed', failure: event.failure }, event.nowMs, effects);
+}
+
+export function commitFrozen(state: State, event: CommitFrozen, effects: Effect[]): void {
+  const job = state.jobs.get(event.jobId);
+  // Frozen for a job that was cancelled, or lost a chunk, in the meantime: void.
+  if (job?.phase.kind !== 'committing' || job.phase.manifests) return;
+  job.phase = { kind: 'committing', manifests: event.manifests };
+  notify(effects, job, 'committing', event.nowMs, { outputs: event.manifests.map((m) => m.output) });
+  effects.push({ type: 'publish', jobId: job.id });
+}
+
+export function commitDone(state: State, event: CommitDone, effects: Effect[]): void {
+  const job = state.jobs.get(event.jobId);
+  if (!job || job.phase.kind === 'succeeded') return;
+  if (job.phase.kind !== 'committing' || !job.phase.manifests) {
+    throw new IllegalTransition(event.type, `while ${job.phase.kind}`, 'no manifest is frozen');
+  }
+  job.phase = { kind: 'succeeded', summary: event.summary };
+  job.endedMs = event.nowMs;
+  notify(effects, job, 'result', event.nowMs, {
+    state: 'succeeded',
+    rows: event.summary.rows,
+    rowsInferred: job.counts.rowsInferred,
+    rowsReused: job.counts.rowsReused,
+    upToDate: event.summary.upToDate,
+    outputs: event.summary.outputs,
+  });
+  effects.push({ type: 'jobEnded', jobId: job.id });
+}
+
+/** Moves on after stages have come to their end: downstream stages, then the commit. */
+export function advance(job: JobState, nowMs: number, effects: Effect[]): void {
+  if (job.phase.kind !== 'running') return;
+  let done = 0;
+  for (let index = 0; index < job.stages.length; index += 1) {
+    const stage = job.stages[index] as StageState;
+    if (stage.phase === 'done') done += 1;
+    if (stage.phase !== 'blocked' || !upstreamDone(job, index)) continue;
+    stage.phase = 'sizing';
+    effects.push({ type: 'planStage', jobId: job.id, stageId: stage.id });
+  }
+  if (done < job.stages.length) return;
+  job.phase = { kind: 'committing' };
+  effects.push({ type: 'freezeCommit', jobId: job.id });
+}
+
+/** Cancels what runs; the job ends when nothing does. */
+export function stop(job: JobState, outcome: Outcome, nowMs: number, effects: Effect[]): void {
+  job.phase = { kind: 'stopping', outcome };
+  for (const stage of job.stages) {
+    for (const [task, running] of stage.tasks) {
+      if (running.kind !== 'running' || running.cancelling) continue;
+      running.cancelling = true;
+      const attempt = { jobId: job.id, stageId: stage.id, task, attempt: running.attempt };
+      const reason = outcome.kind === 'failed' ? outcome.failure.code : outcome.reason;
+      effects.push({ type: 'cancelAttempt', attempt, workerId: running.workerId, reason });
+    }
+  }
+  endIfStill(job, nowMs, effects);
+}
+
+export function endIfStill(job: JobState, nowMs: number, effects: Effect[]): void {
+  if (job.phase.kind !== 'stopping' || job.running > 0) return;
+  const { outcome } = job.phase;
+  job.endedMs = nowMs;
+  job.phase = outcome;
+  if (outcome.kind === 'failed') {
+    notify(effects, job, 'failure', nowMs, { failure: outcome.failure });
+  } else {
+    notify(effects, job, 'cancelled', nowMs, { reason: outcome.reason });
+  }
+  effects.push({ type: 'jobEnded', jobId: job.id });
+}
+
+/** Fails the job when more rows are dead letters than its spec allows. */
+export function capDeadLetters(job: JobState, nowMs: number, effects: Effect[]): void {
+  if (job.phase.kind !== 'running' || job.counts.dead === 0) return;
+  const { maxRows, maxFraction } = job.plan.deadLetters;
+  const { dead, rowsTotal } = job.counts;
+  const allowed = Math.min(maxRows ?? Infinity, (maxFraction ?? Infinity) * rowsTotal);
+  if (dead <= allowed) return;
+  const failure: Failure = {
+    kind: 'badData',
+    code: 'E_DEAD_LETTERS',
+    message: `${dead} of ${rowsTotal} rows are dead letters, allowed are ${Math.floor(allowed)}`,
+    hint: 'look at the dead-letter files, or raise deadLetters.maxRows or deadLetters.maxFraction',
+  };
+  notify(effects, job, 'deadLetters', nowMs, { rows: dead, allowed: Math.floor(allowed) });
+  stop(job, { kind: 'failed', failure }, nowMs, effects);
+}
+
+export function notifyStage(
+  effects: Effect[],
+  job: JobState,
+  stage: StageState,
+  nowMs: number,
+): void {
+  notify(effects, job, 'stage', nowMs, {
+    stage: stage.id,
+    state: stage.phase,
+    tasks: stage.taskStarts.length,
+    tasksDone: stage.tasksDone,
+    chunks: stage.chunkCount,
+    chunksDone: stage.chunksDoneCount,
+  });
+}
+
+export function notify(
+  effects: Effect[],
+  job: JobState,
+  kind: string,
+  timeMs: number,
+  data: Readonly<Record<string, unknown>>,
+): void {
+  effects.push({ type: 'notify', jobId: job.id, kind, timeMs, data });
+}

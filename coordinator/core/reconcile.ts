@@ -1,0 +1,33 @@
+/**
+ * What is to be done after a replay, which discards effects: derived from where each job stands.
+ * Never: trusts that a worker still runs what the journal says; its hello, or silence, decides.
+ */
+import type { Effect } from './effects.js';
+import type { AttemptEnded } from './events.js';
+import { isEnded, type JobState, type State } from './state.js';
+import { lostAttempt, runningAttempts } from './worker.js';
+
+/** Effects that may have been lost with the process before; all may safely run twice. */
+export function reconcile(state: State): Effect[] {
+  const effects: Effect[] = [];
+  for (const job of state.jobs.values()) effects.push(...pending(job));
+  return effects;
+}
+
+function pending(job: JobState): Effect[] {
+  if (isEnded(job.phase)) return [{ type: 'jobEnded', jobId: job.id }];
+  if (job.phase.kind === 'committing') {
+    return [{ type: job.phase.manifests ? 'publish' : 'freezeCommit', jobId: job.id }];
+  }
+  if (job.phase.kind === 'stopping') return [];
+  return job.stages
+    .filter((stage) => stage.phase === 'sizing')
+    .map((stage) => ({ type: 'planStage', jobId: job.id, stageId: stage.id }));
+}
+
+/** For attempts whose workers have not come back within the grace period after a start. */
+export function lostAfterRestart(state: State, nowMs: number): AttemptEnded[] {
+  return runningAttempts(state)
+    .filter(({ workerId }) => !state.workers.has(workerId))
+    .map(({ ref, workerId }) => lostAttempt(ref, workerId, false, nowMs));
+}

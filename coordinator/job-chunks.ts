@@ -1,0 +1,79 @@
+/** Identities and inputs of a job's chunks, worked out once and kept while the job lives. Pure. */
+import { derivedChunkIdentity } from '../shared/chunk-identity.js';
+import { fail } from '../shared/failure.js';
+import type { JobId, StageId } from '../shared/ids.js';
+import type { InputFile, JobPlan, SourceRange, StagePlan } from '../shared/plan.js';
+import { ChunkTable, stageDigest } from './planner/splits.js';
+
+export type Groups = readonly { readonly from: number; readonly to: number }[];
+
+export class JobChunks {
+  private readonly tables = new Map<StageId, ChunkTable>();
+  private readonly groups = new Map<StageId, Groups>();
+
+  constructor(
+    readonly jobId: JobId,
+    readonly plan: JobPlan,
+  ) {}
+
+  stage(id: StageId): StagePlan {
+    const stage = this.plan.stages.find((candidate) => candidate.id === id);
+    if (!stage) fail('broken', 'E_INTERNAL', `job ${this.jobId} has no stage ${id}`);
+    return stage;
+  }
+
+  /** Groups of a stage over a stage, once planned. */
+  setGroups(id: StageId, groups: Groups): void {
+    this.groups.set(id, groups);
+  }
+
+  count(id: StageId): number {
+    const { input } = this.stage(id);
+    if (input.kind === 'source') return this.table(id).ranges.length;
+    if (input.kind === 'empty') return input.chunks;
+    return this.groups.get(id)?.length ?? 0;
+  }
+
+  identity(id: StageId, chunk: number): string {
+    const stage = this.stage(id);
+    if (stage.input.kind === 'source') return this.table(id).identity(chunk);
+    if (stage.input.kind === 'empty') return `${this.jobId}/${id}/${chunk}`;
+    const digest = stageDigest(stage, this.jobId);
+    return derivedChunkIdentity(digest, this.upstream(id, chunk));
+  }
+
+  identities(id: StageId): string[] {
+    return Array.from({ length: this.count(id) }, (_, chunk) => this.identity(id, chunk));
+  }
+
+  /** Identities of the chunks that a chunk of a stage over a stage rewrites, in order. */
+  upstream(id: StageId, chunk: number): string[] {
+    const { input } = this.stage(id);
+    const group = this.groups.get(id)?.[chunk];
+    if (input.kind !== 'stage' || !group) {
+      fail('broken', 'E_INTERNAL', `stage ${id} of job ${this.jobId} has no group ${chunk}`);
+    }
+    const identities: string[] = [];
+    for (let at = group.from; at < group.to; at += 1)
+      identities.push(this.identity(input.stage, at));
+    return identities;
+  }
+
+  /** The rows and file of a chunk over a source. */
+  range(id: StageId, chunk: number): { range: SourceRange; file: InputFile } | undefined {
+    const { input } = this.stage(id);
+    if (input.kind !== 'source') return undefined;
+    const range = this.table(id).ranges[chunk];
+    const file = range && input.files[range.file];
+    return range && file ? { range, file } : undefined;
+  }
+
+  private table(id: StageId): ChunkTable {
+    let table = this.tables.get(id);
+    if (!table) {
+      table = new ChunkTable(this.stage(id), this.jobId);
+      this.tables.set(id, table);
+    }
+    return table;
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * The journal's SQLite file: opening, schema, and the translation of SQLite's errors into ours.
+ * Never: what the rows mean.
+ */
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'libsql';
+import { WindrowError, fail, toFailure } from '../../shared/failure.js';
+
+export type Sqlite = Database.Database;
+
+/** Bump with a migration in `migrate` when a table changes. */
+export const journalSchemaVersion = 1;
+
+const schema = `
+  create table meta (key text primary key, value integer not null) without rowid;
+  insert into meta values ('epoch', 0);
+  create table events (seq integer primary key, job_id text not null, data text not null);
+  create index events_by_job on events (job_id);
+  create table snapshots (job_id text primary key, row text not null);
+  create table archive (
+    job_id text primary key, request_id text not null, name text not null, state text not null,
+    submitted_ms integer not null, ended_ms integer not null, view text not null, spec text not null
+  );
+  create index archive_by_request on archive (request_id);
+  create index archive_by_name on archive (name);
+  create table notices (
+    job_id text not null, seq integer not null, time_ms integer not null, kind text not null,
+    data text not null, primary key (job_id, seq)
+  ) without rowid;
+  create table chunks (identity text not null, record text not null, used_ms integer not null);
+  create unique index chunks_by_identity on chunks (identity);
+  create index chunks_by_use on chunks (used_ms);
+`;
+
+export function journalPath(stateDir: string): string {
+  return join(stateDir, 'journal.db');
+}
+
+/**
+ * Opens (and makes, if need be) the journal for its one owner.
+ * @throws WindrowError E_STATE_CORRUPT | E_STATE_NEWER | E_STATE_NOT_WRITABLE | E_DISK_FULL
+ */
+export function openForWriting(stateDir: string): Sqlite {
+  const path = journalPath(stateDir);
+  return guarded(path, () => {
+    mkdirSync(stateDir, { recursive: true });
+    const db = new Database(path);
+    return configured(db, () => {
+      db.pragma('busy_timeout = 5000');
+      db.pragma('journal_mode = wal');
+      db.pragma('synchronous = full');
+      db.pragma('cache_size = -32768');
+      db.pragma('wal_autocheckpoint = 4000');
+      db.transaction(() => migrate(db, path)).immediate();
+    });
+  });
+}
+
+/**
+ * Opens the journal of a directory that nobody owns at the moment; undefined when there is none.
+ * @throws WindrowError E_STATE_CORRUPT | E_STATE_NEWER
+ */
+export function openForReading(stateDir: string): Sqlite | undefined {
+  const path = journalPath(stateDir);
+  if (!existsSync(path)) return undefined;
+  return guarded(path, () => {
+    const db = new Database(path);
+    return configured(db, () => {
+      db.pragma('busy_timeout = 5000');
+      // libsql ignores `readonly: true`; this refuses every write on the connection.
+      db.pragma('query_only = on');
+      db.pragma('cache_size = -32768');
+      checkVersion(versionOf(db), path);
+    });
+  });
+}
+
+function configured(db: Sqlite, configure: () => void): Sqlite {
+  try {
+    configure();
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+function migrate(db: Sqlite, path: string): void {
+  const version = versionOf(db);
+  checkVersion(version, path);
+  if (version === 0) {
+    db.exec(schema);
+    db.pragma(`user_version = ${journalSchemaVersion}`);
+  }
+}
+
+function versionOf(db: Sqlite): number {
+  const [row] = db.pragma('user_version') as { user_version: number }[];
+  return row?.user_version ?? 0;
+}
+
+function checkVersion(version: number, path: string): void {
+  if (version > journalSchemaVersion) {
+    fail(
+      'invalidSpec',
+      'E_STATE_NEWER',
+      `${path} has schema version ${version}, this Windrow knows ${journalSchemaVersion}`,
+      { at: { file: path }, hint: 'use the newer Windrow, or another directory with --state' },
+    );
+  }
+}
+
+/** Runs something that touches the file at `path`; what SQLite throws comes out as a WindrowError. */
+export function guarded<T>(path: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof WindrowError) throw error;
+    const code = (error as { code?: unknown }).code;
+    const message = error instanceof Error ? error.message : String(error);
+    const more = { at: { file: path }, cause: error };
+    if (error instanceof SyntaxError || isCorrupt(code)) {
+      return fail('io', 'E_STATE_CORRUPT', `the journal is damaged: ${message}`, {
+        ...more,
+        hint: 'restore the directory from a copy, or move it away: finished outputs are not lost',
+      });
+    }
+    if (code === 'SQLITE_FULL') {
+      return fail('resource', 'E_DISK_FULL', `the journal cannot grow: ${message}`, {
+        ...more,
+        hint: 'free space on that disk or name another directory with --state',
+      });
+    }
+    if (typeof code === 'string' && /^SQLITE_(CANTOPEN|READONLY|PERM)/.test(code)) {
+      return fail('io', 'E_STATE_NOT_WRITABLE', `the journal cannot be written: ${message}`, {
+        ...more,
+        hint: 'check the owner and mode of that directory, or name another with --state',
+      });
+    }
+    throw new WindrowError(toFailure(error, { kind: 'io', code: 'E_STATE_IO' }), error);
+  }
+}
+
+function isCorrupt(code: unknown): boolean {
+  return typeof code === 'string' && /^SQLITE_(CORRUPT|NOTADB)/.test(code);
+}

@@ -1,0 +1,158 @@
+/**
+ * The coordinator's heartbeat: events in, transitions, journal, effects out, placement after each
+ * batch. An effect runs only after the events before it are durable. Holds no decision of its own.
+ */
+import type { AttemptStarted, Event } from './core/events.js';
+import { isDurable } from './core/events.js';
+import type { Effect } from './core/effects.js';
+import type { State } from './core/state.js';
+import { transition } from './core/transition.js';
+import { due } from './core/due.js';
+import { nextEligible, place } from './scheduling/placement.js';
+import type { Journal, StoredNotice } from './journal/journal.js';
+import type { JobId } from '../shared/ids.js';
+
+export interface LoopDependencies {
+  readonly state: State;
+  readonly journal: Journal;
+  readonly epoch: number;
+  readonly nowMs: () => number;
+  /** Runs one effect; must not throw. Called in order, after the events are durable. */
+  readonly run: (effect: Effect) => void;
+  /** Numbers a notice for its job; called before it is journaled. */
+  readonly number: (effect: Effect & { type: 'notify' }) => StoredNotice;
+  /** Hands a durable notice to whoever watches. */
+  readonly publish: (notice: StoredNotice) => void;
+  /** Jobs that are kept but must not run (embedded mode: nobody asked for them yet). */
+  readonly held: ReadonlySet<JobId>;
+  /** Journal lost or a broken invariant: the process cannot go on. */
+  readonly fatal: (error: unknown) => void;
+}
+
+interface Posted {
+  readonly events: readonly Event[];
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** How often clocks are looked at when nothing else happens. */
+const tickMs = 200;
+
+export class Loop {
+  private queue: Posted[] = [];
+  private notes: (Effect & { type: 'notify' })[] = [];
+  private scheduled = false;
+  private tail: Promise<void> = Promise.resolve();
+  private stopped = false;
+  private readonly ticker: NodeJS.Timeout;
+  private eligible: NodeJS.Timeout | undefined;
+
+  constructor(private readonly deps: LoopDependencies) {
+    this.ticker = setInterval(() => this.tick(), tickMs);
+    this.ticker.unref();
+  }
+
+  /** Resolves when the events are durable; their effects run right after. */
+  post(...events: Event[]): Promise<void> {
+    if (this.stopped) return Promise.resolve();
+    return new Promise<void>((resolve, reject) => {
+      this.queue.push({ events, resolve, reject });
+      this.schedule();
+    });
+  }
+
+  /** Tells watchers something that changes no state. */
+  note(effect: Effect & { type: 'notify' }): void {
+    this.notes.push(effect);
+    this.schedule();
+  }
+
+  /** Asks placement again, without news. */
+  poke(): void {
+    this.schedule();
+  }
+
+  /** Everything posted so far is durable and acted upon. */
+  async settled(): Promise<void> {
+    while (this.queue.length > 0 || this.scheduled) {
+      await new Promise((resolve) => setImmediate(resolve));
+      await this.tail;
+    }
+    await this.tail;
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.ticker);
+    clearTimeout(this.eligible);
+    await this.settled();
+    this.stopped = true;
+  }
+
+  private schedule(): void {
+    if (this.scheduled || this.stopped) return;
+    this.scheduled = true;
+    setImmediate(() => {
+      this.scheduled = false;
+      try {
+        this.drain();
+      } catch (error) {
+        this.deps.fatal(error);
+      }
+    });
+  }
+
+  private tick(): void {
+    const events = due(this.deps.state, this.deps.nowMs());
+    if (events.length > 0) this.post(...events).catch(this.deps.fatal);
+  }
+
+  private drain(): void {
+    const batch = this.queue;
+    this.queue = [];
+    const { state, nowMs, held } = this.deps;
+    const effects: Effect[] = [...this.notes];
+    this.notes = [];
+    const durable: Event[] = [];
+    const apply = (event: Event): void => {
+      for (const effect of transition(state, event)) effects.push(effect);
+      if (isDurable(event)) durable.push(event);
+    };
+    for (const posted of batch) for (const event of posted.events) apply(event);
+    const starts: AttemptStarted[] = place(state, nowMs(), { held });
+    for (const start of starts) apply(start);
+    this.armEligible();
+    if (batch.length === 0 && effects.length === 0 && durable.length === 0) return;
+    this.commit(batch, durable, effects);
+  }
+
+  private commit(batch: readonly Posted[], durable: readonly Event[], effects: readonly Effect[]) {
+    const { journal, epoch, number, publish, run, fatal } = this.deps;
+    const notices: StoredNotice[] = [];
+    for (const effect of effects) if (effect.type === 'notify') notices.push(number(effect));
+    const written =
+      durable.length > 0 || notices.length > 0
+        ? journal.append(epoch, durable, notices)
+        : Promise.resolve();
+    this.tail = Promise.all([this.tail, written]).then(
+      () => {
+        for (const posted of batch) posted.resolve();
+        for (const notice of notices) publish(notice);
+        for (const effect of effects) run(effect);
+      },
+      (error: unknown) => {
+        for (const posted of batch) posted.reject(error);
+        fatal(error);
+      },
+    );
+  }
+
+  /** A task in back-off becomes eligible without any event: look again then. */
+  private armEligible(): void {
+    clearTimeout(this.eligible);
+    const at = nextEligible(this.deps.state);
+    if (at === undefined) return;
+    const waitMs = Math.max(5, at - this.deps.nowMs());
+    this.eligible = setTimeout(() => this.poke(), Math.min(waitMs, 60_000));
+    this.eligible.unref();
+  }
+}

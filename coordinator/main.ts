@@ -1,0 +1,451 @@
+/**
+ * Constructs a coordinator from its rooms and runs it: in a process of its own, or inside
+ * `windrow run`. The only place in the coordinator that knows all the others.
+ */
+import { readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fail } from '../shared/failure.js';
+import type { JobId } from '../shared/ids.js';
+import type { EventView, JobView, WhyView } from '../shared/views.js';
+import { BlobStore } from './blob-store.js';
+import { Catalogue } from './catalogue.js';
+import { Committer } from './committer.js';
+import type { Event } from './core/events.js';
+import { lostAfterRestart, reconcile } from './core/reconcile.js';
+import { jobFromRow } from './core/snapshot.js';
+import { emptyState, isEnded, type JobState, type State } from './core/state.js';
+import { transition } from './core/transition.js';
+import { EffectsRunner } from './effects-runner.js';
+import { JobChunks } from './job-chunks.js';
+import { openReadOnly } from './journal/journal-reader.js';
+import { openJournal } from './journal/sqlite-journal.js';
+import { lockStateDirectory, type Owner, readOwner, type StateLock } from './journal/state-lock.js';
+import { Loop } from './loop.js';
+import { Notices } from './notices.js';
+import { ProgressMeter } from './progress-meter.js';
+import { ResultReader } from './result-reader.js';
+import { jobService } from './rpc/job-service.js';
+import {
+  bearerToken,
+  checkBind,
+  Door,
+  socketPath,
+  type TlsFiles,
+  tokenMatches,
+} from './rpc/servers.js';
+import { type LogEntry, WorkerService } from './rpc/worker-service.js';
+import { Roots } from '../shared/storage/roots.js';
+import { Submission } from './submission.js';
+
+export interface CoordinatorOptions {
+  readonly stateDirectory: string;
+  /** `HOST:PORT`, beside the UNIX socket in the state directory. */
+  readonly listen?: string;
+  /** Jobs of earlier processes stay suspended until somebody asks for them. */
+  readonly embedded: boolean;
+  readonly slotsHint?: number;
+  readonly allowRoots?: readonly string[];
+  readonly allowCode?: boolean;
+  readonly clientToken?: string;
+  readonly workerToken?: string;
+  readonly tls?: TlsFiles;
+  readonly leaseMs?: number;
+}
+
+export interface RunningCoordinator {
+  /** `unix:…`, for clients and workers of this machine. */
+  readonly endpoint: string;
+  readonly listenAddress?: string;
+  /** Resolves once no requested job is unfinished and nobody watches. */
+  idle(): Promise<void>;
+  /** A worker process was seen to exit; its attempts are lost at once. */
+  workerExited(pid: number, crashed: boolean): void;
+  stop(options?: { suspend?: boolean }): Promise<void>;
+  /** Accepts a ready plan: how benchmarks reach the scheduler without data. */
+  submitPlan(event: Extract<Event, { type: 'job.submitted' }>): Promise<void>;
+}
+
+export interface BusyCoordinator {
+  readonly busy: { readonly endpoint: string; readonly pid: number };
+}
+
+const defaultLeaseMs = 10_000;
+const ownerWaitMs = 5_000;
+const progressMs = 500;
+const logLines = 10_000;
+
+export async function startCoordinator(
+  options: CoordinatorOptions,
+): Promise<RunningCoordinator | BusyCoordinator> {
+  if (options.listen !== undefined) {
+    checkBind(options.listen, {
+      tls: options.tls !== undefined,
+      clientToken: options.clientToken !== undefined,
+      workerToken: options.workerToken !== undefined,
+    });
+  }
+  const stateDirectory = resolve(options.stateDirectory);
+  await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
+  const lock = lockStateDirectory(stateDirectory);
+  if (lock.busy) return { busy: await ownerOf(stateDirectory, lock.owner) };
+  try {
+    return await new Coordinator(options, stateDirectory, lock).start();
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+/** The owner may just be starting: waits a little until it says where it listens. */
+async function ownerOf(
+  stateDirectory: string,
+  first: Owner | undefined,
+): Promise<BusyCoordinator['busy']> {
+  let owner = first;
+  for (let waited = 0; waited < ownerWaitMs && owner?.endpoint === undefined; waited += 50) {
+    await new Promise((wake) => setTimeout(wake, 50));
+    owner = readOwner(stateDirectory);
+  }
+  if (owner?.endpoint === undefined) {
+    fail(
+      'io',
+      'E_STATE_BUSY',
+      `${stateDirectory} is held by process ${owner?.pid ?? '?'}, which does not listen`,
+      {
+        hint: 'wait for it, or use another --state directory',
+      },
+    );
+  }
+  return { endpoint: owner.endpoint, pid: owner.pid };
+}
+
+/** Jobs of a state directory that no living process owns. */
+export async function readOnlyView(stateDirectory: string): Promise<{
+  get(job: string): Promise<JobView>;
+  list(query?: { state?: string; limit?: number }): Promise<JobView[]>;
+  events(job: string): AsyncIterable<EventView>;
+  why(job: string): Promise<WhyView>;
+}> {
+  const journal = openReadOnly(resolve(stateDirectory));
+  if (!journal) {
+    fail('invalidSpec', 'E_NO_STATE', `${stateDirectory} holds no journal`, {
+      hint: 'name the state directory with --state, or a coordinator with --connect',
+    });
+  }
+  const loaded = await journal.load();
+  const state = replay(loaded);
+  const held = new Set([...state.jobs.keys()]);
+  const catalogue = new Catalogue({
+    state,
+    journal,
+    notices: new Notices(),
+    meter: new ProgressMeter(),
+    held,
+    rssBytes: () => 0,
+    nowMs: () => Date.now(),
+  });
+  return {
+    get: (job) => catalogue.get(job),
+    list: (query) => catalogue.list(query?.state, query?.limit ?? 100),
+    why: (job) => catalogue.why(job),
+    async *events(job) {
+      const never = new AbortController().signal;
+      for await (const { seq, timeMs, kind, data, jobId: id } of catalogue.watch(
+        job,
+        0,
+        false,
+        never,
+        Infinity,
+      )) {
+        const fields = JSON.parse(data) as Record<string, unknown>;
+        yield { event: kind, job: id, seq, time: new Date(timeMs).toISOString(), ...fields };
+      }
+    },
+  };
+}
+
+function replay({
+  snapshots,
+  events,
+}: {
+  snapshots: readonly string[];
+  events: readonly Event[];
+}): State {
+  const state = emptyState();
+  for (const row of snapshots) {
+    const job = jobFromRow(row);
+    state.jobs.set(job.id, job);
+  }
+  // Effects of the past were carried out, or are derived anew by `reconcile`.
+  for (const event of events) transition(state, event);
+  return state;
+}
+
+class Coordinator {
+  private readonly notices = new Notices();
+  private readonly meter = new ProgressMeter();
+  private readonly held = new Set<JobId>();
+  private readonly chunks = new Map<JobId, JobChunks>();
+  private readonly logs: LogEntry[] = [];
+  private doors: Door[] = [];
+  private timers: NodeJS.Timeout[] = [];
+  private idleWaiters: (() => void)[] = [];
+
+  constructor(
+    private readonly options: CoordinatorOptions,
+    private readonly stateDirectory: string,
+    private readonly lock: StateLock,
+  ) {}
+
+  async start(): Promise<RunningCoordinator> {
+    const { options, stateDirectory, notices, meter, held } = this;
+    const journal = openJournal(stateDirectory);
+    const epoch = await journal.acquire();
+    const state = replay(await journal.load());
+    for (const job of state.jobs.values()) {
+      const known = await journal.notices(job.id, 0, 1_000_000);
+      notices.resume(job.id, known[known.length - 1]?.seq ?? 0);
+      this.restoreGroups(job);
+      if (options.embedded && !isEnded(job.phase)) held.add(job.id);
+    }
+    const nowMs = (): number => Date.now();
+    const roots = new Roots(options.embedded ? undefined : (options.allowRoots ?? []));
+    const blobs = new BlobStore(join(stateDirectory, 'blobs'));
+    const leaseMs = options.leaseMs ?? defaultLeaseMs;
+    const chunksOf = (job: JobState): JobChunks => this.chunksOf(job);
+    const forget = (id: JobId): void => {
+      this.chunks.delete(id);
+      held.delete(id);
+      this.checkIdle(state);
+    };
+    const workers = new WorkerService({
+      epoch,
+      leaseMs,
+      nowMs,
+      blobs,
+      post: (...events) => loop.post(...events),
+      log: (entry) => this.log(entry),
+    });
+    const catalogue = new Catalogue({
+      state,
+      journal,
+      notices,
+      meter,
+      held,
+      rssBytes: (id) => workers.rssBytes(id as never),
+      nowMs,
+    });
+    const committer = new Committer({
+      stateDirectory,
+      state,
+      epoch,
+      index: journal,
+      journal,
+      chunksOf,
+      nowMs,
+    });
+    const slots = (): number => this.slots(state);
+    const fatal = (error: unknown): void => this.fatal(error);
+    const runner = new EffectsRunner({
+      state,
+      epoch,
+      journal,
+      index: journal,
+      notices,
+      workers,
+      catalogue,
+      meter,
+      committer,
+      chunksOf,
+      forget,
+      loop: () => loop,
+      slots,
+      nowMs,
+      fatal,
+    });
+    const loop: Loop = new Loop({
+      state,
+      journal,
+      epoch,
+      nowMs,
+      held,
+      fatal,
+      number: (effect) => notices.number(effect),
+      publish: (notice) => notices.publish(notice),
+      run: (effect) => runner.run(effect),
+    });
+    const results = new ResultReader(join(stateDirectory, 'tmp'));
+    const submission = new Submission({
+      state,
+      journal,
+      loop: () => loop,
+      blobs,
+      catalogue,
+      committer,
+      held,
+      slots,
+      nowMs,
+      checkPath: (path) => roots.check(path),
+      allowCode: options.embedded || options.allowCode === true,
+      devices: () => this.devices(state),
+      scratch: join(stateDirectory, 'previews'),
+      readArrow: (directory, maxRows) => results.output(directory, maxRows),
+      note: (id, kind, data) =>
+        loop.note({ type: 'notify', jobId: id, kind, timeMs: nowMs(), data }),
+    });
+    const door = (clientToken: string | undefined, workerToken: string | undefined): Door =>
+      new Door(
+        jobService({
+          submission,
+          catalogue,
+          blobs,
+          results,
+          logs: (job) => this.logs.filter(({ text }) => text.startsWith(`${job}/`)),
+          drainWorker: (id) => this.drainWorker(state, loop, id),
+          authorize: (metadata) => authorize(clientToken, bearerToken(metadata)),
+        }),
+        workers.implementation(workerToken),
+      );
+    const local = door(undefined, undefined);
+    this.doors.push(local);
+    const endpoint = await local.listenUnix(socketPath(stateDirectory));
+    this.lock.announce(endpoint);
+    let listenAddress: string | undefined;
+    if (options.listen !== undefined) {
+      const open = door(options.clientToken, options.workerToken);
+      this.doors.push(open);
+      listenAddress = await open.listenTcp(options.listen, options.tls);
+    }
+    for (const effect of reconcile(state)) {
+      if (!('jobId' in effect) || !held.has(effect.jobId)) runner.run(effect);
+    }
+    // Embedded workers died with the process before; others get a lease's time to come back.
+    const grace = setTimeout(
+      () => void loop.post(...lostAfterRestart(state, nowMs())).catch(fatal),
+      options.embedded ? 0 : leaseMs,
+    );
+    const progress = setInterval(
+      () => this.tellProgress(state, catalogue, workers, nowMs()),
+      progressMs,
+    );
+    grace.unref();
+    progress.unref();
+    this.timers.push(grace, progress);
+    return {
+      endpoint,
+      ...(listenAddress ? { listenAddress } : {}),
+      idle: () => this.idle(state),
+      workerExited: (pid, crashed) => workers.exited(pid, crashed),
+      submitPlan: (event) => loop.post(event),
+      stop: async () => {
+        for (const timer of this.timers) clearTimeout(timer);
+        workers.close();
+        await Promise.all(this.doors.map((each) => each.close()));
+        await loop.stop();
+        await journal.close();
+        this.lock.release();
+      },
+    };
+  }
+
+  private restoreGroups(job: JobState): void {
+    for (const stage of job.stages) {
+      if (stage.groups) this.chunksOf(job).setGroups(stage.id, stage.groups);
+    }
+  }
+
+  private chunksOf(job: JobState): JobChunks {
+    let chunks = this.chunks.get(job.id);
+    if (!chunks) {
+      chunks = new JobChunks(job.id, job.plan);
+      this.chunks.set(job.id, chunks);
+    }
+    return chunks;
+  }
+
+  private slots(state: State): number {
+    let slots = 0;
+    for (const worker of state.workers.values()) slots += worker.slots;
+    return slots || this.options.slotsHint || availableParallelism();
+  }
+
+  /** In embedded mode the workers are this machine; elsewhere a worker may still come. */
+  private async devices(state: State) {
+    const found = new Set<string>();
+    for (const worker of state.workers.values())
+      for (const device of worker.devices) found.add(device);
+    const known = found.size > 0;
+    return { known: known || this.options.embedded, devices: [...found], hardware: [] };
+  }
+
+  private async drainWorker(state: State, loop: Loop, id: string): Promise<void> {
+    const worker = [...state.workers.values()].find((each) => each.id === id);
+    if (!worker) {
+      const names = [...state.workers.keys()].join(', ') || 'none';
+      fail('invalidSpec', 'E_NO_WORKER', `there is no worker '${id}'`, {
+        hint: `workers here: ${names}`,
+      });
+    }
+    await loop.post({ type: 'worker.drain', workerId: worker.id, nowMs: Date.now() });
+  }
+
+  private tellProgress(
+    state: State,
+    catalogue: Catalogue,
+    workers: WorkerService,
+    nowMs: number,
+  ): void {
+    const rows = new Map<string, number>();
+    for (const { attempt, rows: done } of workers.progress()) {
+      if (attempt) rows.set(attempt.jobId, (rows.get(attempt.jobId) ?? 0) + done);
+    }
+    this.meter.underWay(rows);
+    for (const job of state.jobs.values()) if (!isEnded(job.phase)) this.meter.sample(job, nowMs);
+    for (const id of this.notices.watched()) {
+      const job = state.jobs.get(id);
+      if (!job || isEnded(job.phase)) continue;
+      const data = JSON.stringify(catalogue.progress(job));
+      this.notices.publish({ jobId: id, seq: 0, timeMs: nowMs, kind: 'progress', data });
+    }
+  }
+
+  private log(entry: LogEntry): void {
+    this.logs.push(entry);
+    if (this.logs.length > logLines) this.logs.splice(0, this.logs.length - logLines);
+  }
+
+  private idle(state: State): Promise<void> {
+    return new Promise((resolveIdle) => {
+      this.idleWaiters.push(resolveIdle);
+      this.checkIdle(state);
+    });
+  }
+
+  private checkIdle(state: State): void {
+    const busy = [...state.jobs.values()].some((job) => !this.held.has(job.id));
+    if (busy) return;
+    for (const wake of this.idleWaiters.splice(0)) wake();
+  }
+
+  /** The journal is lost or a rule of ours is broken: say what is known and stop at once. */
+  private fatal(error: unknown): void {
+    process.stderr.write(
+      `error E_INTERNAL: the coordinator stops: ${(error as Error)?.stack ?? String(error)}\n`,
+    );
+    process.exit(70);
+  }
+}
+
+function authorize(wanted: string | undefined, given: string): void {
+  if (wanted === undefined || tokenMatches(given, wanted)) return;
+  fail('invalidSpec', 'E_UNAUTHENTICATED', 'the client token is missing or wrong', {
+    hint: 'give it with WINDROW_TOKEN or --token-file',
+  });
+}
+
+/** A token from a file, without surrounding white space. */
+export function readToken(path: string): string {
+  return readFileSync(path, 'utf8').trim();
+}

@@ -1,0 +1,133 @@
+/**
+ * What analysis found out and the planner decides upon: files, bound steps, signatures. Plain data
+ * that knows no outside world.
+ */
+import type { ColumnStatistics } from '../../shared/parquet-statistics.js';
+import type {
+  BlobRef,
+  ColumnDef,
+  ExpectStep,
+  FilterStep,
+  InferStep,
+  InputFile,
+  MapStep,
+  OutputPlan,
+  PlanNote,
+  SelectStep,
+  SqlStep,
+} from '../../shared/plan.js';
+
+/** A file with the statistics that its row groups can be ruled out by. */
+export interface SourceFile {
+  /** `prunedRowGroups` is empty here: the planner fills it. */
+  readonly file: InputFile;
+  /** By column, one entry a row group. */
+  readonly stats: ReadonlyMap<string, readonly (ColumnStatistics | undefined)[]>;
+}
+
+export interface SourceFacts {
+  readonly id: string;
+  readonly files: readonly SourceFile[];
+  /** Columns inside the files, then those of the path. */
+  readonly columns: readonly ColumnDef[];
+  readonly hive: readonly ColumnDef[];
+}
+
+export type LiteralKind = ColumnStatistics['kind'];
+export type ComparisonOp = '=' | '<' | '<=' | '>' | '>=';
+
+/** `column op literal`, the one shape statistics are compared with. Units as ColumnStatistics. */
+export interface Comparison {
+  readonly column: string;
+  readonly op: ComparisonOp;
+  readonly kind: LiteralKind;
+  readonly value: bigint | string;
+}
+
+/** One of the expressions that a filter joins with AND. */
+export interface Conjunct {
+  readonly sql: string;
+  readonly columns: readonly string[];
+  /** All of these hold where the conjunct is true; empty when it is of another shape. */
+  readonly comparisons: readonly Comparison[];
+}
+
+interface OperatorBase {
+  /** Columns after the operator, in order. */
+  readonly columns: readonly ColumnDef[];
+  /** Columns before it that it needs whatever happens after. */
+  readonly reads: readonly string[];
+  readonly deterministic: boolean;
+}
+export interface FilterOperator extends OperatorBase {
+  readonly kind: 'filter';
+  readonly step: FilterStep;
+  readonly conjuncts: readonly Conjunct[];
+}
+export interface SelectOperator extends OperatorBase {
+  readonly kind: 'select';
+  readonly step: SelectStep;
+  /** What each resulting column reads, in the order of `step.columns`. */
+  readonly readsOf: readonly (readonly string[])[];
+  /** Columns that come out as they went in, under the same name. */
+  readonly untouched: ReadonlySet<string>;
+}
+export interface SqlOperator extends OperatorBase {
+  readonly kind: 'sql';
+  readonly step: SqlStep;
+}
+export interface MapOperator extends OperatorBase {
+  readonly kind: 'map';
+  readonly step: MapStep;
+}
+export interface InferOperator extends OperatorBase {
+  readonly kind: 'infer';
+  readonly step: InferStep;
+}
+export interface ExpectOperator extends OperatorBase {
+  readonly kind: 'expect';
+  readonly step: ExpectStep;
+  readonly rowCounts: OutputPlan['rowCounts'];
+}
+/** A step as the planner moves it about; one `sql` step makes two (its WHERE and the rest). */
+export type Operator =
+  FilterOperator | SelectOperator | SqlOperator | MapOperator | InferOperator | ExpectOperator;
+
+export interface BoundStep {
+  readonly id: string;
+  /** Source or step it reads. */
+  readonly from: string;
+  readonly operators: readonly Operator[];
+  /** Columns that come out, in order. */
+  readonly columns: readonly ColumnDef[];
+}
+
+export interface Facts {
+  readonly sources: ReadonlyMap<string, SourceFacts>;
+  /** By id, each after what it reads. */
+  readonly steps: ReadonlyMap<string, BoundStep>;
+  /**
+   * For conjuncts over hive columns alone, by `hiveKey`: whether each file of the source may have
+   * rows for which it is true. No entry: not known.
+   */
+  readonly hiveVerdicts: ReadonlyMap<string, readonly boolean[]>;
+  /** Versions of the libraries that make the bytes. */
+  readonly versions: { readonly duckdb: string; readonly onnxruntime: string };
+  readonly notes: readonly PlanNote[];
+}
+
+export function hiveKey(source: string, sql: string): string {
+  return `${source}\n${sql}`;
+}
+
+/** A file of the job by content, as the client uploaded it. */
+export interface JobFile {
+  readonly digest: string;
+  readonly bytes: number;
+  readonly name: string;
+  readonly external: readonly JobFile[];
+}
+
+export function blobRef(file: JobFile): BlobRef {
+  return { digest: file.digest, bytes: file.bytes, name: file.name };
+}

@@ -1,0 +1,165 @@
+/**
+ * The doors: a UNIX socket in the state directory for this machine's own, and where asked for, TCP.
+ * An address that others can reach without TLS and tokens is refused.
+ */
+import { timingSafeEqual } from 'node:crypto';
+import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation } from 'grpc-health-check';
+import { sha256Hex } from '../../shared/chunk-identity.js';
+import { fail } from '../../shared/failure.js';
+import {
+  JobServiceService,
+  WorkerServiceService,
+  type JobServiceServer,
+  type WorkerServiceServer,
+} from '../../shared/gen/windrow.js';
+import { channelOptions } from '../../shared/rpc.js';
+
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+  readonly ca?: string;
+}
+
+/** Longest path that fits into sockaddr_un, with room to spare. */
+const socketPathBytes = 100;
+
+/** The socket of a state directory; a deep directory gets one under the system's temp directory. */
+export function socketPath(stateDirectory: string): string {
+  const inside = join(stateDirectory, 'windrow.sock');
+  if (Buffer.byteLength(inside) <= socketPathBytes) return inside;
+  return join(tmpdir(), `windrow-${sha256Hex(stateDirectory).slice(0, 20)}.sock`);
+}
+
+export class Door {
+  private readonly server: Server;
+  private readonly health = new HealthImplementation({ '': 'SERVING' });
+
+  constructor(jobs: JobServiceServer, workers: WorkerServiceServer) {
+    this.server = new Server(channelOptions);
+    this.server.addService(JobServiceService, jobs);
+    this.server.addService(WorkerServiceService, workers);
+    this.health.addToServer(this.server);
+    reflection().addToServer(this.server);
+  }
+
+  async listenUnix(path: string): Promise<string> {
+    // The state directory's lock is ours, so whoever left this socket is gone.
+    if (existsSync(path)) rmSync(path);
+    await this.bind(`unix:${path}`, ServerCredentials.createInsecure());
+    chmodSync(path, 0o600);
+    return `unix:${path}`;
+  }
+
+  /** @throws WindrowError E_LISTEN when the address is taken */
+  async listenTcp(address: string, tls: TlsFiles | undefined): Promise<string> {
+    const { host } = splitAddress(address);
+    const port = await this.bind(address, tls ? secure(tls) : ServerCredentials.createInsecure());
+    return `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+  }
+
+  stopServing(): void {
+    this.health.setStatus('', 'NOT_SERVING');
+  }
+
+  async close(): Promise<void> {
+    this.stopServing();
+    await Promise.race([
+      new Promise<void>((resolve) => this.server.tryShutdown(() => resolve())),
+      new Promise<void>((resolve) => setTimeout(resolve, 500).unref()),
+    ]);
+    this.server.forceShutdown();
+  }
+
+  private bind(address: string, credentials: ServerCredentials): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.server.bindAsync(address, credentials, (error, port) => {
+        if (!error) return resolve(port);
+        try {
+          fail('invalidSpec', 'E_LISTEN', `cannot listen on ${address}: ${error.message}`, {
+            hint: 'choose another port with --listen, or end what uses it',
+          });
+        } catch (failure) {
+          reject(failure as Error);
+        }
+      });
+    });
+  }
+}
+
+/** @throws WindrowError E_INSECURE_BIND for an open address without TLS and both tokens */
+export function checkBind(
+  address: string,
+  secured: { tls: boolean; clientToken: boolean; workerToken: boolean },
+): void {
+  const { host } = splitAddress(address);
+  if (isLoopback(host)) return;
+  const lacking = [
+    ...(secured.tls ? [] : ['--tls-cert and --tls-key']),
+    ...(secured.clientToken ? [] : ['--client-token-file']),
+    ...(secured.workerToken ? [] : ['--worker-token-file']),
+  ];
+  if (lacking.length === 0) return;
+  fail(
+    'invalidSpec',
+    'E_INSECURE_BIND',
+    `${address} can be reached from other machines and lacks ${lacking.join(', ')}`,
+    {
+      hint: 'give these, or listen on 127.0.0.1',
+    },
+  );
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
+function splitAddress(address: string): { host: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(address);
+  const port = Number(match?.[3]);
+  if (!match || port > 65_535) {
+    fail('invalidSpec', 'E_LISTEN', `'${address}' is not HOST:PORT`, {
+      hint: 'such as 127.0.0.1:7420',
+    });
+  }
+  return { host: match[1] ?? match[2]!, port };
+}
+
+function secure({ cert, key, ca }: TlsFiles): ServerCredentials {
+  const read = (path: string): Buffer => {
+    try {
+      return readFileSync(path);
+    } catch (error) {
+      return fail('invalidSpec', 'E_TLS', `cannot read ${path}: ${(error as Error).message}`);
+    }
+  };
+  const pair = [{ cert_chain: read(cert), private_key: read(key) }];
+  // grpc-js checks client certificates only when told to.
+  return ServerCredentials.createSsl(ca ? read(ca) : null, pair, ca !== undefined);
+}
+
+/** Compares in constant time. */
+export function tokenMatches(given: string, wanted: string): boolean {
+  const digest = (text: string): Buffer => Buffer.from(sha256Hex(text), 'hex');
+  return timingSafeEqual(digest(given), digest(wanted));
+}
+
+export function bearerToken(metadata: Metadata): string {
+  const text = String(metadata.get('authorization')[0] ?? '');
+  return text.startsWith('Bearer ') ? text.slice(7) : '';
+}
+
+function reflection(): ReflectionService {
+  const proto = fileURLToPath(new URL('../../shared/proto/windrow.proto', import.meta.url));
+  const found = existsSync(proto)
+    ? proto
+    : fileURLToPath(new URL('../../../shared/proto/windrow.proto', import.meta.url));
+  return new ReflectionService(loadSync(found, { keepCase: true }));
+}

@@ -1,0 +1,252 @@
+/**
+ * The spec's shape: runs the zod schema and says what it finds as a person would, about the branch
+ * of a union that was meant. Never: what the parts mean together; that is spec-meaning.ts.
+ */
+import { z } from 'zod';
+import {
+  checkKinds,
+  jobSpecSchema,
+  plannedStepKinds,
+  stepKinds,
+  type JobSpec,
+} from './job-spec.js';
+import {
+  nameHint,
+  nearestName,
+  shorten,
+  type SpecPath,
+  type SpecProblems,
+} from './spec-problems.js';
+
+type Issue = z.core.$ZodIssue;
+
+/** The spec with its defaults, or undefined after noting what is wrong with it. */
+export function checkShape(input: unknown, problems: SpecProblems): JobSpec | undefined {
+  const parsed = jobSpecSchema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  reportAll(parsed.error.issues, [], input, problems);
+  return undefined;
+}
+
+/** Unknown fields first: a misspelled field must not be reported again as a missing one. */
+function reportAll(
+  issues: readonly Issue[],
+  base: SpecPath,
+  input: unknown,
+  problems: SpecProblems,
+): void {
+  const unknown = issues.filter((issue) => issue.code === 'unrecognized_keys');
+  const others = issues.filter((issue) => issue.code !== 'unrecognized_keys');
+  for (const issue of [...unknown, ...others]) report(issue, base, input, problems);
+}
+
+function report(issue: Issue, base: SpecPath, input: unknown, problems: SpecProblems): void {
+  const path = [...base, ...(issue.path as (string | number)[])];
+  const value = valueAt(input, path);
+  if (issue.code === 'unrecognized_keys') {
+    for (const key of issue.keys) reportUnknownField(path, key, input, problems);
+  } else if (issue.code === 'invalid_union') {
+    reportUnion(issue.errors, path, value, input, problems);
+  } else if (!problems.has(path)) {
+    const { message, hint, onKey } = describe(issue, value);
+    problems.add('E_SPEC_INVALID', path, message, { hint, what: onKey ? 'key' : 'value' });
+  }
+}
+
+function reportUnknownField(
+  at: SpecPath,
+  key: string,
+  input: unknown,
+  problems: SpecProblems,
+): void {
+  const known = knownFields(at);
+  problems.add('E_SPEC_UNKNOWN_FIELD', [...at, key], `unknown field '${shorten(key)}'`, {
+    hint: nameHint(key, known),
+    what: 'key',
+  });
+  const meant = nearestName(key, known);
+  if (meant !== undefined && valueAt(input, [...at, meant]) === undefined) {
+    problems.explained([...at, meant]);
+  }
+}
+
+/** Steps and checks are told apart by the key that names their kind; other unions by their types. */
+function reportUnion(
+  branches: readonly (readonly Issue[])[],
+  path: SpecPath,
+  value: unknown,
+  input: unknown,
+  problems: SpecProblems,
+): void {
+  const kinds = isStep(path) ? stepKinds : isCheck(path) ? checkKinds : undefined;
+  if (kinds && isRecord(value)) {
+    const branch = kindOf(value, path, kinds, problems);
+    if (branch === undefined) return;
+    reportAll(branches[branch] ?? [], path, input, problems);
+    return;
+  }
+  const deeper = branches.find((issues) => issues.every((issue) => issue.path.length > 0));
+  const sameType = branches.find((issues) =>
+    issues.every((issue) => issue.code !== 'invalid_type' && issue.code !== 'invalid_value'),
+  );
+  const chosen = deeper ?? sameType;
+  if (chosen) {
+    reportAll(chosen, path, input, problems);
+  } else if (!problems.has(path)) {
+    const wanted = branches.flatMap((issues) => issues.map((issue) => expectation(issue)));
+    const message = `must be ${[...new Set(wanted)].join(' or ')}, not ${typeName(value)}`;
+    problems.add('E_SPEC_INVALID', path, message);
+  }
+}
+
+/** Number of the branch whose kind the value names; notes a problem if there is not exactly one. */
+function kindOf(
+  value: Record<string, unknown>,
+  path: SpecPath,
+  kinds: readonly string[],
+  problems: SpecProblems,
+): number | undefined {
+  const word = isStep(path) ? 'step' : 'check';
+  const keys = Object.keys(value);
+  const named = keys.filter((key) => kinds.includes(key));
+  if (named.length === 1) return kinds.indexOf(named[0] ?? '');
+  if (named.length > 1) {
+    const message = `a ${word} has one kind, this one has ${named.join(' and ')}`;
+    const hint = `make it ${named.length} ${word}s`;
+    problems.add('E_SPEC_INVALID', [...path, named[1] ?? ''], message, { hint, what: 'key' });
+    return undefined;
+  }
+  const planned = isStep(path) ? keys.find((key) => plannedStepKinds.includes(key)) : undefined;
+  if (planned !== undefined) {
+    const message = `${planned} needs an exchange, which this version does not have yet`;
+    const hint = `leave the step out, or do it before or after the job`;
+    problems.add('E_STEP_UNSUPPORTED', [...path, planned], message, { hint, what: 'key' });
+    return undefined;
+  }
+  const common = word === 'step' ? ['id'] : ['name', 'column', 'onFail'];
+  const unknown = keys.filter((key) => !common.includes(key));
+  const key = unknown.find((name) => nearestName(name, kinds) !== undefined) ?? unknown[0];
+  if (key === undefined) {
+    problems.add('E_SPEC_INVALID', path, `the ${word} has no kind`, { hint: nameHint('', kinds) });
+  } else {
+    const message = `unknown ${word} kind '${shorten(key)}'`;
+    const at = [...path, key];
+    problems.add('E_SPEC_UNKNOWN_FIELD', at, message, { hint: nameHint(key, kinds), what: 'key' });
+  }
+  return undefined;
+}
+
+const isStep = (path: SpecPath) => path.length === 2 && path[0] === 'steps';
+const isCheck = (path: SpecPath) =>
+  path.length === 5 && path[0] === 'steps' && path[2] === 'expect' && path[3] === 'checks';
+
+function describe(
+  issue: Issue,
+  value: unknown,
+): { message: string; hint?: string | undefined; onKey?: boolean } {
+  if (value === undefined && (issue.code === 'invalid_type' || issue.code === 'invalid_value')) {
+    return { message: 'is missing', hint: `add it: ${expectation(issue)}` };
+  }
+  switch (issue.code) {
+    case 'invalid_type':
+      return { message: `must be ${expectation(issue)}, not ${typeName(value)}` };
+    case 'invalid_value': {
+      const message = `must be ${expectation(issue)}, not ${typeName(value)}`;
+      const near =
+        typeof value === 'string' ? nearestName(value, issue.values.map(String)) : undefined;
+      return { message, hint: near === undefined ? undefined : `did you mean '${near}'` };
+    }
+    case 'too_small':
+      return { message: bound('at least', Number(issue.minimum), issue.origin, value) };
+    case 'too_big':
+      return { message: bound('at most', Number(issue.maximum), issue.origin, value) };
+    case 'invalid_key':
+      return {
+        message: `as a name, '${shorten(String(issue.path.at(-1) ?? ''))}' ${issue.issues[0]?.message ?? 'is not allowed'}`,
+        onKey: true,
+      };
+    default:
+      return { message: issue.message };
+  }
+}
+
+function bound(words: string, limit: number, origin: string, value: unknown): string {
+  if (origin === 'string') return `must have ${words} ${limit} character${limit === 1 ? '' : 's'}`;
+  if (origin === 'array') return `must have ${words} ${limit} entr${limit === 1 ? 'y' : 'ies'}`;
+  return `must be ${words} ${limit}, not ${String(value)}`;
+}
+
+const typeWords: Record<string, string> = {
+  object: 'a mapping',
+  record: 'a mapping',
+  array: 'a list',
+  tuple: 'a list',
+  string: 'text',
+  int: 'a whole number',
+  number: 'a number',
+  boolean: 'true or false',
+  null: 'null',
+};
+
+function expectation(issue: Issue): string {
+  if (issue.code === 'invalid_type') return typeWords[issue.expected] ?? issue.expected;
+  if (issue.code === 'invalid_value') {
+    const values = issue.values.map(String).join(', ');
+    return issue.values.length === 1 ? values : `one of ${values}`;
+  }
+  return issue.message;
+}
+
+function typeName(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object') return 'a mapping';
+  if (typeof value === 'string') return `'${shorten(value, 60)}'`;
+  return String(value);
+}
+
+/** Fields that the schema knows at `path`, over all branches of unions on the way. */
+function knownFields(path: SpecPath): string[] {
+  let schemas: z.core.$ZodType[] = alternatives(jobSpecSchema);
+  for (const part of path) {
+    schemas = schemas.flatMap((schema) => {
+      if (schema instanceof z.ZodObject) {
+        const member = (schema.shape as Record<string, z.core.$ZodType>)[part];
+        return member ? alternatives(member) : [];
+      }
+      if (schema instanceof z.ZodRecord) return alternatives(schema.valueType);
+      if (schema instanceof z.ZodArray) return alternatives(schema.element);
+      return [];
+    });
+  }
+  const fields = schemas.flatMap((schema) =>
+    schema instanceof z.ZodObject ? Object.keys(schema.shape as object) : [],
+  );
+  return [...new Set(fields)];
+}
+
+function alternatives(schema: z.core.$ZodType): z.core.$ZodType[] {
+  if (schema instanceof z.ZodUnion) return schema.options.flatMap(alternatives);
+  if (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault
+  ) {
+    return alternatives(schema.unwrap());
+  }
+  return [schema];
+}
+
+function valueAt(input: unknown, path: SpecPath): unknown {
+  let value = input;
+  for (const part of path) {
+    if (value === null || typeof value !== 'object' || !Object.hasOwn(value, part))
+      return undefined;
+    value = (value as Record<string | number, unknown>)[part];
+  }
+  return value;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return value !== null && typeof value === 'object' && !Array.isArray(value);
+}

@@ -1,0 +1,214 @@
+/**
+ * The object store on a local or shared file system: temp name, fsync, link or rename, fsync of the
+ * directory. Never: a name visible before its bytes are durable, a symlink followed in a listing.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import type { Dirent, Stats } from 'node:fs';
+import {
+  copyFile,
+  link,
+  lstat,
+  mkdir,
+  open,
+  readFile,
+  readdir,
+  rename,
+  rm,
+  unlink,
+} from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { ListedObject, ObjectHead, ObjectStore, TransferResult } from './object-store.js';
+import { temporaryPath } from './paths.js';
+
+const readBytes = 1024 * 1024;
+
+export class LocalStore implements ObjectStore {
+  private readonly directories = new DirectorySync();
+
+  async create(path: string, bytes: Uint8Array): Promise<boolean> {
+    const temporary = await this.writeTemporary(path, bytes);
+    try {
+      return (await this.linkTo(temporary, path)) === 'done';
+    } finally {
+      await rm(temporary, { force: true });
+    }
+  }
+
+  async replace(path: string, bytes: Uint8Array): Promise<void> {
+    const temporary = await this.writeTemporary(path, bytes);
+    try {
+      await rename(temporary, path);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    }
+    await this.directories.sync(dirname(path));
+  }
+
+  async get(path: string): Promise<Buffer | undefined> {
+    return absentAsUndefined(readFile(path));
+  }
+
+  async head(path: string): Promise<ObjectHead | undefined> {
+    const stats = await absentAsUndefined(lstat(path));
+    return stats?.isFile() ? headOf(stats) : undefined;
+  }
+
+  async digest(path: string): Promise<string | undefined> {
+    const file = await absentAsUndefined(open(path, 'r'));
+    if (!file) return undefined;
+    try {
+      const hash = createHash('sha256');
+      const buffer = Buffer.allocUnsafe(readBytes);
+      for (;;) {
+        const { bytesRead } = await file.read(buffer, 0, readBytes);
+        if (bytesRead === 0) return hash.digest('hex');
+        hash.update(buffer.subarray(0, bytesRead));
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  async list(directory: string): Promise<ListedObject[]> {
+    const found: ListedObject[] = [];
+    await collect(directory, found);
+    return found.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+  }
+
+  async move(from: string, to: string): Promise<TransferResult> {
+    await mkdir(dirname(to), { recursive: true });
+    const result = await this.linkTo(from, to).catch((error: unknown) => {
+      // No hard links between disks: the copy is as durable, only slower.
+      if (codeOf(error) === 'EXDEV') return this.copy(from, to);
+      throw error;
+    });
+    if (result === 'done') await absentAsUndefined(unlink(from));
+    return result;
+  }
+
+  async copy(from: string, to: string): Promise<TransferResult> {
+    await mkdir(dirname(to), { recursive: true });
+    if (await this.head(to)) return 'exists';
+    const temporary = temporaryPath(to, randomUUID());
+    try {
+      try {
+        await copyFile(from, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+      } catch (error) {
+        if (codeOf(error) === 'ENOENT') return 'missing';
+        throw error;
+      }
+      await syncFile(temporary);
+      return await this.linkTo(temporary, to);
+    } finally {
+      await rm(temporary, { force: true });
+    }
+  }
+
+  async delete(path: string): Promise<boolean> {
+    const gone = await absentAsUndefined(unlink(path).then(() => true));
+    if (gone) await this.directories.sync(dirname(path));
+    return gone ?? false;
+  }
+
+  async probe(directory: string): Promise<void> {
+    const path = await this.writeTemporary(join(directory, '.probe'), Buffer.alloc(0));
+    await unlink(path);
+  }
+
+  private async writeTemporary(path: string, bytes: Uint8Array): Promise<string> {
+    await mkdir(dirname(path), { recursive: true });
+    const temporary = temporaryPath(path, randomUUID());
+    const file = await open(temporary, 'wx');
+    try {
+      await file.writeFile(bytes);
+      await file.sync();
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    } finally {
+      await file.close();
+    }
+    return temporary;
+  }
+
+  /** link(2) is the one call that names a file without replacing what has that name. */
+  private async linkTo(from: string, to: string): Promise<TransferResult> {
+    try {
+      await link(from, to);
+    } catch (error) {
+      if (codeOf(error) === 'EEXIST') return 'exists';
+      if (codeOf(error) === 'ENOENT') return 'missing';
+      throw error;
+    }
+    await this.directories.sync(dirname(to));
+    return 'done';
+  }
+}
+
+/** Callers that wait for the same directory share one fsync, if it has not begun yet. */
+class DirectorySync {
+  private readonly running = new Map<string, Promise<void>>();
+  private readonly waiting = new Map<string, Promise<void>>();
+
+  sync(directory: string): Promise<void> {
+    const joined = this.waiting.get(directory);
+    if (joined) return joined;
+    const before = this.running.get(directory);
+    if (!before) return this.start(directory);
+    const next = before
+      .catch(() => undefined)
+      .then(() => {
+        this.waiting.delete(directory);
+        return this.start(directory);
+      });
+    this.waiting.set(directory, next);
+    return next;
+  }
+
+  private start(directory: string): Promise<void> {
+    const run = syncFile(directory).finally(() => this.running.delete(directory));
+    this.running.set(directory, run);
+    return run;
+  }
+}
+
+async function syncFile(path: string): Promise<void> {
+  const file = await open(path, 'r');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function collect(directory: string, found: ListedObject[]): Promise<void> {
+  const entries: Dirent[] = (await absentAsUndefined(readdir(directory, { withFileTypes: true }))) ?? [];
+  for (const entry of entries) {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) {
+      await collect(path, found);
+    } else if (entry.isFile()) {
+      const stats = await absentAsUndefined(lstat(path));
+      if (stats) found.push({ path, ...headOf(stats) });
+    }
+  }
+}
+
+function headOf(stats: Stats): ObjectHead {
+  return { bytes: stats.size, changedMs: Math.max(stats.mtimeMs, stats.ctimeMs) };
+}
+
+async function absentAsUndefined<T>(result: Promise<T>): Promise<T | undefined> {
+  try {
+    return await result;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return (error as { code?: unknown } | null)?.code;
+}

@@ -1,0 +1,142 @@
+/**
+ * Turns what users call a path into an absolute local one, and keeps servers inside their allowed
+ * roots. Never: a file opened; a path that passes here may be read by native code.
+ */
+import { realpathSync } from 'node:fs';
+import { dirname, isAbsolute, join, resolve, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { fail } from '../failure.js';
+import { isInside } from './paths.js';
+
+export interface ResolvedPattern {
+  /** Absolute, with its glob characters; a plain path has none. */
+  readonly pattern: string;
+  /** Directory (or file, without glob characters) that all matches lie below. */
+  readonly fixed: string;
+  readonly isGlob: boolean;
+}
+
+const globCharacters = /[*?[\]{}]/;
+
+export class Roots {
+  private readonly allowed: readonly string[] | undefined;
+  /** Directories already seen to be inside, so that a million matches cost few system calls. */
+  private readonly inside = new Set<string>();
+
+  /** @param allowed directories a server may touch; undefined: no limit (embedded mode) */
+  constructor(allowed?: readonly string[]) {
+    this.allowed = allowed?.map((root) => realpathOfDeepest(resolve(root)));
+  }
+
+  /**
+   * @param base directory that relative paths start from
+   * @throws WindrowError E_URI_DENIED | E_URI_SCHEME
+   */
+  resolve(text: string, base: string): string {
+    const path = toAbsolute(text, base);
+    this.check(path, text);
+    return path;
+  }
+
+  /**
+   * As `resolve`, for text that may be a glob. Every match has to pass `check` too, because a
+   * symlink below the fixed part may lead elsewhere.
+   */
+  resolvePattern(text: string, base: string): ResolvedPattern {
+    const glob = text.search(globCharacters);
+    if (glob < 0) {
+      const path = this.resolve(text, base);
+      return { pattern: path, fixed: path, isGlob: false };
+    }
+    const cut = text.lastIndexOf('/', glob);
+    const rest = text.slice(cut + 1);
+    if (/(^|[/{,])\.\.([/},]|$)/.test(rest)) denied(text, 'a glob must not go up with ..');
+    refuseTricks(rest, text);
+    const fixed = this.resolve(cut < 0 ? '.' : text.slice(0, cut + 1), base);
+    return { pattern: join(fixed, rest), fixed, isGlob: true };
+  }
+
+  /**
+   * Whether an absolute path lies inside the roots once symlinks are followed.
+   * @throws WindrowError E_URI_DENIED
+   */
+  check(path: string, text = path): void {
+    if (path.includes('\0')) denied(text, 'it holds a NUL byte');
+    if (!this.allowed) return;
+    // A file that exists may itself be a link, so only its directory can be remembered.
+    const real = this.inside.has(dirname(path)) ? realpathOfDeepest(path) : this.realpath(path);
+    if (!this.allowed.some((root) => isInside(root, real))) {
+      denied(text, 'it lies outside the allowed roots');
+    }
+  }
+
+  private realpath(path: string): string {
+    const real = realpathOfDeepest(path);
+    if (this.allowed?.some((root) => isInside(root, dirname(real)))) this.inside.add(dirname(path));
+    return real;
+  }
+}
+
+function toAbsolute(text: string, base: string): string {
+  refuseTricks(text, text);
+  if (/^file:/i.test(text)) return fromFileUrl(text);
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1];
+  if (scheme !== undefined) {
+    fail('invalidSpec', 'E_URI_SCHEME', `${scheme}:// is not supported: ${JSON.stringify(text)}`, {
+      hint: 'use a path on a local or mounted disk',
+    });
+  }
+  return isAbsolute(text) ? resolve(text) : resolve(base, text);
+}
+
+function fromFileUrl(text: string): string {
+  try {
+    return resolve(fileURLToPath(text));
+  } catch (error) {
+    return denied(text, error instanceof Error ? error.message.toLowerCase() : String(error));
+  }
+}
+
+/**
+ * Nothing here decodes `%xx` in a plain path, but something behind us may: what would climb or cut
+ * when decoded is refused. Hive folders may hold an encoded slash in their value.
+ */
+function refuseTricks(part: string, text: string): void {
+  if (part.includes('\0') || /%00/.test(part)) denied(text, 'it holds a NUL byte');
+  let decoded = part;
+  for (let round = 0; round < 3; round += 1) {
+    const next = decoded.replace(/%(2e|2f|5c|25)/gi, (escape) => decodeURIComponent(escape));
+    if (next === decoded) break;
+    decoded = next;
+  }
+  if (decoded === part) return;
+  if (/(^|[/\\=])\.\.([/\\]|$)/.test(decoded)) denied(text, 'it holds an encoded ..');
+  for (const segment of part.split('/')) {
+    if (/%(25)*(2f|5c)/i.test(segment) && !/^[^=]+=/.test(segment)) {
+      denied(text, 'it holds an encoded slash');
+    }
+  }
+}
+
+/** realpath of what exists of a path, with what does not exist yet appended. */
+function realpathOfDeepest(path: string): string {
+  const missing: string[] = [];
+  for (let at = path; ; at = dirname(at)) {
+    try {
+      return join(realpathSync(at), ...missing);
+    } catch (error) {
+      const code = (error as { code?: unknown }).code;
+      if (code !== 'ENOENT' && code !== 'ENOTDIR') {
+        return denied(path, `it cannot be resolved (${String(code)})`);
+      }
+      if (at === dirname(at)) return path;
+      missing.unshift(at.slice(at.lastIndexOf(sep) + 1));
+    }
+  }
+}
+
+function denied(text: string, why: string): never {
+  return fail('invalidSpec', 'E_URI_DENIED', `path ${JSON.stringify(text)} is refused: ${why}`, {
+    hint: 'use a path inside the directories given with --allow-root, written plainly',
+  });
+}

@@ -1,0 +1,79 @@
+/** Domain types to protocol messages and back: the one place where both are known. */
+import { attemptKey, jobId, stageId, type AttemptRef } from './ids.js';
+import type { ChunkCounts, ChunkFile, ChunkRecord } from './plan.js';
+import type * as wire from './gen/windrow.js';
+
+export function attemptToWire(ref: AttemptRef): wire.AttemptId {
+  return { jobId: ref.jobId, stageId: ref.stageId, task: ref.task, attempt: ref.attempt };
+}
+
+export function attemptFromWire(message: wire.AttemptId): AttemptRef {
+  return {
+    jobId: jobId(message.jobId),
+    stageId: stageId(message.stageId),
+    task: message.task,
+    attempt: message.attempt,
+  };
+}
+
+export function attemptKeyOfWire(message: wire.AttemptId): string {
+  return attemptKey(attemptFromWire(message));
+}
+
+export function chunkFileToWire(file: ChunkFile): wire.ChunkFile {
+  return {
+    path: file.path,
+    rows: file.rows,
+    bytes: file.bytes,
+    sha256: file.sha256,
+    partition: file.partition.map(({ column, value }) => ({
+      column,
+      ...(value === null ? {} : { value }),
+    })),
+  };
+}
+
+export function chunkFileFromWire(message: wire.ChunkFile): ChunkFile {
+  return {
+    path: message.path,
+    rows: message.rows,
+    bytes: message.bytes,
+    sha256: message.sha256,
+    partition: message.partition.map(({ column, value }) => ({ column, value: value ?? null })),
+  };
+}
+
+function countsFromWire(message: wire.ChunkCounts | undefined): ChunkCounts {
+  return {
+    rowsIn: message?.rowsIn ?? 0,
+    rowsOut: message?.rowsOut ?? 0,
+    filtered: message?.filtered ?? 0,
+    dead: message?.dead ?? 0,
+    inferred: message?.inferred ?? 0,
+    warnings: { ...message?.warnings },
+  };
+}
+
+export function chunkDoneToWire(
+  attempt: AttemptRef,
+  chunk: number,
+  record: ChunkRecord,
+): wire.ChunkDone {
+  return {
+    attempt: attemptToWire(attempt),
+    chunk,
+    identity: record.identity,
+    files: record.files.map(chunkFileToWire),
+    counts: { ...record.counts, warnings: { ...record.counts.warnings } },
+    deadLetters: record.deadLetters ? chunkFileToWire(record.deadLetters) : undefined,
+  };
+}
+
+export function chunkRecordFromWire(message: wire.ChunkDone): ChunkRecord {
+  return {
+    identity: message.identity,
+    files: message.files.map(chunkFileFromWire),
+    counts: countsFromWire(message.counts),
+    ...(message.deadLetters ? { deadLetters: chunkFileFromWire(message.deadLetters) } : {}),
+  };
+}

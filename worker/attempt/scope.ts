@@ -1,0 +1,75 @@
+/**
+ * What the functions inside a running statement write to: the tally of the chunk, the first error
+ * with all its details, and the cancel flag. One a thread; its tally is exchanged for each run.
+ */
+import type { DuckDBScalarMainFunction } from '@duckdb/node-api';
+import { WindrowError } from '../../shared/failure.js';
+
+/** A row that was dropped as bad. `row` is -1 where it has no number in a file any more. */
+export interface DeadRow {
+  readonly row: number;
+  readonly step: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+/** Measured by the operators that drop rows, while they do so. */
+export class Tally {
+  filtered = 0;
+  readonly warnings: Record<string, number> = {};
+  readonly dead: DeadRow[] = [];
+
+  warn(check: string, rows: number): void {
+    if (rows > 0) this.warnings[check] = (this.warnings[check] ?? 0) + rows;
+  }
+}
+
+export class Scope {
+  tally = new Tally();
+  /** DuckDB passes on an error's text alone; this is the error itself. */
+  error: WindrowError | undefined;
+  control = new Int32Array(new SharedArrayBuffer(4));
+  /** Told how many rows a function has seen in this statement. */
+  onRows: (rows: number) => void = () => undefined;
+
+  /** A fresh tally for one run. */
+  begin(): Tally {
+    this.tally = new Tally();
+    this.error = undefined;
+    return this.tally;
+  }
+
+  get cancelled(): boolean {
+    return Atomics.load(this.control, 0) === 1;
+  }
+
+  throwIfCancelled(): void {
+    if (this.cancelled) throw cancelError();
+  }
+
+  /** Wraps a function that DuckDB calls: cancel is noticed, errors are kept whole. */
+  guarded(main: DuckDBScalarMainFunction): DuckDBScalarMainFunction {
+    let tally: Tally | undefined;
+    let seen = 0;
+    return (info, chunk, out) => {
+      try {
+        this.throwIfCancelled();
+        main(info, chunk, out);
+      } catch (error) {
+        if (error instanceof WindrowError) this.error ??= error;
+        throw error;
+      }
+      seen = tally === this.tally ? seen + chunk.rowCount : chunk.rowCount;
+      tally = this.tally;
+      this.onRows(seen);
+    };
+  }
+}
+
+export function cancelError(): WindrowError {
+  return new WindrowError({
+    kind: 'cancelled',
+    code: 'E_CANCELLED',
+    message: 'the attempt was cancelled',
+  });
+}

@@ -1,0 +1,139 @@
+/**
+ * The files of one chunk: written under temporary names, made durable, then given names that only
+ * this attempt uses. Leaves nothing behind that was not reported. Never publishes, never overwrites.
+ */
+import { createHash } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
+import { dirname, join, relative, sep } from 'node:path';
+import { parquetMetadata } from 'hyparquet';
+import { fail } from '../../shared/failure.js';
+import type { ChunkFile } from '../../shared/plan.js';
+import { chunkFilePath, deadLetterFilePath, temporaryPath } from '../../shared/storage/paths.js';
+
+type Partition = ChunkFile['partition'];
+
+const nullPartition = '__HIVE_DEFAULT_PARTITION__';
+const readBytes = 1024 * 1024;
+
+export interface ChunkSinkOptions {
+  readonly directory: string;
+  readonly identity: string;
+  readonly attemptTag: string;
+  readonly partitioned: boolean;
+}
+
+export class ChunkSink {
+  /** What DuckDB writes to: a file, or a directory where the sink partitions. */
+  readonly target: string;
+  readonly deadLetterTarget: string;
+  private readonly taken: string[] = [];
+
+  constructor(private readonly options: ChunkSinkOptions) {
+    const { directory, identity, attemptTag } = options;
+    this.target = temporaryPath(chunkFilePath(directory, identity, attemptTag), 'w');
+    this.deadLetterTarget = temporaryPath(deadLetterFilePath(directory, identity, attemptTag), 'w');
+    mkdirSync(dirname(this.target), { recursive: true });
+  }
+
+  /** Makes what was written durable, under its staged names; in the order of their partitions. */
+  async finish(): Promise<ChunkFile[]> {
+    const { directory, identity, attemptTag, partitioned } = this.options;
+    if (!partitioned) {
+      const path = chunkFilePath(directory, identity, attemptTag);
+      return [await this.stage(this.target, path, [])];
+    }
+    const files: ChunkFile[] = [];
+    for (const written of await writtenFiles(this.target)) {
+      const path = chunkFilePath(directory, identity, attemptTag, files.length);
+      files.push(await this.stage(written, path, partitionValues(this.target, written)));
+    }
+    await rm(this.target, { recursive: true, force: true });
+    return files;
+  }
+
+  finishDeadLetters(): Promise<ChunkFile> {
+    const { directory, identity, attemptTag } = this.options;
+    const path = deadLetterFilePath(directory, identity, attemptTag);
+    return this.stage(this.deadLetterTarget, path, []);
+  }
+
+  /** Removes everything of this chunk: after a failure, while nothing was reported. */
+  async discard(): Promise<void> {
+    for (const path of [this.target, this.deadLetterTarget, ...this.taken]) {
+      await rm(path, { recursive: true, force: true });
+    }
+  }
+
+  private async stage(written: string, path: string, partition: Partition): Promise<ChunkFile> {
+    const file = await open(written, 'r+');
+    let content: { bytes: number; rows: number; sha256: string };
+    try {
+      await file.sync();
+      content = await readBack(file, path);
+    } finally {
+      await file.close();
+    }
+    this.taken.push(path);
+    await rename(written, path);
+    await syncDirectory(dirname(path));
+    return { path, ...content, partition };
+  }
+}
+
+/** Row count from the footer that really was written, checksum of the bytes that really are there. */
+async function readBack(file: FileHandle, path: string) {
+  const { size } = await file.stat();
+  const hash = createHash('sha256');
+  const block = Buffer.allocUnsafe(Math.min(size, readBytes));
+  for (let at = 0; at < size; ) {
+    const { bytesRead } = await file.read(block, 0, block.length, at);
+    if (bytesRead === 0) fail('io', 'E_IO_SHORT_READ', `file ended at ${at} of ${size} bytes`);
+    hash.update(block.subarray(0, bytesRead));
+    at += bytesRead;
+  }
+  return { bytes: size, rows: await footerRows(file, size, path), sha256: hash.digest('hex') };
+}
+
+async function footerRows(file: FileHandle, size: number, path: string): Promise<number> {
+  const end = Buffer.alloc(8);
+  await file.read(end, 0, 8, Math.max(0, size - 8));
+  const footerBytes = end.readUInt32LE(0);
+  if (end.toString('latin1', 4) !== 'PAR1' || footerBytes + 12 > size) {
+    fail('broken', 'E_SINK_CORRUPT', `${path} has no Parquet footer after it was written`);
+  }
+  const tail = new Uint8Array(footerBytes + 8);
+  await file.read(tail, 0, tail.length, size - tail.length);
+  return Number(parquetMetadata(tail.buffer).num_rows);
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+async function writtenFiles(directory: string): Promise<string[]> {
+  // DuckDB makes no directory where there are no rows.
+  await mkdir(directory, { recursive: true });
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+}
+
+function partitionValues(directory: string, path: string): Partition {
+  const folders = relative(directory, dirname(path)).split(sep);
+  return folders.map((folder) => {
+    const at = folder.indexOf('=');
+    const value = decodeURIComponent(folder.slice(at + 1));
+    return {
+      column: decodeURIComponent(folder.slice(0, at)),
+      value: value === nullPartition ? null : value,
+    };
+  });
+}

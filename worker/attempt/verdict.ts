@@ -1,0 +1,103 @@
+/**
+ * The functions that filter and expect steps call inside the statement: they count what is refused,
+ * at the step that refuses it, and say which rows go on. Never evaluate a predicate; DuckDB does.
+ */
+import {
+  BIGINT,
+  BOOLEAN,
+  DuckDBScalarFunction,
+  USMALLINT,
+  type DuckDBVector,
+} from '@duckdb/node-api';
+import { WindrowError } from '../../shared/failure.js';
+import { isValid, validityWords, vectorItems } from '../inference/raw-vectors.js';
+import type { Scope } from './scope.js';
+import { type Condition, passedVerdict } from './statement.js';
+
+/** `name(verdict USMALLINT [, row BIGINT]) → BOOLEAN`: true for rows that go on. */
+export function verdictFunction(
+  name: string,
+  conditions: readonly Condition[],
+  scope: Scope,
+  carriesRow: boolean,
+): DuckDBScalarFunction {
+  return DuckDBScalarFunction.create({
+    name,
+    volatile: true,
+    parameterTypes: carriesRow ? [USMALLINT, BIGINT] : [USMALLINT],
+    returnType: BOOLEAN,
+    mainFunction: scope.guarded((_info, chunk, out) => {
+      const verdicts = vectorItems(chunk.getColumnVector(0));
+      const keep = vectorItems(out);
+      for (let row = 0; row < chunk.rowCount; row++) {
+        const verdict = Number(verdicts[row]);
+        keep[row] = verdict === passedVerdict ? 1 : 0;
+        if (verdict === passedVerdict) continue;
+        const condition = conditions[verdict];
+        if (!condition) throw new RangeError(`verdict ${verdict} of ${conditions.length}`);
+        refuse(condition, scope, () => (carriesRow ? rowNumber(chunk.getColumnVector(1), row) : -1));
+      }
+      out.flush();
+    }),
+  });
+}
+
+function refuse(condition: Condition, scope: Scope, row: () => number): void {
+  switch (condition.action) {
+    case 'filter':
+      scope.tally.filtered += 1;
+      return;
+    case 'deadLetter':
+      scope.tally.dead.push({
+        row: row(),
+        step: condition.step,
+        code: 'E_EXPECT_FAILED',
+        message: `check ${condition.check} does not hold: ${condition.predicate}`,
+      });
+      return;
+    case 'fail':
+      throw expectationError(condition, row());
+    case 'warn':
+      throw new RangeError('a warning refuses no row');
+  }
+}
+
+function expectationError(condition: Condition, row: number): WindrowError {
+  return new WindrowError({
+    kind: 'badData',
+    code: 'E_EXPECT_FAILED',
+    message: `check ${condition.check} does not hold: ${condition.predicate}`,
+    at: { step: condition.step, ...(row < 0 ? {} : { row }) },
+    hint: 'correct the data, or set onFail of the check to deadLetter or warn',
+  });
+}
+
+function rowNumber(rows: DuckDBVector, index: number): number {
+  return Number(vectorItems(rows)[index]);
+}
+
+/** `name(holds BOOLEAN) → false`: counts the rows on which a check with action `warn` fails. */
+export function warnFunction(
+  name: string,
+  condition: Condition,
+  scope: Scope,
+): DuckDBScalarFunction {
+  return DuckDBScalarFunction.create({
+    name,
+    volatile: true,
+    parameterTypes: [BOOLEAN],
+    returnType: BOOLEAN,
+    mainFunction: scope.guarded((_info, chunk, out) => {
+      const vector = chunk.getColumnVector(0);
+      const holds = vectorItems(vector);
+      const valid = validityWords(vector);
+      let failed = 0;
+      for (let row = 0; row < chunk.rowCount; row++) {
+        if (!isValid(valid, row) || holds[row] === 0) failed += 1;
+      }
+      scope.tally.warn(`${condition.step}.${condition.check}`, failed);
+      vectorItems(out).fill(0 as never);
+      out.flush();
+    }),
+  });
+}

@@ -1,0 +1,168 @@
+/**
+ * The worker's stream to the coordinator: hello, heartbeats, reports until acknowledged,
+ * assignments in. Reconnects by itself; the end of a stream ends nothing. Decides nothing.
+ */
+import { type ChannelCredentials, type ClientDuplexStream, Metadata } from '@grpc/grpc-js';
+import { WorkerServiceClient } from '../shared/gen/windrow.js';
+import type {
+  Assign,
+  AttemptId,
+  BlobPart,
+  CoordinatorMessage,
+  Heartbeat,
+  Hello,
+  Report,
+  WorkerMessage,
+} from '../shared/gen/windrow.js';
+import { channelOptions } from '../shared/rpc.js';
+import type { ReportQueue } from './reports.js';
+
+export interface SessionEvents {
+  /** A Welcome arrived: the coordinator's epoch is known and reports can flow. */
+  welcome(epoch: number): void;
+  assign(message: Assign): void;
+  cancel(attempts: readonly AttemptId[], reason: string): void;
+  drain(): void;
+  discard(paths: readonly string[]): void;
+  /** The coordinator refuses this worker for good (wrong token, for one). */
+  refused(message: string): void;
+  hello(): Omit<Hello, 'token' | 'epoch'>;
+  heartbeat(): Heartbeat;
+}
+
+const reconnectMs = { first: 50, most: 2_000 } as const;
+/** gRPC status codes that no retry mends: INVALID_ARGUMENT, PERMISSION_DENIED, UNAUTHENTICATED. */
+const finalStatus = new Set([3, 7, 16]);
+
+export class Session {
+  private readonly client: WorkerServiceClient;
+  private stream: ClientDuplexStream<WorkerMessage, CoordinatorMessage> | undefined;
+  private epoch = 0;
+  private welcomed = false;
+  private closed = false;
+  private backoffMs: number = reconnectMs.first;
+  private heartbeatTimer: NodeJS.Timeout | undefined;
+  private retryTimer: NodeJS.Timeout | undefined;
+  private outbox: Report[] = [];
+  private flushing = false;
+  private paused = false;
+
+  constructor(
+    address: string,
+    credentials: ChannelCredentials,
+    private readonly token: string | undefined,
+    private readonly reports: ReportQueue,
+    private readonly events: SessionEvents,
+  ) {
+    this.client = new WorkerServiceClient(address, credentials, channelOptions);
+  }
+
+  connect(): void {
+    if (this.closed) return;
+    const stream = this.client.session(this.metadata());
+    this.stream = stream;
+    this.welcomed = false;
+    this.paused = false;
+    stream.on('data', (message: CoordinatorMessage) => this.receive(message));
+    stream.on('error', (error: Error & { code?: number }) => {
+      if (error.code !== undefined && finalStatus.has(error.code)) {
+        this.events.refused(error.message);
+      }
+    });
+    stream.on('close', () => this.reconnect(stream));
+    stream.on('drain', () => {
+      this.paused = false;
+      this.flush();
+    });
+    this.write({
+      $case: 'hello',
+      value: { ...this.events.hello(), token: this.token ?? '', epoch: this.epoch },
+    });
+  }
+
+  /** Queues a report; all that gather in one turn of the event loop travel as one message. */
+  send(report: Report): void {
+    this.outbox.push(report);
+    if (this.flushing) return;
+    this.flushing = true;
+    setImmediate(() => {
+      this.flushing = false;
+      this.flush();
+    });
+  }
+
+  goodbye(reason: string): void {
+    if (this.welcomed) this.write({ $case: 'goodbye', value: { reason } });
+  }
+
+  async *fetchBlob(digest: string): AsyncGenerator<BlobPart> {
+    const call = this.client.fetchBlob({ digest }, this.metadata());
+    for await (const part of call) yield part as BlobPart;
+  }
+
+  close(): void {
+    this.closed = true;
+    clearInterval(this.heartbeatTimer);
+    clearTimeout(this.retryTimer);
+    this.stream?.end();
+    this.client.close();
+  }
+
+  private metadata(): Metadata {
+    const metadata = new Metadata();
+    if (this.token !== undefined) metadata.set('authorization', `Bearer ${this.token}`);
+    return metadata;
+  }
+
+  private receive({ message }: CoordinatorMessage): void {
+    switch (message?.$case) {
+      case 'welcome': {
+        const { epoch, heartbeatMs } = message.value;
+        // A coordinator of the past must not command us; it will be fenced by its journal.
+        if (epoch < this.epoch) return void this.stream?.cancel();
+        this.epoch = epoch;
+        this.welcomed = true;
+        this.backoffMs = reconnectMs.first;
+        clearInterval(this.heartbeatTimer);
+        this.heartbeatTimer = setInterval(() => {
+          if (!this.paused) this.write({ $case: 'heartbeat', value: this.events.heartbeat() });
+        }, heartbeatMs);
+        this.outbox = [...this.reports.pending()];
+        this.events.welcome(epoch);
+        return this.flush();
+      }
+      case 'assign':
+        if (message.value.epoch >= this.epoch) this.events.assign(message.value);
+        return;
+      case 'cancel':
+        return this.events.cancel(message.value.attempts, message.value.reason);
+      case 'ack':
+        return this.reports.acknowledge(message.value.seq);
+      case 'drain':
+        return this.events.drain();
+      case 'discard':
+        return this.events.discard(message.value.paths);
+      case undefined:
+        return;
+    }
+  }
+
+  private flush(): void {
+    if (!this.welcomed || this.paused || this.outbox.length === 0) return;
+    const reports = this.outbox;
+    this.outbox = [];
+    this.write({ $case: 'reports', value: { reports } });
+  }
+
+  private write(message: NonNullable<WorkerMessage['message']>): void {
+    if (this.stream?.writable && !this.stream.write({ message })) this.paused = true;
+  }
+
+  private reconnect(ended: ClientDuplexStream<WorkerMessage, CoordinatorMessage>): void {
+    if (this.closed || this.stream !== ended) return;
+    this.welcomed = false;
+    clearInterval(this.heartbeatTimer);
+    this.retryTimer = setTimeout(() => this.connect(), this.backoffMs);
+    this.backoffMs = Math.min(this.backoffMs * 2, reconnectMs.most);
+  }
+}
