@@ -5,20 +5,6 @@ import { parseDurationMs } from '../shared/duration.js';
 import { WindrowError } from '../shared/failure.js';
 import { usageError } from './exit.js';
 
-/** `--set k=v`, repeated: collected in order; the last one of a name wins. */
-export function keyValue(
-  text: string,
-  before: Readonly<Record<string, string>> | undefined,
-): Record<string, string> {
-  const at = text.indexOf('=');
-  const name = text.slice(0, at);
-  if (at < 1 || !/^[A-Za-z_]\w*$/.test(name)) {
-    throw usageError(`--set ${text} is not name=value`, 'write it as --set minAmount=10');
-  }
-  const pairs = Object.entries({ ...before }).filter(([known]) => known !== name);
-  return Object.fromEntries([...pairs, [name, text.slice(at + 1)]]);
-}
-
 /** A repeatable flag. */
 export function collect(text: string, before: readonly string[] | undefined): string[] {
   return [...(before ?? []), text];
@@ -122,9 +108,7 @@ export function clientTls(
 }
 
 /** Paths of PEM files for a listener: certificate and key are needed, a client CA is not. */
-export function serverTls(
-  flags: TlsFlags,
-): { cert: string; key: string; ca?: string } | undefined {
+export function serverTls(flags: TlsFlags): { cert: string; key: string; ca?: string } | undefined {
   const tls = clientTls(flags);
   if (!tls) return undefined;
   const { cert, key, ca } = tls;

@@ -79,7 +79,5 @@ export function decimalText(words: Uint32Array, scale: number): string {
   value = BigInt.asIntN(words.length * 32, value);
   const digits = (value < 0n ? -value : value).toString().padStart(scale + 1, '0');
   const sign = value < 0n ? '-' : '';
-  return scale <= 0
-    ? sign + digits
-    : `${sign}${digits.slice(0, -scale)}.${digits.slice(-scale)}`;
+  return scale <= 0 ? sign + digits : `${sign}${digits.slice(0, -scale)}.${digits.slice(-scale)}`;
 }

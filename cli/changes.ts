@@ -17,10 +17,10 @@ import { formatValue } from './table.js';
 /** Prints the job's id and nothing else, for scripts. */
 export async function submitSpec(
   spec: string,
-  flags: ConnectionFlags & { set?: Readonly<Record<string, string>>; requestId?: string },
+  flags: ConnectionFlags & { set?: readonly string[]; requestId?: string },
 ): Promise<ExitCode> {
   const { loadJob } = await import('../client/load.js');
-  const job = await loadJob(spec, { set: flags.set ?? {} });
+  const job = await loadJob(spec, { set: flags.set ?? [] });
   const client = await openClient(flags);
   const { jobId } = await client.submit(job, { requestId: flags.requestId ?? randomUUID() });
   print(jobId);
@@ -39,7 +39,6 @@ async function cancelSuspended(job: string, flags: ReadFlags): Promise<JobView> 
   const engine = await openEmbedded({
     stateDirectory: stateDirectoryOf(flags),
     workers: 0,
-    debug: flags.debug ?? false,
   });
   try {
     const asked = await engine.client.cancel(job);
@@ -106,7 +105,6 @@ async function again(
   return runHere({
     stateDirectory: stateDirectoryOf(flags),
     workers: flags.workers ?? availableParallelism(),
-    debug: flags.debug ?? false,
     again: `windrow resubmit ${job}`,
     begin: (here) => begin(here, requestId),
   });

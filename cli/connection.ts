@@ -13,7 +13,6 @@ export interface ConnectionFlags extends TlsFlags {
   readonly connect?: string;
   readonly state?: string;
   readonly tokenFile?: string;
-  readonly debug?: boolean;
 }
 
 /** What can be asked of a journal that nobody writes, as of a live coordinator. */

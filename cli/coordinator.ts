@@ -20,8 +20,6 @@ export interface CoordinatorFlags extends TlsFlags {
   readonly allowCode?: boolean;
   readonly clientTokenFile?: string;
   readonly workerTokenFile?: string;
-  readonly logLevel?: string;
-  readonly debug?: boolean;
 }
 
 /** Serves until SIGTERM or Ctrl-C; unfinished jobs go on with the next start. */
@@ -93,7 +91,6 @@ async function start(
     embedded: false,
     allowRoots: allowRoots.map((root) => resolve(root)),
     allowCode,
-    logLevel: flags.logLevel ?? (flags.debug === true ? 'debug' : 'info'),
     ...token('clientToken', '--client-token-file', flags.clientTokenFile),
     ...token('workerToken', '--worker-token-file', flags.workerTokenFile),
     ...(tls === undefined ? {} : { tls }),
@@ -112,9 +109,7 @@ function token<Name extends string>(
   flag: string,
   file: string | undefined,
 ): { [key in Name]?: string } {
-  return file === undefined
-    ? {}
-    : ({ [name]: readToken(flag, file) } as { [key in Name]: string });
+  return file === undefined ? {} : ({ [name]: readToken(flag, file) } as { [key in Name]: string });
 }
 
 function stateDirectory(flags: CoordinatorFlags): string {

@@ -38,7 +38,7 @@ export async function runDoctor(flags: {
     checkMemory(totalmem(), freemem(), availableParallelism()),
     await checkState(state),
     await checkDisk(state),
-    checkSocketPath(join(state, 'coordinator.sock')),
+    checkSocketPath(join(state, 'windrow.sock')),
     await checkSharedMemory('/dev/shm'),
   ];
   print(
@@ -98,25 +98,28 @@ function versionOf(name: string): string {
   return '';
 }
 
-/** What ONNX Runtime was built with, and whether this machine has a device for it. */
+/** What ONNX Runtime can use here; a worker looks again, and closer, when it starts. */
 async function checkDevices(): Promise<Finding> {
+  const check = 'devices';
   try {
     const { listSupportedBackends } = await import('onnxruntime-node');
-    const backends = listSupportedBackends().map((backend) => backend.name);
-    const gpu = existsSync('/dev/nvidia0') || existsSync('/dev/dri/renderD128');
-    const found = `${backends.join(', ')}; ${gpu ? 'a GPU device file is there' : 'no GPU device file'}`;
-    if (gpu && !backends.includes('cuda')) {
-      return {
-        check: 'devices',
-        status: 'warn',
-        found,
-        advice: 'for CUDA install the onnxruntime-node CUDA provider; webgpu needs a Vulkan driver',
-      };
-    }
-    return { check: 'devices', status: 'ok', found };
+    const bundled = listSupportedBackends()
+      .filter((backend) => backend.bundled)
+      .map((backend) => backend.name);
+    const nvidia = existsSync('/dev/nvidia0');
+    const gpu = nvidia || existsSync('/dev/dri/renderD128');
+    const found = `ONNX Runtime with ${bundled.join(', ')}; ${gpu ? 'a GPU is there' : 'no GPU'}`;
+    return nvidia && !bundled.includes('cuda')
+      ? {
+          check,
+          status: 'warn',
+          found,
+          advice: 'webgpu needs a Vulkan driver (libvulkan1); cuda is an install step of its own',
+        }
+      : { check, status: 'ok', found };
   } catch (error) {
     const found = error instanceof Error ? error.message.split('\n')[0]! : String(error);
-    return { check: 'devices', status: 'fail', found, advice: 'see the onnxruntime check' };
+    return { check, status: 'fail', found, advice: 'see the onnxruntime check' };
   }
 }
 
@@ -193,7 +196,10 @@ function nearestExisting(path: string): string {
 }
 
 /** The kernel's `sun_path` holds 108 bytes on Linux, 104 elsewhere, the ending zero included. */
-export function checkSocketPath(path: string, platform: NodeJS.Platform = process.platform): Finding {
+export function checkSocketPath(
+  path: string,
+  platform: NodeJS.Platform = process.platform,
+): Finding {
   const most = (platform === 'linux' ? 108 : 104) - 1;
   const bytes = Buffer.byteLength(path);
   const found = `${String(bytes)} of ${String(most)} bytes`;
@@ -202,7 +208,7 @@ export function checkSocketPath(path: string, platform: NodeJS.Platform = proces
     : {
         check: 'socket path',
         status: 'warn',
-        found,
+        found: `${found}: the socket goes to the temporary directory`,
         advice: 'name a shorter state directory with --state DIR',
       };
 }

@@ -15,7 +15,6 @@ export interface EmbeddedOptions {
   readonly stateDirectory: string;
   /** Processes of one slot each; 0 starts none, which is enough to plan and to cancel. */
   readonly workers: number;
-  readonly debug: boolean;
 }
 
 export interface Embedded {
@@ -49,7 +48,6 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     embedded: true,
     allowCode: true,
     slotsHint: Math.max(1, options.workers),
-    logLevel: options.debug ? 'info' : 'error',
   });
   if ('busy' in started) {
     return guest(await connect(started.busy.endpoint), started.busy.pid);

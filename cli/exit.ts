@@ -19,20 +19,27 @@ export const exitCodes = {
 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
-const unreachable = new Set([
-  'E_UNREACHABLE',
-  'E_SLOW_READER',
-  'E_TOKEN',
-  'E_UNAUTHENTICATED',
-  'E_NOT_RUNNING',
-]);
-
+/**
+ * The code for a failure that a request ended with. What happens to a job once it is accepted is in
+ * its view, so bad data and bad functions here were found before anything was started.
+ */
 export function exitCodeOf(failure: Failure): ExitCode {
   if (failure.code === 'E_WAIT_TIMEOUT') return exitCodes.waitTimedOut;
-  if (unreachable.has(failure.code)) return exitCodes.unreachable;
-  if (failure.kind === 'invalidSpec') return exitCodes.usage;
-  if (failure.kind === 'cancelled') return exitCodes.cancelled;
-  return exitCodes.jobFailed;
+  if (failure.code === 'E_UNREACHABLE') return exitCodes.unreachable;
+  switch (failure.kind) {
+    case 'invalidSpec':
+    case 'userCode':
+    case 'badData':
+      return exitCodes.usage;
+    case 'cancelled':
+      return exitCodes.cancelled;
+    case 'io':
+    case 'resource':
+    case 'fetchFailed':
+    case 'workerLost':
+    case 'broken':
+      return exitCodes.jobFailed;
+  }
 }
 
 /** The code of a command that followed a job to its end. */

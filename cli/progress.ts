@@ -100,44 +100,41 @@ export function liveLines(live: LiveState, width: number, paint: Paint): string[
   return doing === '' ? [first] : [first, paint(clipTo(cellText(doing), width), 'dim')];
 }
 
+/** Events whose news the live lines or the summary tell anyway. */
+const silent = new Set(['progress', 'result', 'started', 'stage', 'committing']);
+const alarming = new Set(['retry', 'warning', 'workerLost', 'isolated', 'deadLetters']);
+
 /** Events that deserve a line of their own above the live ones; undefined for all others. */
 export function noticeLine(event: EventView, paint: Paint): string | undefined {
+  if (silent.has(event.event)) return undefined;
   const text = eventText(event);
-  switch (event.event) {
-    case 'progress':
-    case 'result':
-    case 'submitted':
-    case 'started':
-    case 'committing':
-      return undefined;
-    case 'failure':
-      return paint(`failed: ${text}`, 'red');
-    case 'retry':
-    case 'warning':
-    case 'deadLetter':
-      return paint(`${event.event}: ${text}`, 'yellow');
-    default:
-      return paint(text === '' ? event.event : `${event.event}: ${text}`, 'dim');
+  if (event.event === 'submitted') {
+    const reused = event['rowsReused'];
+    return typeof reused === 'number' && reused > 0
+      ? paint(`${formatCount(reused)} rows are done already and reused`, 'green')
+      : undefined;
   }
+  // The failure itself follows on stderr, with its hint.
+  if (event.event === 'failure') return undefined;
+  if (event.event === 'note') return paint(text, 'dim');
+  const line = text === '' ? event.event : `${event.event}: ${text}`;
+  return paint(line, alarming.has(event.event) ? 'yellow' : 'dim');
 }
 
-const envelope = new Set(['event', 'job', 'seq', 'time', 'message', 'failure', 'answer']);
+const envelope = new Set(['event', 'job', 'seq', 'time', 'message', 'text', 'failure']);
 
-/** What an event says, in one line: its message if it has one, then its other members. */
+/** What an event says, in one line: its message or failure first, then where it happened. */
 export function eventText(event: EventView): string {
-  const parts: string[] = [];
-  const message = event['message'] ?? event['answer'];
-  if (typeof message === 'string') parts.push(cellText(message));
-  const failure = event['failure'] as Partial<Failure> | undefined;
-  if (failure && typeof failure === 'object') {
-    parts.push(cellText(`${failure.code ?? 'E_UNKNOWN'}: ${failure.message ?? ''}`));
-  }
-  const rest = Object.entries(event)
+  const message = event['message'] ?? event['text'];
+  if (typeof message === 'string') return cellText(message);
+  const parts = Object.entries(event)
     .filter(([name, value]) => !envelope.has(name) && value !== undefined)
-    .map(([name, value]) => `${name}=${cellText(value)}`);
-  // Where a message speaks for itself, the members that programs want would only drown it.
-  if (parts.length === 0 || failure) parts.push(...rest);
-  return parts.filter((part) => part !== '').join(' ');
+    .map(([name, value]) => `${name} ${cellText(value)}`);
+  const failure = event['failure'] as Partial<Failure> | undefined;
+  const what = failure ? `${failure.code ?? 'E_UNKNOWN'}: ${failure.message ?? ''}` : '';
+  const where = parts.join(', ');
+  if (what === '') return where;
+  return cellText(where === '' ? what : `${what} (${where})`);
 }
 
 /** `in = out + filtered + dead`, or `in`, `out` alone where rows are not kept one to one. */
@@ -215,5 +212,7 @@ function countOrBlank(value: number | undefined): string {
 }
 
 function clipTo(text: string, width: number): string {
-  return displayWidth(text) <= width ? text : `${[...text].slice(0, Math.max(0, width - 1)).join('')}…`;
+  return displayWidth(text) <= width
+    ? text
+    : `${[...text].slice(0, Math.max(0, width - 1)).join('')}…`;
 }

@@ -21,7 +21,7 @@ import { reporterFor } from './reporter.js';
 
 export interface RunFlags extends ConnectionFlags {
   readonly workers?: number;
-  readonly set?: Readonly<Record<string, string>>;
+  readonly set?: readonly string[];
 }
 
 /** Starts or finds the job; must give the same job when called again (after an owner's death). */
@@ -33,7 +33,7 @@ export async function runSpec(spec: string, flags: RunFlags): Promise<ExitCode> 
   // Loading modules costs more than loading the spec: let both go on at once.
   const warm = address === undefined ? import('../coordinator/main.js') : undefined;
   warm?.catch(() => undefined);
-  const job = await loadJob(spec, { set: flags.set ?? {} });
+  const job = await loadJob(spec, { set: flags.set ?? [] });
   const requestId = randomUUID();
   const begin: Begin = (client) => client.submit(job, { requestId });
   if (address !== undefined) {
@@ -42,7 +42,6 @@ export async function runSpec(spec: string, flags: RunFlags): Promise<ExitCode> 
   return runHere({
     stateDirectory: resolve(flags.state ?? join(dirname(spec), defaultStateName)),
     workers: flags.workers ?? availableParallelism(),
-    debug: flags.debug ?? false,
     again: `windrow run ${spec}`,
     begin,
   });
@@ -51,7 +50,6 @@ export async function runSpec(spec: string, flags: RunFlags): Promise<ExitCode> 
 export interface RunHereOptions {
   readonly stateDirectory: string;
   readonly workers: number;
-  readonly debug: boolean;
   /** Command that goes on after a suspension. */
   readonly again: string;
   readonly begin: Begin;

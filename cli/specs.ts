@@ -18,7 +18,7 @@ import { formatJson, formatTable, formatValue } from './table.js';
 
 export interface SpecFlags extends ConnectionFlags {
   readonly output: OutputFormat;
-  readonly set?: Readonly<Record<string, string>>;
+  readonly set?: readonly string[];
 }
 
 export async function validateSpec(
@@ -87,7 +87,7 @@ function cell(value: unknown): unknown {
 
 async function load(spec: string, flags: SpecFlags): Promise<LoadedJob> {
   const { loadJob } = await import('../client/load.js');
-  return loadJob(spec, { set: flags.set ?? {} });
+  return loadJob(spec, { set: flags.set ?? [] });
 }
 
 async function collect(
@@ -130,7 +130,6 @@ async function withPlanner<Result>(
     const engine = await openEmbedded({
       stateDirectory: temporary ?? kept,
       workers,
-      debug: flags.debug ?? false,
     });
     try {
       return await unlessAborted(

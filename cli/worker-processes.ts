@@ -72,7 +72,10 @@ export function startWorkerProcesses(options: WorkerProcessesOptions): WorkerPro
         gaveUp = true;
         return;
       }
-      const pauseMs = Math.min(5000, (options.backoffMs ?? 100) * 2 ** Math.max(0, deathsInRow - 1));
+      const pauseMs = Math.min(
+        5000,
+        (options.backoffMs ?? 100) * 2 ** Math.max(0, deathsInRow - 1),
+      );
       // A worker that ended by itself (recycled) is replaced at once.
       if (crashed || !greeted) {
         await delay(pauseMs, undefined, { signal: stopping.signal }).catch(() => undefined);

@@ -72,4 +72,3 @@ function runAgain(poolSize: string): Promise<number> {
     });
   });
 }
-

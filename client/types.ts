@@ -26,8 +26,10 @@ export interface ConnectOptions {
   readonly token?: string;
   /** PEM files; all absent means plaintext (loopback and UNIX sockets only). */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
-  /** For each call that is not a stream; default 30 000. */
+  /** For each call that is not a stream; default 30 000, and ten times that for submit and explain. */
   readonly timeoutMs?: number;
+  /** How long `events` tries to reconnect in one go; default 60 000. */
+  readonly reconnectMs?: number;
 }
 
 export interface SubmitOptions {

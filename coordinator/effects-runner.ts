@@ -16,6 +16,7 @@ import type { ChunkIndex, Journal } from './journal/journal.js';
 import type { Notices } from './notices.js';
 import type { ProgressMeter } from './progress-meter.js';
 import { sizeGroups } from './planner/groups.js';
+import { reusableChunks } from './reuse.js';
 import type { WorkerService } from './rpc/worker-service.js';
 
 export interface EffectsRunnerDependencies {
@@ -103,6 +104,13 @@ export class EffectsRunner {
     const chunks = this.deps.chunksOf(job);
     const stage = chunks.stage(stageId);
     if (stage.input.kind !== 'stage') throw new Error(`stage ${stageId} reads no stage`);
+    const nowMs = this.deps.nowMs();
+    if (this.deps.committer.isUpToDate(job.id)) {
+      const nothing = { groups: [], taskStarts: [], reused: [] };
+      return this.deps
+        .loop()
+        .post({ type: 'stage.planned', jobId: job.id, stageId, ...nothing, nowMs });
+    }
     const upstream = chunks.identities(stage.input.stage);
     const records = await this.deps.index.lookup(upstream);
     const output = job.plan.outputs.find((each) => each.stage === stageId);
@@ -116,10 +124,18 @@ export class EffectsRunner {
       slots: this.deps.slots(),
     });
     chunks.setGroups(stageId, groups);
-    const reused = await this.deps.committer.reusable(job, stageId);
-    await this.deps
-      .loop()
-      .post({ type: 'stage.planned', jobId: job.id, stageId, groups, taskStarts, reused });
+    const { index, epoch } = this.deps;
+    const options = { redoDeadLetters: false };
+    const { chunks: reused } = await reusableChunks(chunks, stageId, index, epoch, options);
+    await this.deps.loop().post({
+      type: 'stage.planned',
+      jobId: job.id,
+      stageId,
+      groups,
+      taskStarts,
+      reused,
+      nowMs: this.deps.nowMs(),
+    });
   }
 
   private async freeze(job: JobState): Promise<void> {

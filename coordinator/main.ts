@@ -21,7 +21,13 @@ import { EffectsRunner } from './effects-runner.js';
 import { JobChunks } from './job-chunks.js';
 import { openReadOnly } from './journal/journal-reader.js';
 import { openJournal } from './journal/sqlite-journal.js';
-import { lockStateDirectory, type Owner, readOwner, type StateLock } from './journal/state-lock.js';
+import {
+  isLocked,
+  lockStateDirectory,
+  type Owner,
+  readOwner,
+  type StateLock,
+} from './journal/state-lock.js';
 import { Loop } from './loop.js';
 import { Notices } from './notices.js';
 import { ProgressMeter } from './progress-meter.js';
@@ -119,6 +125,14 @@ async function ownerOf(
     );
   }
   return { endpoint: owner.endpoint, pid: owner.pid };
+}
+
+/** The live process that works on a state directory, if there is one. */
+export async function findOwner(
+  stateDirectory: string,
+): Promise<BusyCoordinator['busy'] | undefined> {
+  const directory = resolve(stateDirectory);
+  return isLocked(directory) ? ownerOf(directory, readOwner(directory)) : undefined;
 }
 
 /** Jobs of a state directory that no living process owns. */
@@ -237,14 +251,16 @@ class Coordinator {
       rssBytes: (id) => workers.rssBytes(id as never),
       nowMs,
     });
+    const note = (id: JobId, kind: string, data: Record<string, unknown>): void =>
+      loop.note({ type: 'notify', jobId: id, kind, timeMs: nowMs(), data });
     const committer = new Committer({
       stateDirectory,
       state,
       epoch,
       index: journal,
-      journal,
       chunksOf,
       nowMs,
+      warn: (id, text) => note(id, 'warning', { text }),
     });
     const slots = (): number => this.slots(state);
     const fatal = (error: unknown): void => this.fatal(error);
@@ -292,8 +308,14 @@ class Coordinator {
       devices: () => this.devices(state),
       scratch: join(stateDirectory, 'previews'),
       readArrow: (directory, maxRows) => results.output(directory, maxRows),
-      note: (id, kind, data) =>
-        loop.note({ type: 'notify', jobId: id, kind, timeMs: nowMs(), data }),
+      note,
+      wake: (job) => {
+        held.delete(job.id);
+        for (const effect of reconcile(state)) {
+          if ('jobId' in effect && effect.jobId === job.id) runner.run(effect);
+        }
+        loop.poke();
+      },
     });
     const door = (clientToken: string | undefined, workerToken: string | undefined): Door =>
       new Door(

@@ -44,7 +44,9 @@ export interface SubmissionDependencies {
     hardware: readonly string[];
   }>;
   readonly slots: () => number;
-  readonly held: Set<JobId>;
+  readonly held: ReadonlySet<JobId>;
+  /** Lets a suspended job go on. */
+  readonly wake: (job: JobState) => void;
   /** Directory for what `preview` writes. */
   readonly scratch: string;
   readonly readArrow: (directory: string, maxRows: number | undefined) => AsyncIterable<Uint8Array>;
@@ -200,8 +202,8 @@ export class Submission {
       if (job.name !== spec.metadata.name || isEnded(job.phase)) continue;
       const suspended = held.has(job.id);
       const same = sameOutputs(job.plan, planned.plan);
-      if (job.phase.kind === 'committing') {
-        held.delete(job.id);
+      if (job.phase.kind === 'committing' && job.phase.manifests) {
+        this.deps.wake(job);
         if (same) return job.id;
         await this.untilEnded(job);
       } else if (same && !suspended && job.phase.kind === 'running') {
@@ -232,7 +234,12 @@ export class Submission {
   ): Promise<SubmitResponse> {
     const { committer, loop, note, nowMs } = this.deps;
     const { plan } = planned;
-    const upToDate = await committer.checkOutputs(id, plan);
+    const upToDate = await committer.checkOutputs(
+      id,
+      spec.metadata.name,
+      plan,
+      request.redoDeadLetters,
+    );
     await committer.claim(id, spec.metadata.name, plan);
     try {
       const chunks = new JobChunks(id, plan);

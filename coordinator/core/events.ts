@@ -64,8 +64,6 @@ export interface AttemptStarted {
   readonly workerId: WorkerId;
   /** Chunks left to do, ascending; or the rows of one chunk for a probe. */
   readonly probe?: { readonly chunk: number; readonly rowStart: number; readonly rowEnd: number };
-  /** Only this chunk of the task: finds the chunk that kills workers. */
-  readonly only?: number;
   readonly nowMs: number;
 }
 

@@ -67,7 +67,7 @@ export function jobSubmitted(state: State, event: JobSubmitted, effects: Effect[
     chunksReused: job.counts.chunksDone,
   });
   capDeadLetters(job, event.nowMs, effects);
-  advance(job, event.nowMs, effects);
+  advance(job, effects);
 }
 
 function sum(stages: readonly StageState[], of: (stage: StageState) => number): number {
@@ -87,7 +87,7 @@ export function jobStagePlanned(state: State, event: StagePlanned, effects: Effe
   job.counts.chunksTotal += stage.chunkCount;
   job.counts.chunksDone += stage.chunksDoneCount;
   notifyStage(effects, job, stage, event.nowMs);
-  advance(job, event.nowMs, effects);
+  advance(job, effects);
 }
 
 export function jobCancel(state: State, event: JobCancelRequested, effects: Effect[]): void {
@@ -97,7 +97,8 @@ export function jobCancel(state: State, event: JobCancelRequested, effects: Effe
     notify(effects, job, 'cancelRefused', event.nowMs, { reason: 'the output is being published' });
     return;
   }
-  const reason = event.reason === 'superseded' ? `superseded by ${event.by ?? 'a newer job'}` : 'user';
+  const reason =
+    event.reason === 'superseded' ? `superseded by ${event.by ?? 'a newer job'}` : 'user';
   stop(job, { kind: 'cancelled', reason }, event.nowMs, effects);
 }
 
@@ -112,7 +113,9 @@ export function commitFrozen(state: State, event: CommitFrozen, effects: Effect[
   // Frozen for a job that was cancelled, or lost a chunk, in the meantime: void.
   if (job?.phase.kind !== 'committing' || job.phase.manifests) return;
   job.phase = { kind: 'committing', manifests: event.manifests };
-  notify(effects, job, 'committing', event.nowMs, { outputs: event.manifests.map((m) => m.output) });
+  notify(effects, job, 'committing', event.nowMs, {
+    outputs: event.manifests.map((m) => m.output),
+  });
   effects.push({ type: 'publish', jobId: job.id });
 }
 
@@ -136,7 +139,7 @@ export function commitDone(state: State, event: CommitDone, effects: Effect[]): 
 }
 
 /** Moves on after stages have come to their end: downstream stages, then the commit. */
-export function advance(job: JobState, nowMs: number, effects: Effect[]): void {
+export function advance(job: JobState, effects: Effect[]): void {
   if (job.phase.kind !== 'running') return;
   let done = 0;
   for (let index = 0; index < job.stages.length; index += 1) {

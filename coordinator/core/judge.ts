@@ -14,7 +14,7 @@ import {
   startBisecting,
 } from './isolation.js';
 import { notify, stop } from './job.js';
-import { verdict } from './retry.js';
+import { exhausted, isUsedUp, verdict } from './retry.js';
 import { isChunkDone, missingChunks } from './stage.js';
 import type { JobState, StageState, TaskState } from './state.js';
 
@@ -36,6 +36,10 @@ export function judge(
   if (event.crashed && !task.timedOut) {
     retrying(job, event, failure, 0, effects);
     crashed(job, stage, plan, task, event, effects);
+    if (job.phase.kind === 'running' && isUsedUp(task.history)) {
+      const used = exhausted(failure, event.attempt);
+      stop(job, { kind: 'failed', failure: used }, event.nowMs, effects);
+    }
     return 0;
   }
   const next = verdict(failure, event.attempt, task.history, job.run);

@@ -9,6 +9,7 @@ import { retryRule, type Failure } from '../../shared/failure.js';
 import { attemptKey, type AttemptRef } from '../../shared/ids.js';
 import { limits } from '../../shared/limits.js';
 import type { RunSettings } from './events.js';
+import { isIsolated } from './isolation.js';
 import type { TaskHistory } from './state.js';
 
 const firstWaitMs = 1000;
@@ -30,11 +31,15 @@ export function verdict(
   // A worker gives up an attempt that nobody cancelled when it goes away: as good as lost.
   if (!rule.retried && failure.kind !== 'cancelled') return { kind: 'stop', failure };
   if (rule.counts && counted >= run.attempts) return { kind: 'stop', failure };
-  if (history.attempts >= limits.attemptsPerTask)
-    return { kind: 'stop', failure: exhausted(failure, ref) };
+  if (isUsedUp(history)) return { kind: 'stop', failure: exhausted(failure, ref) };
   const waitMs =
     failure.kind === 'workerLost' ? 0 : backoffMs(ref, rule.counts ? counted : history.attempts);
   return { kind: 'again', waitMs, counts: rule.counts };
+}
+
+/** A task that is being taken apart needs many attempts, and each brings it on. */
+export function isUsedUp(history: TaskHistory): boolean {
+  return history.attempts >= limits.attemptsPerTask && !isIsolated(history);
 }
 
 /** 1 s, 2 s, 4 s … 60 s, each times a factor in [0.5, 1) that depends on the attempt alone. */
@@ -54,7 +59,7 @@ function unitHash(text: string): number {
   return (hash >>> 0) / 2 ** 32;
 }
 
-function exhausted(last: Failure, ref: AttemptRef): Failure {
+export function exhausted(last: Failure, ref: AttemptRef): Failure {
   return {
     kind: last.kind,
     code: 'E_ATTEMPTS_EXHAUSTED',

@@ -31,8 +31,7 @@ export function newStage(plan: StagePlan, reused: readonly number[]): StageState
     poison: new Map(),
   };
   if (plan.input.kind === 'stage') return stage;
-  const chunks =
-    plan.input.kind === 'empty' ? plan.input.chunks : sourceChunks(plan.input).length;
+  const chunks = plan.input.kind === 'empty' ? plan.input.chunks : sourceChunks(plan.input).length;
   fill(stage, chunks, plan.taskStarts, reused);
   return stage;
 }
@@ -71,7 +70,11 @@ function checkStarts(stage: StageState, chunks: number, starts: readonly number[
     else last = start;
   }
   if (last >= chunks || (chunks > 0 && starts.length === 0)) {
-    throw new IllegalTransition('a plan', `for stage ${stage.id}`, 'its tasks do not cut its chunks');
+    throw new IllegalTransition(
+      'a plan',
+      `for stage ${stage.id}`,
+      'its tasks do not cut its chunks',
+    );
   }
 }
 
@@ -127,7 +130,8 @@ export function firstMissing(stage: StageState, task: number): number | undefine
 export function missingChunks(stage: StageState, task: number): number[] {
   const { from, to } = taskChunks(stage, task);
   const missing: number[] = [];
-  for (let chunk = from; chunk < to; chunk += 1) if (!isChunkDone(stage, chunk)) missing.push(chunk);
+  for (let chunk = from; chunk < to; chunk += 1)
+    if (!isChunkDone(stage, chunk)) missing.push(chunk);
   return missing;
 }
 

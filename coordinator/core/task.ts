@@ -11,9 +11,15 @@
 import type { AttemptRef } from '../../shared/ids.js';
 import { attemptKey } from '../../shared/ids.js';
 import type { Effect } from './effects.js';
-import type { AttemptEnded, AttemptStarted, AttemptTimedOut, ChunkDone, ChunkLost } from './events.js';
+import type {
+  AttemptEnded,
+  AttemptStarted,
+  AttemptTimedOut,
+  ChunkDone,
+  ChunkLost,
+} from './events.js';
 import { IllegalTransition } from './illegal.js';
-import { isIsolated } from './isolation.js';
+import { isIsolated, restriction } from './isolation.js';
 import { advance, capDeadLetters, endIfStill, notify, notifyStage } from './job.js';
 import { judge } from './judge.js';
 import {
@@ -49,6 +55,7 @@ export function attemptStarted(state: State, event: AttemptStarted, effects: Eff
 
   const history = before?.history ?? touch(stage, ref.task);
   history.attempts = ref.attempt;
+  const { only } = event.probe ? {} : restriction(stage, ref.task, history);
   stage.tasks.set(ref.task, {
     kind: 'running',
     attempt: ref.attempt,
@@ -58,7 +65,7 @@ export function attemptStarted(state: State, event: AttemptStarted, effects: Eff
     timedOut: false,
     alone: history.alone,
     ...(event.probe ? { probe: event.probe } : {}),
-    ...(event.only !== undefined ? { only: event.only } : {}),
+    ...(only !== undefined ? { only } : {}),
     history,
   });
   if (before) trimWaiting(stage);
@@ -82,7 +89,11 @@ export function chunkDone(state: State, event: ChunkDone, effects: Effect[]): vo
   if (!job || !stage) return;
   const { from, to } = taskChunks(stage, ref.task);
   if (event.chunk < from || event.chunk >= to) {
-    throw new IllegalTransition(event.type, `for ${attemptKey(ref)}`, `chunk ${event.chunk} is not its`);
+    throw new IllegalTransition(
+      event.type,
+      `for ${attemptKey(ref)}`,
+      `chunk ${event.chunk} is not its`,
+    );
   }
   const winner = stage.doneBy[event.chunk] ?? 0;
   if (isChunkDone(stage, event.chunk)) {
@@ -108,7 +119,7 @@ export function chunkDone(state: State, event: ChunkDone, effects: Effect[]): vo
   if (stage.phase === 'running' && stage.tasksDone === stage.taskStarts.length) {
     stage.phase = 'done';
     notifyStage(effects, job, stage, event.nowMs);
-    advance(job, event.nowMs, effects);
+    advance(job, effects);
   }
 }
 
@@ -126,7 +137,8 @@ function count(job: JobState, index: number, event: ChunkDone, again: boolean): 
   if (again) return;
   const plan = job.plan.stages[index];
   if (plan?.input.kind === 'source') job.counts.rowsDone += counts.rowsIn;
-  if (job.plan.outputs.some((output) => output.stage === plan?.id)) job.counts.out += counts.rowsOut;
+  if (job.plan.outputs.some((output) => output.stage === plan?.id))
+    job.counts.out += counts.rowsOut;
   job.counts.filtered += counts.filtered;
   job.counts.dead += counts.dead;
   for (const check in counts.warnings) {
@@ -184,7 +196,12 @@ export function attemptTimedOut(state: State, event: AttemptTimedOut, effects: E
   running.cancelling = true;
   running.timedOut = true;
   const { attempt } = event;
-  effects.push({ type: 'cancelAttempt', attempt, workerId: running.workerId, reason: 'task timeout' });
+  effects.push({
+    type: 'cancelAttempt',
+    attempt,
+    workerId: running.workerId,
+    reason: 'task timeout',
+  });
 }
 
 export function chunkLost(state: State, event: ChunkLost, effects: Effect[]): void {

@@ -76,7 +76,11 @@ function apply(state: State, event: Event, effects: Effect[]): void {
 export function forget(state: State, jobId: JobId): void {
   const job = state.jobs.get(jobId);
   if (job && !isEnded(job.phase)) {
-    throw new IllegalTransition('forgetting', `while ${job.phase.kind}`, `job ${jobId} has not ended`);
+    throw new IllegalTransition(
+      'forgetting',
+      `while ${job.phase.kind}`,
+      `job ${jobId} has not ended`,
+    );
   }
   state.jobs.delete(jobId);
 }

@@ -141,7 +141,9 @@ export function lostAttempt(
 
 /** Attempts a replayed state takes to run on a worker; the worker has not been seen since. */
 function attemptsOn(state: State, id: WorkerId): AttemptRef[] {
-  return runningAttempts(state).filter((entry) => entry.workerId === id).map((entry) => entry.ref);
+  return runningAttempts(state)
+    .filter((entry) => entry.workerId === id)
+    .map((entry) => entry.ref);
 }
 
 /** All attempts that run, by what the tasks say; costs a look at every task that is touched. */

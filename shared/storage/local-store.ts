@@ -184,7 +184,8 @@ async function syncFile(path: string): Promise<void> {
 }
 
 async function collect(directory: string, found: ListedObject[]): Promise<void> {
-  const entries: Dirent[] = (await absentAsUndefined(readdir(directory, { withFileTypes: true }))) ?? [];
+  const entries: Dirent[] =
+    (await absentAsUndefined(readdir(directory, { withFileTypes: true }))) ?? [];
   for (const entry of entries) {
     const path = join(directory, entry.name);
     if (entry.isDirectory()) {

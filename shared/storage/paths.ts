@@ -55,10 +55,8 @@ export function temporaryPath(path: string, tag: string): string {
 /** The chunk that a staged or trashed file belongs to, from its name alone. */
 export function identityOfPath(path: string): string | undefined {
   const name = path.slice(path.lastIndexOf(sep) + 1);
-  return (
-    /^([0-9a-f]{64})\..*\.(?:chunk|dead)(?:\..*\.tmp)?$/.exec(name) ??
-    /\.([0-9a-f]{64})(?:\.\d+)?\.trash$/.exec(name)
-  )?.[1];
+  return (/^([0-9a-f]{64})\..*\.(?:chunk|dead)(?:\..*\.tmp)?$/.exec(name) ??
+    /\.([0-9a-f]{64})(?:\.\d+)?\.trash$/.exec(name))?.[1];
 }
 
 export interface PartitionValue {

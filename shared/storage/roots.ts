@@ -2,7 +2,7 @@
  * Turns what users call a path into an absolute local one, and keeps servers inside their allowed
  * roots. Never: a file opened; a path that passes here may be read by native code.
  */
-import { realpathSync } from 'node:fs';
+import { lstatSync, realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fail } from '../failure.js';
@@ -20,8 +20,6 @@ const globCharacters = /[*?[\]{}]/;
 
 export class Roots {
   private readonly allowed: readonly string[] | undefined;
-  /** Directories already seen to be inside, so that a million matches cost few system calls. */
-  private readonly inside = new Set<string>();
 
   /** @param allowed directories a server may touch; undefined: no limit (embedded mode) */
   constructor(allowed?: readonly string[]) {
@@ -63,18 +61,21 @@ export class Roots {
   check(path: string, text = path): void {
     if (path.includes('\0')) denied(text, 'it holds a NUL byte');
     if (!this.allowed) return;
-    // A file that exists may itself be a link, so only its directory can be remembered.
-    const real = this.inside.has(dirname(path)) ? realpathOfDeepest(path) : this.realpath(path);
+    const real = realpathOfDeepest(path);
     if (!this.allowed.some((root) => isInside(root, real))) {
       denied(text, 'it lies outside the allowed roots');
     }
   }
+}
 
-  private realpath(path: string): string {
-    const real = realpathOfDeepest(path);
-    if (this.allowed?.some((root) => isInside(root, dirname(real)))) this.inside.add(dirname(path));
-    return real;
-  }
+/** `Roots.check` as a function: what lies outside throws, what lies inside comes back. */
+export function pathChecker(allowed?: readonly string[]): (path: string) => string {
+  const roots = new Roots(allowed);
+  return (path) => {
+    refuseTricks(path, path);
+    roots.check(path);
+    return path;
+  };
 }
 
 function toAbsolute(text: string, base: string): string {
@@ -123,15 +124,25 @@ function realpathOfDeepest(path: string): string {
   const missing: string[] = [];
   for (let at = path; ; at = dirname(at)) {
     try {
-      return join(realpathSync(at), ...missing);
+      return join(realpathSync.native(at), ...missing);
     } catch (error) {
       const code = (error as { code?: unknown }).code;
       if (code !== 'ENOENT' && code !== 'ENOTDIR') {
         return denied(path, `it cannot be resolved (${String(code)})`);
       }
+      if (isLink(at))
+        return denied(path, 'it is a link to nowhere, which may come to lead outside');
       if (at === dirname(at)) return path;
       missing.unshift(at.slice(at.lastIndexOf(sep) + 1));
     }
+  }
+}
+
+function isLink(path: string): boolean {
+  try {
+    return lstatSync(path).isSymbolicLink();
+  } catch {
+    return false;
   }
 }
 

@@ -29,13 +29,13 @@ export async function locate(
   let [low, high] = [rowStart, rowEnd];
   for (let trials = 0; high - low > 1 && trials < trialsMax; trials++) {
     const middle = Math.floor((low + high) / 2);
-    if (!(await trial.passes(low, middle, steps.length, true))) high = middle;
-    else if (!(await trial.passes(middle, high, steps.length, true))) low = middle;
-    // Only rows together fail (or not any more): no single row is to blame.
-    else return { at: await failingStep(trial, low, high, steps), unreadable: false };
+    if (await trial.passes(low, middle, steps.length, true)) low = middle;
+    else high = middle;
   }
-  const at = await failingStep(trial, low, high, steps);
-  return { at: { ...at, row: low }, unreadable: false };
+  const alone = !(await trial.passes(low, high, steps.length, true));
+  // Where the last row passes alone, only rows together fail, or it does not happen again.
+  if (!alone) return { at: await failingStep(trial, rowStart, rowEnd, steps), unreadable: false };
+  return { at: { ...(await failingStep(trial, low, high, steps)), row: low }, unreadable: false };
 }
 
 async function failingStep(

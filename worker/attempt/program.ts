@@ -2,7 +2,6 @@
  * A stage's program made ready in a thread: models loaded, functions registered, queries bound. Built
  * once and used for all attempts of the same program. Never knows about files, chunks or reports.
  */
-import { BIGINT, DuckDBScalarFunction } from '@duckdb/node-api';
 import { fail } from '../../shared/failure.js';
 import type {
   InferStep,
@@ -13,7 +12,7 @@ import type {
   StageProgram,
 } from '../../shared/plan.js';
 import { loadMapFunction, type MapFunction } from '../functions/map.js';
-import type { PredictEnv, PreparedPredict } from '../inference/predict.js';
+import { type PredictEnv, predictFunction, type PreparedPredict } from '../inference/predict.js';
 import type { Kernel } from '../kernel/duckdb.js';
 import { quoteName } from '../kernel/sql-text.js';
 import { emptyMapResult, runMapSegment } from './map-segment.js';
@@ -151,7 +150,7 @@ export class PreparedProgram {
         registerVerdicts(kernel, link, this.scope);
       } else if (link.kind === 'infer') {
         link.name = `${tag}_predict_${index}`;
-        kernel.register(predictFunction(link, this.scope));
+        kernel.register(guardedPredict(link, this.scope));
       }
     }
     this.kernel = kernel;
@@ -199,7 +198,8 @@ export class PreparedProgram {
   }
 
   async dropTables(tables: readonly string[]): Promise<void> {
-    for (const table of tables) await this.attached().run(`drop table if exists ${quoteName(table)}`);
+    for (const table of tables)
+      await this.attached().run(`drop table if exists ${quoteName(table)}`);
   }
 
   /** Rows that went through models since the program was prepared. */
@@ -279,11 +279,7 @@ async function loadPredict(
   });
 }
 
-function blobPath(
-  blobs: Readonly<Record<string, string>>,
-  digest: string,
-  step: string,
-): string {
+function blobPath(blobs: Readonly<Record<string, string>>, digest: string, step: string): string {
   const path = blobs[digest];
   return path ?? fail('broken', 'E_BLOB_MISSING', `no local copy of ${digest}`, { at: { step } });
 }
@@ -298,15 +294,9 @@ function registerVerdicts(kernel: Kernel, link: VerdictLink, scope: Scope): void
   }
 }
 
-function predictFunction({ name, predict, carriesRow }: InferLink, scope: Scope) {
-  const parameterTypes = [...predict.parameterTypes, ...(carriesRow ? [BIGINT] : [])];
-  return DuckDBScalarFunction.create({
-    name,
-    volatile: true,
-    parameterTypes,
-    returnType: predict.returnType,
-    mainFunction: scope.guarded((info, chunk, out) => predict.mainFunction(info, chunk, out)),
-  });
+function guardedPredict({ name, predict, carriesRow }: InferLink, scope: Scope) {
+  const mainFunction = scope.guarded((info, chunk, out) => predict.mainFunction(info, chunk, out));
+  return predictFunction(name, { ...predict, mainFunction }, carriesRow);
 }
 
 function callOf({ step, predict, name, carriesRow }: InferLink): Call {

@@ -86,7 +86,7 @@ async function readBack(file: FileHandle, path: string) {
   const { size } = await file.stat();
   const hash = createHash('sha256');
   const block = Buffer.allocUnsafe(Math.min(size, readBytes));
-  for (let at = 0; at < size; ) {
+  for (let at = 0; at < size;) {
     const { bytesRead } = await file.read(block, 0, block.length, at);
     if (bytesRead === 0) fail('io', 'E_IO_SHORT_READ', `file ended at ${at} of ${size} bytes`);
     hash.update(block.subarray(0, bytesRead));

@@ -24,6 +24,8 @@ export function verdictFunction(
   return DuckDBScalarFunction.create({
     name,
     volatile: true,
+    // Without it a constant NULL argument would be answered by DuckDB, uncounted.
+    specialHandling: true,
     parameterTypes: carriesRow ? [USMALLINT, BIGINT] : [USMALLINT],
     returnType: BOOLEAN,
     mainFunction: scope.guarded((_info, chunk, out) => {
@@ -35,7 +37,9 @@ export function verdictFunction(
         if (verdict === passedVerdict) continue;
         const condition = conditions[verdict];
         if (!condition) throw new RangeError(`verdict ${verdict} of ${conditions.length}`);
-        refuse(condition, scope, () => (carriesRow ? rowNumber(chunk.getColumnVector(1), row) : -1));
+        refuse(condition, scope, () =>
+          carriesRow ? rowNumber(chunk.getColumnVector(1), row) : -1,
+        );
       }
       out.flush();
     }),
@@ -85,6 +89,8 @@ export function warnFunction(
   return DuckDBScalarFunction.create({
     name,
     volatile: true,
+    // Without it a constant NULL argument would be answered by DuckDB, uncounted.
+    specialHandling: true,
     parameterTypes: [BOOLEAN],
     returnType: BOOLEAN,
     mainFunction: scope.guarded((_info, chunk, out) => {

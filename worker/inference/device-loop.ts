@@ -93,7 +93,7 @@ function takeBatch(): Waiting[] {
   const first = queue.shift()!;
   const batch = [first];
   let rows = first.request.rows;
-  for (let i = 0; i < queue.length; ) {
+  for (let i = 0; i < queue.length;) {
     const next = queue[i]!;
     const room = Math.min(first.request.joinRows, next.request.joinRows) - rows;
     if (next.key === first.key && next.request.rows <= room) {
@@ -112,7 +112,9 @@ async function runBatch(batch: readonly Waiting[]): Promise<void> {
       const joined = joinFeeds(batch.map(({ request }) => request.feeds));
       const parts = splitResults(await run(batch[0]!.request.model, joined), rows);
       if (parts) {
-        batch.forEach(({ port, request }, i) => answer(port, { id: request.id, results: parts[i]! }));
+        batch.forEach(({ port, request }, i) =>
+          answer(port, { id: request.id, results: parts[i]! }),
+        );
         return;
       }
     } catch {

@@ -34,8 +34,7 @@ interface Generation {
 
 /** Messages from here to the thread. */
 export type DeviceThreadMessage =
-  | { readonly type: 'connect'; readonly port: MessagePort }
-  | { readonly type: 'close' };
+  { readonly type: 'connect'; readonly port: MessagePort } | { readonly type: 'close' };
 
 /** The thread starts with the first `connect` and does not keep the process alive. */
 export function startDeviceThread(): DeviceThread {

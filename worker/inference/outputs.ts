@@ -21,7 +21,12 @@ export interface OutputWriter {
    * Takes the output of `count` rows: row `i` of the tensor belongs to `rows[from + i]`, or to
    * `from + i` when `rows` is undefined. @throws WindrowError badData `E_MODEL_OUTPUT`
    */
-  put(value: HostTensor | undefined, rows: Int32Array | undefined, from: number, count: number): void;
+  put(
+    value: HostTensor | undefined,
+    rows: Int32Array | undefined,
+    from: number,
+    count: number,
+  ): void;
   /** Writes the vector; rows whose `valid` byte is 0 become NULL. */
   finish(vector: RawVector, valid: Uint8Array | undefined): void;
 }
@@ -43,7 +48,8 @@ function columnArray(type: TensorType, length: number): TensorData {
 
 function checked(output: TensorOutput, value: HostTensor | undefined, count: number): HostTensor {
   const at = { column: output.column.name };
-  if (!value) fail('badData', 'E_MODEL_OUTPUT', `the model gave no tensor "${output.tensor}"`, { at });
+  if (!value)
+    fail('badData', 'E_MODEL_OUTPUT', `the model gave no tensor "${output.tensor}"`, { at });
   if (value.type !== output.type) {
     fail(
       'badData',

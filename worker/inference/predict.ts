@@ -3,25 +3,169 @@
  * at most 2,048 rows a call. Never: awaits inside the callback, or lets a row vanish: each one is
  * run, becomes NULL where the step says so, or is reported dead.
  */
-import { BIGINT, BOOLEAN, DuckDBScalarFunction, LIST, ARRAY, STRUCT } from '@duckdb/node-api';
-import type { DuckDBDataChunk, DuckDBType, DuckDBVector } from '@duckdb/node-api';
-import { WindrowError, fail, toFailure } from '../../shared/failure.js';
-import type { Failure } from '../../shared/failure.js';
+import {
+  ARRAY,
+  BIGINT,
+  BOOLEAN,
+  DuckDBScalarFunction,
+  DuckDBVector,
+  LIST,
+  STRUCT,
+} from '@duckdb/node-api';
+import type { DuckDBDataChunk, DuckDBScalarMainFunction, DuckDBType } from '@duckdb/node-api';
+import { WindrowError, toFailure } from '../../shared/failure.js';
 import type { InferStep, TensorInput } from '../../shared/plan.js';
-import { startDeviceThread } from './device-thread.js';
-import type { DeviceChannel, DeviceThread } from './device-thread.js';
+import { Batch } from './batch.js';
+import type { BatchResult } from './batch.js';
+import type { DeviceChannel } from './device-thread.js';
 import { elementTypes } from './host-tensor.js';
-import type { HostTensor, RunnableModel, Tensors } from './host-tensor.js';
+import { acquireModel } from './models.js';
 import { outputWriter } from './outputs.js';
 import type { OutputWriter } from './outputs.js';
-import { padRows } from './pad-rows.js';
-import { rawVector, structChild, vectorItems, writeItems } from './raw-vectors.js';
-import { RowMarks, rowFit, rowMisshapen, rowNull } from './row-marks.js';
-import type { RowProblem } from './row-marks.js';
-import { runOrFail, runOrSetAside } from './run-rows.js';
-import { sessionOptions } from './session-options.js';
-import type { ModelSource } from './session-options.js';
-import { SessionCache } from './sessions.js';
-import { canRunSynchronously, loadSync } from './sync-run.js';
+import { rawVector, structChild, writeItems } from './raw-vectors.js';
+import type { RawVector } from './raw-vectors.js';
 import { inputReader } from './tensors.js';
-import type { InputReader } from './tensors.js';
+
+export interface PredictEnv {
+  readonly modelPath: string;
+  /** External data: name in the model -> local path. */
+  readonly externalPaths: Readonly<Record<string, string>>;
+  /** `[0] === 1` cancels. */
+  readonly control: Int32Array;
+  readonly step: InferStep;
+  /** The caller appends each row's number (BIGINT) as last argument. */
+  readonly rowIds: boolean;
+  /** A row to drop: its number, or -1 when `rowIds` is false. */
+  onDead(row: number, code: string, message: string): void;
+  readonly intraOpThreads: number;
+  /** To the process's device thread; without it this thread starts one of its own when needed. */
+  readonly device?: DeviceChannel;
+}
+
+export interface PreparedPredict {
+  /** Without the row number, which the caller appends. */
+  readonly parameterTypes: readonly DuckDBType[];
+  /** Cast and quoted column expressions, in order; without the row number. */
+  readonly argumentSql: readonly string[];
+  /** `scalar`: the one output itself. `struct`: `o0`, `o1`, … in the step's order, then `ok`. */
+  readonly returnType: DuckDBType;
+  readonly shape: 'scalar' | 'struct';
+  /** The struct ends with `ok BOOLEAN`: false for rows to drop. */
+  readonly hasOk: boolean;
+  readonly mainFunction: DuckDBScalarMainFunction;
+  /** Rows that came out of the model so far. */
+  rowsInferred(): number;
+  release(): void;
+}
+
+/**
+ * Loads the model and fixes types; the session stays in this thread after `release`.
+ * @throws WindrowError badData `E_MODEL_INVALID`, invalidSpec `E_MODEL_INPUT`, resource
+ *   `E_DEVICE_MEMORY` or `E_DEVICE_LOST`
+ */
+export async function preparePredict(env: PredictEnv): Promise<PreparedPredict> {
+  const { step } = env;
+  const cancelled = (): boolean => Atomics.load(env.control, 0) === 1;
+  let columns = 0;
+  const readers = step.inputs.map((input) => {
+    const reader = inputReader(input, columns);
+    columns += input.columns.length;
+    return reader;
+  });
+  const writers = step.outputs.map(outputWriter);
+  const hasOk = step.onNull === 'deadLetter' || step.onError === 'deadLetter';
+  const shape = writers.length === 1 && !hasOk ? 'scalar' : 'struct';
+  const model = await acquireModel({ ...env, device: step.device }, env.device, cancelled);
+  const rowArgument = env.rowIds ? columns : undefined;
+  const { onDead } = env;
+  const batch = new Batch(
+    { step, model, readers, writers, rowArgument, cancelled, onDead: onDead.bind(env) },
+    DuckDBVector.standardSize(),
+  );
+
+  return {
+    parameterTypes: step.inputs.flatMap(parameterTypes),
+    argumentSql: step.inputs.flatMap(argumentSql),
+    returnType: shape === 'scalar' ? writers[0]!.type : structType(writers, hasOk),
+    shape,
+    hasOk,
+    mainFunction(_info, chunk: DuckDBDataChunk, out: DuckDBVector) {
+      try {
+        writeResult(rawVector(out), batch.process(chunk), writers, shape, hasOk);
+      } catch (error) {
+        // DuckDB hands on the text alone; who needs the failure itself catches it around this.
+        const found = toFailure(error);
+        throw new WindrowError({ ...found, at: { step: step.id, ...found.at } }, error);
+      }
+    },
+    rowsInferred: () => batch.inferred,
+    release: () => model.release(),
+  };
+}
+
+/** The function to register, with the two settings it cannot do without. */
+export function predictFunction(
+  name: string,
+  prepared: PreparedPredict,
+  rowIds: boolean,
+): DuckDBScalarFunction {
+  return DuckDBScalarFunction.create({
+    name,
+    parameterTypes: [...prepared.parameterTypes, ...(rowIds ? [BIGINT] : [])],
+    returnType: prepared.returnType,
+    mainFunction: prepared.mainFunction,
+    // Otherwise DuckDB may call it twice a row when a filter above reads its result …
+    volatile: true,
+    // … and answers NULL itself for a constant NULL argument, past the step's `onNull`.
+    specialHandling: true,
+  });
+}
+
+function writeResult(
+  vector: RawVector,
+  result: BatchResult,
+  writers: readonly OutputWriter[],
+  shape: 'scalar' | 'struct',
+  hasOk: boolean,
+): void {
+  if (shape === 'scalar') {
+    writers[0]!.finish(vector, result.valid);
+    return;
+  }
+  writers.forEach((writer, index) => writer.finish(structChild(vector, index), result.valid));
+  if (hasOk) {
+    const alive = result.alive ?? new Uint8Array(result.rows).fill(1);
+    writeItems(structChild(vector, writers.length), alive, result.rows);
+  }
+}
+
+function structType(writers: readonly OutputWriter[], hasOk: boolean): DuckDBType {
+  const entries: Record<string, DuckDBType> = {};
+  writers.forEach((writer, index) => (entries[`o${index}`] = writer.type));
+  if (hasOk) entries['ok'] = BOOLEAN;
+  return STRUCT(entries);
+}
+
+/** `[]` and `[n]` at the end of a DuckDB type, outermost last. */
+function listSuffixes(type: string): readonly string[] {
+  return /(\[\d*\])*$/.exec(type.trim())![0].match(/\[\d*\]/g) ?? [];
+}
+
+function parameterTypes(input: TensorInput): DuckDBType[] {
+  const { duck } = elementTypes[input.type];
+  return input.columns.map(({ type }) =>
+    listSuffixes(type).reduce<DuckDBType>(
+      (inner, suffix) =>
+        suffix === '[]' ? LIST(inner) : ARRAY(inner, Number(suffix.slice(1, -1))),
+      duck,
+    ),
+  );
+}
+
+function argumentSql(input: TensorInput): string[] {
+  const { sql } = elementTypes[input.type];
+  return input.columns.map(({ name, type }) => {
+    const quoted = `"${name.replaceAll('"', '""')}"`;
+    return `CAST(${quoted} AS ${sql}${listSuffixes(type).join('')})`;
+  });
+}

@@ -48,7 +48,10 @@ function externalFiles({ modelPath, externalPaths }: ModelSource) {
           'badData',
           'E_MODEL_INVALID',
           `external data "${name}" has ${size} bytes where ${externalBytesMax} can be handed over`,
-          { at: { file: path }, hint: 'split the data into smaller files when exporting the model' },
+          {
+            at: { file: path },
+            hint: 'split the data into smaller files when exporting the model',
+          },
         );
       }
       return { path: name, data: readFileSync(path) };

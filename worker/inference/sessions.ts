@@ -9,16 +9,16 @@ import type { ModelSource } from './session-options.js';
 const idleMax = 4;
 
 interface Entry {
-  readonly model: Promise<RunnableModel>;
+  readonly model: RunnableModel;
   users: number;
 }
 
 export class SessionCache {
-  // A Map keeps insertion order: released entries are put back at the end.
+  // A Map keeps insertion order: what was used last stands at the end.
   private readonly entries = new Map<string, Entry>();
 
   constructor(
-    private readonly load: (source: ModelSource) => Promise<RunnableModel>,
+    private readonly load: (source: ModelSource) => RunnableModel,
     private readonly keep = idleMax,
   ) {}
 
@@ -26,43 +26,35 @@ export class SessionCache {
     return this.entries.size;
   }
 
-  /** Resolves to the shared model; call the returned `release` once. */
-  async acquire(source: ModelSource): Promise<RunnableModel> {
+  /** The shared model, loaded if need be; call its `release` once. */
+  acquire(source: ModelSource): RunnableModel {
     const key = keyOf(source);
-    let entry = this.entries.get(key);
-    if (!entry) {
-      entry = { model: this.load(source), users: 0 };
-      this.entries.set(key, entry);
-    }
-    const held = entry;
-    held.users++;
-    let model: RunnableModel;
-    try {
-      model = await held.model;
-    } catch (error) {
-      if (this.entries.get(key) === held) this.entries.delete(key);
-      throw error;
-    }
+    const entry = this.entries.get(key) ?? { model: this.load(source), users: 0 };
+    entry.users++;
+    this.touch(key, entry);
     let released = false;
     return {
-      run: (feeds, request) => model.run(feeds, request),
+      run: (feeds, request) => entry.model.run(feeds, request),
       release: () => {
         if (released) return;
         released = true;
-        held.users--;
-        // Put back at the end: the front is what was unused for longest.
-        this.entries.delete(key);
-        this.entries.set(key, held);
+        entry.users--;
+        this.touch(key, entry);
         this.trim();
       },
     };
+  }
+
+  private touch(key: string, entry: Entry): void {
+    this.entries.delete(key);
+    this.entries.set(key, entry);
   }
 
   private trim(): void {
     const idle = [...this.entries].filter(([, entry]) => entry.users === 0);
     for (const [key, entry] of idle.slice(0, Math.max(0, idle.length - this.keep))) {
       this.entries.delete(key);
-      void entry.model.then((model) => model.release());
+      entry.model.release();
     }
   }
 }

@@ -65,9 +65,14 @@ export interface SyncSession {
 export function loadSync(path: string, options: SessionOptions): SyncSession {
   const module = nativeModule();
   if (!module) {
-    fail('broken', 'E_INTERNAL', `onnxruntime-node is not ${supportedVersion} with a known binding`, {
-      hint: 'install the locked dependencies with npm ci',
-    });
+    fail(
+      'broken',
+      'E_INTERNAL',
+      `onnxruntime-node is not ${supportedVersion} with a known binding`,
+      {
+        hint: 'install the locked dependencies with npm ci',
+      },
+    );
   }
   const session = new module.binding.InferenceSession();
   try {

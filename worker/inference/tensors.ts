@@ -3,6 +3,7 @@
  * chunk, and the loop over scalar float columns allocates nothing. Never: runs a model.
  */
 import type { DuckDBDataChunk, DuckDBVector } from '@duckdb/node-api';
+import { fail } from '../../shared/failure.js';
 import { toHalf } from '../../shared/half-float.js';
 import type { TensorInput } from '../../shared/plan.js';
 import { allocate, product, resolveRest, sliceData } from './host-tensor.js';
@@ -25,9 +26,7 @@ export interface InputReader {
 }
 
 export function inputReader(input: TensorInput, firstArgument: number): InputReader {
-  return input.list
-    ? new ListReader(input, firstArgument)
-    : new ScalarReader(input, firstArgument);
+  return input.list ? new ListReader(input, firstArgument) : new ScalarReader(input, firstArgument);
 }
 
 class DenseRows {
@@ -67,7 +66,17 @@ class ScalarReader implements InputReader {
   ) {
     this.tensor = input.tensor;
     this.dense = new DenseRows(input.type);
-    this.shape = resolveRest(input.dims.slice(1), input.columns.length) ?? [input.columns.length];
+    const shape = resolveRest(input.dims.slice(1), input.columns.length);
+    if (!shape) {
+      const dims = input.dims.map((dim) => dim ?? '?').join(', ');
+      fail(
+        'invalidSpec',
+        'E_MODEL_INPUT',
+        `${input.columns.length} columns cannot fill tensor "${input.tensor}" of shape [${dims}]`,
+        { hint: 'name as many columns as the tensor has elements a row, in its order' },
+      );
+    }
+    this.shape = shape;
   }
 
   examine(chunk: DuckDBDataChunk, marks: RowMarks): void {

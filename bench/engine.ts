@@ -1,0 +1,114 @@
+/** Runs the built CLI as users do and watches its processes from outside. Never imports the engine. */
+import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+
+export const root = path.resolve(import.meta.dirname, '..');
+export const cli = path.join(root, 'dist/cli/main.js');
+export const dataDirectory = path.join(import.meta.dirname, '.data');
+
+export interface RunResult {
+  readonly event: 'result';
+  readonly state: string;
+  readonly rows: {
+    readonly in: number;
+    readonly out: number;
+    readonly filtered: number;
+    readonly deadLettered: number;
+  };
+  readonly rowsInferred: number;
+  readonly rowsReused: number;
+}
+
+export interface Progress {
+  readonly event: 'progress';
+  readonly rowsDone: number;
+  readonly rowsTotal: number;
+}
+
+export interface Run {
+  /** From process start to exit. */
+  readonly wallMs: number;
+  /** Null when the run was killed. */
+  readonly result: RunResult | null;
+  /** Largest resident set of the process itself, which is the coordinator in an embedded run. */
+  readonly coordinatorBytes: number;
+  /** Largest resident set of any process below it. */
+  readonly workerBytes: number;
+}
+
+/** Resident bytes of a process; 0 once it is gone. */
+export function residentBytes(pid: number): number {
+  try {
+    const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    return Number(kilobytes ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}
+
+/** Processes below this one, of any depth. */
+export function descendants(pid: number): number[] {
+  const parents = new Map<number, number>();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+      parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
+    } catch {
+      // It ended between the listing and the reading.
+    }
+  }
+  const isBelow = (child: number): boolean => {
+    const parent = parents.get(child);
+    return parent !== undefined && (parent === pid || isBelow(parent));
+  };
+  return [...parents.keys()].filter(isBelow);
+}
+
+const sampleMs = 200;
+
+/**
+ * `windrow run` with these arguments, in a process group of its own.
+ * @param onProgress may answer `kill`: the whole group gets SIGKILL at once
+ */
+export async function runJob(
+  args: readonly string[],
+  onProgress: (progress: Progress) => 'kill' | undefined = () => undefined,
+): Promise<Run> {
+  const started = performance.now();
+  const child = spawn(process.execPath, [cli, 'run', ...args], {
+    cwd: root,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const pid = child.pid;
+  if (pid === undefined) throw new Error(`could not start ${cli}: build first`);
+  const peak = { coordinator: 0, worker: 0 };
+  const sampler = setInterval(() => {
+    peak.coordinator = Math.max(peak.coordinator, residentBytes(pid));
+    peak.worker = Math.max(peak.worker, ...descendants(pid).map(residentBytes));
+  }, sampleMs);
+  let killed = false;
+  let result: RunResult | null = null;
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    if (!line.startsWith('{')) return;
+    const event = JSON.parse(line) as RunResult | Progress | { readonly event: 'other' };
+    if (event.event === 'result') result = event;
+    if (event.event === 'progress' && !killed && onProgress(event) === 'kill') {
+      killed = true;
+      process.kill(-pid, 'SIGKILL');
+    }
+  });
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  clearInterval(sampler);
+  const wallMs = performance.now() - started;
+  if (!killed && code !== 0) throw new Error(`windrow run ${args.join(' ')} ended with ${code}`);
+  return { wallMs, result, coordinatorBytes: peak.coordinator, workerBytes: peak.worker };
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}

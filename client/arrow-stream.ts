@@ -1,0 +1,19 @@
+/** Parts of an Arrow IPC stream, cut anywhere, as record batches. Never: the whole result at once. */
+import { RecordBatchReader, type RecordBatch } from 'apache-arrow';
+import type { ArrowPart } from '../shared/gen/windrow.js';
+
+export async function* recordBatches(
+  parts: AsyncGenerator<ArrowPart, void, undefined>,
+): AsyncGenerator<RecordBatch, void, undefined> {
+  try {
+    const reader = await RecordBatchReader.from(bytesOf(parts));
+    for await (const batch of reader) yield batch;
+  } finally {
+    // Leaving early must end the call; the reader does not pass that on to its source.
+    await parts.return();
+  }
+}
+
+async function* bytesOf(parts: AsyncIterable<ArrowPart>): AsyncGenerator<Uint8Array> {
+  for await (const part of parts) if (part.data.length > 0) yield part.data;
+}

@@ -1,0 +1,134 @@
+/**
+ * Bundles the module of a `map` step into one file, whose digest is the code's identity. Never: runs
+ * any of it.
+ */
+import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
+import { tmpdir, userInfo } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+import { build, type BuildFailure, type BuildResult, type Message } from 'esbuild';
+import { sha256Hex } from '../shared/chunk-identity.js';
+import { fail, WindrowError, type Failure } from '../shared/failure.js';
+import type { StepSpec } from '../shared/job-spec.js';
+import type { LocalFile } from './types.js';
+
+export type MapStepSpec = Extract<StepSpec, { map: unknown }>;
+
+/** CommonJS packages call `require`, which ES modules lack. */
+const banner = [
+  "import { createRequire as windrowCreateRequire } from 'node:module';",
+  'const require = windrowCreateRequire(import.meta.url);',
+].join('\n');
+
+/**
+ * @param step its module is an absolute path
+ * @returns the bundle (an ES module; `apache-arrow` stays an import) and the export that was chosen
+ * @throws WindrowError E_MAP_MODULE_MISSING, E_MAP_MODULE with file and line
+ */
+export async function bundleModule(
+  step: MapStepSpec,
+  directory = defaultDirectory(),
+): Promise<{ file: LocalFile; chosen: string }> {
+  const entry = step.map.module;
+  await checkEntry(entry, step.id);
+  const result = await buildBundle(entry, step.id);
+  const exports = Object.values(result.metafile.outputs).flatMap((output) => output.exports);
+  const chosen = chooseExport(step, exports);
+  const bytes = result.outputFiles[0]?.contents ?? new Uint8Array();
+  const digest = sha256Hex(bytes);
+  const name = `${digest}.mjs`;
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const path = join(directory, name);
+  const unfinished = `${path}.${process.pid}`;
+  await writeFile(unfinished, bytes);
+  await rename(unfinished, path);
+  return { file: { digest, bytes: bytes.byteLength, name, path, external: [] }, chosen };
+}
+
+function defaultDirectory(): string {
+  return join(tmpdir(), `windrow-bundles-${userInfo().uid}`);
+}
+
+async function checkEntry(entry: string, step: string): Promise<void> {
+  const found = await stat(entry).catch(() => undefined);
+  if (found?.isFile()) return;
+  fail(
+    'invalidSpec',
+    'E_MAP_MODULE_MISSING',
+    found ? 'the module is not a regular file' : 'there is no such module',
+    { at: { step, file: entry }, hint: 'give the path of a TypeScript or JavaScript file' },
+  );
+}
+
+async function buildBundle(
+  entry: string,
+  step: string,
+): Promise<BuildResult<{ write: false; metafile: true }>> {
+  const directory = dirname(entry);
+  try {
+    return await build({
+      entryPoints: [basename(entry)].map((name) => `./${name}`),
+      // Paths stand in the bundle relative to this: the digest must not depend on where we run.
+      absWorkingDir: directory,
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      target: 'node20',
+      external: ['apache-arrow'],
+      banner: { js: banner },
+      charset: 'utf8',
+      legalComments: 'none',
+      logLevel: 'silent',
+      metafile: true,
+      write: false,
+    });
+  } catch (error) {
+    const errors = (error as Partial<BuildFailure>).errors;
+    if (!Array.isArray(errors) || errors.length === 0) throw error;
+    const problems = errors.map((message) => buildFailure(message, directory, step, entry));
+    const [first] = problems;
+    throw new WindrowError(
+      first ?? fail('broken', 'E_INTERNAL', 'no build error'),
+      error,
+      problems,
+    );
+  }
+}
+
+function buildFailure(message: Message, directory: string, step: string, entry: string): Failure {
+  const { location } = message;
+  return {
+    kind: 'invalidSpec',
+    code: 'E_MAP_MODULE',
+    message: message.text,
+    at: location
+      ? {
+          step,
+          file: resolve(directory, location.file),
+          line: location.line,
+          col: location.column + 1,
+        }
+      : { step, file: entry },
+    hint: 'correct the module',
+  };
+}
+
+function chooseExport(step: MapStepSpec, exports: readonly string[]): string {
+  const { map } = step;
+  const chosen = map.export ?? ['batch', 'row'].find((name) => exports.includes(name));
+  const at = { step: step.id, file: map.module };
+  if (chosen === undefined || !exports.includes(chosen)) {
+    const there = exports.length > 0 ? exports.join(', ') : 'nothing';
+    const wanted = map.export ?? 'batch or row';
+    fail('invalidSpec', 'E_MAP_MODULE', `the module exports ${there}, not ${wanted}`, {
+      at,
+      hint: 'export a function batch(recordBatch) or row(row), or name one with export',
+    });
+  }
+  if (chosen === 'batch' && map.onError === 'deadLetter' && map.rowwise !== true) {
+    fail('invalidSpec', 'E_SPEC_INVALID', 'onError: deadLetter needs a row-wise function', {
+      at,
+      hint: 'write rowwise: true if batch() returns one row for each row, or onError: fail',
+    });
+  }
+  return chosen;
+}

@@ -1,0 +1,130 @@
+/**
+ * Makes a spec ready to travel: params merged, templates pasted, paths absolute, models hashed,
+ * functions bundled. Never: looks at data or asks a coordinator.
+ */
+import { createReadStream } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { fail, toFailure, WindrowError } from '../shared/failure.js';
+import type { JobSpec, JobSpecInput, StepSpec } from '../shared/job-spec.js';
+import { limits } from '../shared/limits.js';
+import { parseSpecText, validateSpec } from '../shared/spec-file.js';
+import { applyParams } from '../shared/spec-params.js';
+import { mapPaths, pasteTemplates } from '../shared/spec-paths.js';
+import { formatPath } from '../shared/spec-problems.js';
+import { bundleModule } from './bundles.js';
+import { readModel } from './models.js';
+import type { LoadedJob, LocalFile } from './types.js';
+
+export interface LoadOptions {
+  /** Params to set: `name=value` texts, or values by name. */
+  readonly set?: readonly string[] | Readonly<Record<string, string>>;
+  /** Where bundles go; default one of the user's own below the system's temporary directory. */
+  readonly bundleDirectory?: string;
+}
+
+/**
+ * Loads a job from a YAML or JSON file; relative paths in it are relative to that file.
+ * @throws WindrowError of kind invalidSpec, codes as in docs/ERRORS.md
+ */
+export async function loadJob(specPath: string, options: LoadOptions = {}): Promise<LoadedJob> {
+  const { spec } = parseSpecText(await readText(specPath), { file: specPath });
+  return prepare(spec, dirname(resolve(specPath)), options);
+}
+
+/**
+ * The same for a spec that a program made, such as a builder's `toJSON()`.
+ * @param directory what relative paths are relative to
+ */
+export async function prepareJob(
+  spec: JobSpecInput,
+  directory: string,
+  options: LoadOptions = {},
+): Promise<LoadedJob> {
+  return prepare(validateSpec(spec), resolve(directory), options);
+}
+
+async function prepare(
+  written: JobSpec,
+  directory: string,
+  options: LoadOptions,
+): Promise<LoadedJob> {
+  const pasted = pasteTemplates(applyParams(written, settings(options.set)));
+  const spec = validateSpec(
+    mapPaths(pasted, (text, _role, at) => absolutePath(text, directory, formatPath(at))),
+  );
+  const files = new Map<string, LocalFile>();
+  const steps: StepSpec[] = [];
+  for (const step of spec.steps) steps.push(await prepareStep(step, files, options));
+  return {
+    name: spec.metadata.name,
+    specJson: JSON.stringify({ ...spec, steps }),
+    files,
+    directory,
+  };
+}
+
+async function prepareStep(
+  step: StepSpec,
+  files: Map<string, LocalFile>,
+  options: LoadOptions,
+): Promise<StepSpec> {
+  if ('infer' in step) {
+    const { model } = step.infer;
+    if (!files.has(model)) files.set(model, await readModel(model, step.id));
+    return step;
+  }
+  if ('map' in step) {
+    const { file, chosen } = await bundleModule(step, options.bundleDirectory);
+    files.set(step.map.module, file);
+    return { ...step, map: { ...step.map, export: chosen } };
+  }
+  return step;
+}
+
+function settings(set: LoadOptions['set']): readonly string[] {
+  if (set === undefined || Array.isArray(set)) return (set as readonly string[] | undefined) ?? [];
+  return Object.entries(set as Record<string, string>).map(([name, value]) => `${name}=${value}`);
+}
+
+function absolutePath(text: string, directory: string, place: string): string {
+  if (/^[A-Za-z][A-Za-z0-9+.-]*:\/\//.test(text)) {
+    fail('invalidSpec', 'E_URI_UNSUPPORTED', `${place}: '${text}' is a URI, not a path`, {
+      hint: 'name a local path: this version reads and writes local files only',
+    });
+  }
+  return resolve(directory, text);
+}
+
+/** Reads at most one byte above the limit, whatever the path leads to. */
+async function readText(path: string): Promise<string> {
+  const at = { file: path };
+  const parts: Buffer[] = [];
+  try {
+    for await (const part of createReadStream(path, { end: limits.specBytes })) {
+      parts.push(part as Buffer);
+    }
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT' || code === 'ENOTDIR') {
+      fail('invalidSpec', 'E_SPEC_MISSING', 'there is no such spec', {
+        at,
+        hint: 'give the path of a YAML or JSON file',
+      });
+    }
+    if (code === 'EISDIR') {
+      fail('invalidSpec', 'E_SPEC_MISSING', 'a directory is not a spec', {
+        at,
+        hint: 'give the path of a YAML or JSON file',
+      });
+    }
+    throw new WindrowError(toFailure(error, { kind: 'io', code: 'E_SPEC_UNREADABLE' }), error);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(parts));
+  } catch {
+    fail('invalidSpec', 'E_SPEC_SYNTAX', 'the spec is not UTF-8 text', {
+      at,
+      hint: 'save it as UTF-8',
+    });
+  }
+}

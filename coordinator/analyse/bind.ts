@@ -1,0 +1,340 @@
+/**
+ * Binds the relational steps: each expression is parsed, closed, printed and typed on empty tables.
+ * Never: reads rows, or decides where a step runs.
+ */
+import { fail, WindrowError, type FailureLocation } from '../../shared/failure.js';
+import type { ParamValue, StepSpec } from '../../shared/job-spec.js';
+import type { ColumnDef } from '../../shared/plan.js';
+import type { BoundStep, FilterOperator, Operator, SelectOperator } from '../planner/facts.js';
+import { messageOf, type BindDatabase, type Parsed } from './bind-database.js';
+import { closeExpression, columnsByName, type Closed, type Scope } from './expressions.js';
+import { comparisonsOf } from './literals.js';
+import { conjunctsOf, isNode, nodesOf, quoted, type TreeNode } from './syntax.js';
+
+/** What binding needs to know of the job. */
+export interface BindContext {
+  readonly database: BindDatabase;
+  readonly params: Readonly<Record<string, ParamValue>>;
+  readonly nowMs: number;
+  readonly known: ReadonlySet<string>;
+  /** Notes a step whose bytes depend on when the job ran. */
+  readonly usesClock: (step: string) => void;
+}
+
+export interface Relation {
+  readonly id: string;
+  readonly columns: readonly ColumnDef[];
+}
+
+export function scopeOf(
+  context: BindContext,
+  relation: Relation,
+  at: FailureLocation,
+  more: { alias?: string; aliases?: ReadonlyMap<string, TreeNode> } = {},
+): Scope {
+  return {
+    relations: more.alias ? [more.alias] : [relation.id],
+    columns: relation.columns,
+    known: context.known,
+    params: context.params,
+    nowMs: context.nowMs,
+    functions: context.database.functions,
+    at,
+    ...(more.aliases ? { aliases: more.aliases } : {}),
+  };
+}
+
+export async function bindFilter(
+  step: Extract<StepSpec, { filter: unknown }>,
+  relation: Relation,
+  context: BindContext,
+): Promise<BoundStep> {
+  const at = { step: step.id };
+  const [where] = await parseExpressions([{ text: step.filter.where, at }], context.database);
+  const operator = await filterOperator(step.id, where!, scopeOf(context, relation, at), {
+    context,
+    relation,
+  });
+  return {
+    id: step.id,
+    from: relation.id,
+    operators: [operator],
+    columns: relation.columns,
+  };
+}
+
+/** A filter from the tree of its condition. @throws WindrowError E_SQL_BIND when not boolean */
+export async function filterOperator(
+  id: string,
+  where: TreeNode,
+  scope: Scope,
+  { context, relation }: { context: BindContext; relation: Relation },
+): Promise<FilterOperator> {
+  const closed = closeExpression(where, scope);
+  if (closed.usesClock) context.usesClock(id);
+  const parts = conjunctsOf(closed.node);
+  const [sql, ...partTexts] = await context.database.printExpressions([closed.node, ...parts]);
+  const [type] = await bindTypes([{ sql: sql!, at: scope.at }], relation, context.database);
+  if (type !== 'BOOLEAN') {
+    fail('invalidSpec', 'E_SQL_BIND', `the condition must be BOOLEAN, but is ${type}`, {
+      at: scope.at,
+      hint: 'compare it with something, or cast it with ::boolean',
+    });
+  }
+  const columnSets = parts.map((part) => closeExpression(part, scope).columns);
+  return {
+    kind: 'filter',
+    step: { kind: 'filter', id, where: sql! },
+    columns: relation.columns,
+    reads: closed.columns,
+    deterministic: closed.deterministic,
+    conjuncts: partTexts.map((text, index) => ({
+      sql: text,
+      columns: columnSets[index] ?? [],
+      comparisons: comparisonsOf(parts[index]!, relation.columns),
+    })),
+  };
+}
+
+export async function bindSelect(
+  step: Extract<StepSpec, { select: unknown }>,
+  relation: Relation,
+  context: BindContext,
+): Promise<BoundStep> {
+  const wanted = Object.entries(step.select.columns);
+  const texts = wanted.flatMap(([name, expression]) =>
+    expression === true || name === '*'
+      ? []
+      : [{ name, text: expression, at: { step: step.id, column: name } }],
+  );
+  const trees = await parseExpressions(texts, context.database);
+  const made = new Map(texts.map(({ name }, index) => [name.toLowerCase(), trees[index]!]));
+  const items: SelectItem[] = [];
+  for (const [name, expression] of wanted) {
+    const tree = made.get(name.toLowerCase());
+    if (name === '*' && expression === true) {
+      for (const column of relation.columns) {
+        const replacement = made.get(column.name.toLowerCase());
+        items.push({
+          name: column.name,
+          ...(replacement ? { tree: replacement } : { kept: column }),
+        });
+      }
+    } else if (name === '*') {
+      fail('invalidSpec', 'E_SPEC_INVALID', `"*" can only be true`, { at: { step: step.id } });
+    } else if (expression === true) {
+      const column = columnsByName(relation.columns).get(name.toLowerCase());
+      items.push(
+        column
+          ? { name: column.name, kept: column }
+          : { name, tree: { class: 'COLUMN_REF', column_names: [name] } },
+      );
+    } else if (!replacesKept(name, step.select.columns, relation)) {
+      items.push({ name, tree: tree! });
+    }
+  }
+  const operator = await selectOperator(step.id, items, relation, context, {
+    aliases: made,
+  });
+  return { id: step.id, from: relation.id, operators: [operator], columns: operator.columns };
+}
+
+/** With "*": true a name that is there already is replaced in its place. */
+function replacesKept(
+  name: string,
+  columns: Readonly<Record<string, unknown>>,
+  relation: Relation,
+): boolean {
+  return columns['*'] === true && columnsByName(relation.columns).has(name.toLowerCase());
+}
+
+/** One resulting column: kept as it is, or made by an expression. */
+export type SelectItem =
+  | { readonly name: string; readonly kept: ColumnDef }
+  | { readonly name: string; readonly kept?: undefined; readonly tree: TreeNode };
+
+export async function selectOperator(
+  id: string,
+  items: readonly SelectItem[],
+  relation: Relation,
+  context: BindContext,
+  more: { alias?: string; aliases: ReadonlyMap<string, TreeNode> },
+): Promise<SelectOperator> {
+  refuseDuplicates(
+    items.map((item) => item.name),
+    id,
+  );
+  const closed: (Closed | undefined)[] = items.map((item) =>
+    item.kept
+      ? undefined
+      : closeExpression(
+          item.tree,
+          scopeOf(context, relation, { step: id, column: item.name }, more),
+        ),
+  );
+  const made = closed.flatMap((each) => (each ? [each.node] : []));
+  const texts = await context.database.printExpressions(made);
+  let next = 0;
+  const columns = items.map((item, index) => ({
+    name: item.name,
+    expr: closed[index] ? texts[next++]! : quoted(item.kept!.name),
+  }));
+  const toType = columns.flatMap(({ name, expr }, index) =>
+    closed[index] ? [{ sql: expr, at: { step: id, column: name } }] : [],
+  );
+  const types = await bindTypes(toType, relation, context.database);
+  let nextType = 0;
+  const result = items.map((item, index) => ({
+    name: item.name,
+    type: closed[index] ? types[nextType++]! : item.kept!.type,
+  }));
+  if (closed.some((each) => each?.usesClock)) context.usesClock(id);
+  return {
+    kind: 'select',
+    step: { kind: 'select', id, columns },
+    columns: result,
+    reads: [],
+    readsOf: items.map((item, index) => closed[index]?.columns ?? [item.kept!.name]),
+    untouched: new Set(
+      items.flatMap((item, index) => {
+        const kept = item.kept ?? bareColumn(closed[index]!, relation);
+        return kept?.name === item.name ? [item.name] : [];
+      }),
+    ),
+    deterministic: closed.every((each) => each?.deterministic ?? true),
+  };
+}
+
+/** The column that a closed expression merely names. */
+function bareColumn(closed: Closed, relation: Relation): ColumnDef | undefined {
+  if (closed.node.class !== 'COLUMN_REF') return undefined;
+  return relation.columns.find((column) => column.name === closed.columns[0]);
+}
+
+/** @throws WindrowError E_DUPLICATE_COLUMN */
+export function refuseDuplicates(names: readonly string[], step: string): void {
+  const seen = new Set<string>();
+  for (const name of names) {
+    const lower = name.toLowerCase();
+    if (seen.has(lower)) {
+      fail('invalidSpec', 'E_DUPLICATE_COLUMN', `two columns are named '${name.slice(0, 200)}'`, {
+        at: { step },
+        hint: 'give one of them another name; names differ by more than case',
+      });
+    }
+    seen.add(lower);
+  }
+}
+
+/**
+ * Parse trees of single expressions.
+ * @throws WindrowError E_SQL_SYNTAX with the position in the expression, E_SQL_DENIED
+ */
+export async function parseExpressions(
+  texts: readonly { readonly text: string; readonly at: FailureLocation }[],
+  database: BindDatabase,
+): Promise<TreeNode[]> {
+  const prefix = 'select ';
+  const parsed = await database.parse(texts.map(({ text }) => prefix + text));
+  return texts.map(({ at }, index) => {
+    const [statement] = statementsOf(parsed[index]!, prefix.length, at);
+    const node = statement!;
+    const list = nodesOf(node['select_list']);
+    const from = isNode(node['from_table']) ? node['from_table'].type : undefined;
+    const plain =
+      node.type === 'SELECT_NODE' &&
+      list.length === 1 &&
+      from === 'EMPTY' &&
+      !list[0]!.alias &&
+      node['where_clause'] === null &&
+      nodesOf(node['modifiers']).length === 0 &&
+      nodesOf(node['group_expressions']).length === 0 &&
+      node['having'] === null &&
+      node['qualify'] === null &&
+      node['sample'] === null;
+    if (!plain) {
+      fail('invalidSpec', 'E_SQL_SYNTAX', 'this is more than one expression', {
+        at,
+        hint: 'write one expression over the columns of a row, without FROM, AS or a second one',
+      });
+    }
+    return list[0]!;
+  });
+}
+
+/**
+ * The one statement of a parsed text.
+ * @throws WindrowError E_SQL_SYNTAX, E_SQL_DENIED
+ */
+export function statementsOf(parsed: Parsed, offset: number, at: FailureLocation): TreeNode[] {
+  if (!parsed.ok) {
+    if (parsed.type !== 'parser') {
+      fail('invalidSpec', 'E_SQL_DENIED', 'only SELECT is allowed', {
+        at,
+        hint: 'settings, files and tables are out of reach of a job',
+      });
+    }
+    const position =
+      parsed.position === undefined
+        ? ''
+        : ` at character ${Math.max(1, parsed.position - offset + 1)}`;
+    fail('invalidSpec', 'E_SQL_SYNTAX', `${parsed.message}${position}`, {
+      at,
+      hint: 'expressions are DuckDB SQL',
+    });
+  }
+  if (parsed.statements.length === 0) {
+    fail('invalidSpec', 'E_SQL_SYNTAX', 'there is no SQL here', { at, hint: 'write a SELECT' });
+  }
+  if (parsed.statements.length > 1) {
+    fail('invalidSpec', 'E_SQL_DENIED', `there are ${parsed.statements.length} statements`, {
+      at,
+      hint: 'write one, and give others steps of their own',
+    });
+  }
+  return parsed.statements.map((statement) => statement.node);
+}
+
+/**
+ * Types of closed expressions over a relation, in order.
+ * @throws WindrowError E_SQL_BIND with DuckDB's message, at the expression that it is about
+ */
+export async function bindTypes(
+  expressions: readonly { readonly sql: string; readonly at: FailureLocation }[],
+  relation: Relation,
+  database: BindDatabase,
+): Promise<string[]> {
+  if (expressions.length === 0) return [];
+  const describe = async (list: readonly { sql: string }[]): Promise<string[]> => {
+    const items = list.map(({ sql }) => `(${sql})`).join(', ');
+    const columns = await database.describe(`select ${items} from ${quoted(relation.id)}`);
+    return columns.map((column) => column.type);
+  };
+  try {
+    return await describe(expressions);
+  } catch (whole) {
+    // One by one, to say which it is.
+    for (const { sql, at } of expressions) {
+      try {
+        await describe([{ sql }]);
+      } catch (error) {
+        bindFailure(error, at);
+      }
+    }
+    return bindFailure(whole, expressions[0]!.at);
+  }
+}
+
+export function bindFailure(error: unknown, at: FailureLocation): never {
+  if (error instanceof WindrowError) throw error;
+  fail('invalidSpec', 'E_SQL_BIND', messageOf(error), {
+    at,
+    hint: 'check the types of the columns it reads',
+    cause: error,
+  });
+}
+
+/** Whether all of a step's operators make the same bytes every time. */
+export function isDeterministic(operators: readonly Operator[]): boolean {
+  return operators.every((operator) => operator.deterministic);
+}

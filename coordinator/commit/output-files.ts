@@ -1,0 +1,67 @@
+/** Reads what lies in an output: manifest, visible files. Never: writes, decisions. */
+import type { Manifest } from '../../shared/manifest.js';
+import type { OutputPlan } from '../../shared/plan.js';
+import type { ObjectStore } from '../../shared/storage/object-store.js';
+import { isInside, manifestPath, visibleName } from '../../shared/storage/paths.js';
+import type { Area, VisibleFact } from './decide.js';
+
+export interface FoundManifest {
+  readonly text: string;
+  /** Absent when the text is not a manifest. */
+  readonly manifest: Manifest | undefined;
+}
+
+export function areaPath(output: OutputPlan, area: Area): string {
+  return area === 'output' ? output.path : output.deadLetterPath;
+}
+
+export async function readManifest(
+  store: ObjectStore,
+  path: string,
+): Promise<FoundManifest | undefined> {
+  const bytes = await store.get(path);
+  if (!bytes) return undefined;
+  const text = bytes.toString('utf8');
+  return { text, manifest: parseManifest(text) };
+}
+
+export function parseManifest(text: string): Manifest | undefined {
+  try {
+    const value = JSON.parse(text) as Partial<Manifest> | null;
+    const whole =
+      value?.format === 1 &&
+      typeof value.identity === 'string' &&
+      Array.isArray(value.files) &&
+      Array.isArray(value.deadLetters);
+    return whole ? (value as Manifest) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The manifests that lie in the outputs now, by output name; what `append` builds on. */
+export async function previousManifests(
+  store: ObjectStore,
+  outputs: readonly OutputPlan[],
+): Promise<Map<string, Manifest>> {
+  const found = new Map<string, Manifest>();
+  for (const output of outputs) {
+    const manifest = (await readManifest(store, manifestPath(output.path)))?.manifest;
+    if (manifest) found.set(output.name, manifest);
+  }
+  return found;
+}
+
+export async function visibleFiles(store: ObjectStore, output: OutputPlan): Promise<VisibleFact[]> {
+  const found: VisibleFact[] = [];
+  for (const area of ['output', 'deadLetters'] as const) {
+    const directory = areaPath(output, area);
+    for (const { path } of await store.list(directory)) {
+      // Dead letters may have been given a place below the output; they are judged once.
+      if (area === 'output' && isInside(output.deadLetterPath, path)) continue;
+      const name = visibleName(directory, path);
+      if (name !== undefined) found.push({ area, name });
+    }
+  }
+  return found;
+}

@@ -1,0 +1,110 @@
+/**
+ * What may be cleaned away, and the cleaning: old trash, orphaned chunk files, chunks nobody used
+ * for `checkpoints.keep`. Never: a published file, a file the index names (unless its chunk expired),
+ * anything younger than the grace, anything below a claim that others hold.
+ */
+import type { ChunkRecord } from '../../shared/plan.js';
+import type { ListedObject, ObjectStore } from '../../shared/storage/object-store.js';
+import { claimPath, identityOfPath, isInside, trashDirectory } from '../../shared/storage/paths.js';
+import type { ChunkIndex } from '../journal/journal.js';
+import { holdsClaim } from './claim-files.js';
+
+export interface RetentionRules {
+  readonly nowMs: number;
+  /** Orphans and trash younger than this stay, milliseconds. */
+  readonly graceMs: number;
+  /** Chunks unused for longer are forgotten, milliseconds. */
+  readonly keepMs: number;
+}
+
+/**
+ * Which of these files below a chunk or trash directory may go. Pure.
+ * @param records what the index knows of the chunks that the files' names tell
+ */
+export function expendable(
+  files: readonly ListedObject[],
+  records: ReadonlyMap<string, ChunkRecord>,
+  { nowMs, graceMs }: RetentionRules,
+): string[] {
+  return files
+    .filter(({ path, changedMs }) => {
+      if (nowMs - changedMs < graceMs) return false;
+      if (!/\.(chunk|dead|trash|tmp)$/.test(path)) return false;
+      const record = records.get(identityOfPath(path) ?? '');
+      return !record || !pathsOf(record).includes(path);
+    })
+    .map(({ path }) => path);
+}
+
+/** Files of an expired chunk that lie in a place of ours; what is published is the user's. Pure. */
+export function expiredFiles(record: ChunkRecord, places: readonly string[]): string[] {
+  return pathsOf(record).filter((path) => places.some((place) => isInside(place, path)));
+}
+
+export interface SweepRequest {
+  readonly store: ObjectStore;
+  readonly index: ChunkIndex;
+  readonly epoch: number;
+  /** Directories of outputs, and where chunks of the jobs that wrote them live. */
+  readonly outputs: readonly string[];
+  readonly chunkLocations: readonly string[];
+  /** Whether an unfinished job needs this chunk. */
+  readonly inUse: (identity: string) => boolean;
+  readonly rules: RetentionRules;
+  /** Jobs whose claims are ours. */
+  readonly self: { readonly job: string; readonly stateDirectory: string };
+}
+
+export interface Swept {
+  readonly filesRemoved: number;
+  readonly chunksForgotten: number;
+}
+
+const batchChunks = 1000;
+
+/** Cleans what belongs to nobody any more. Killed anywhere, the next call goes on. */
+export async function sweep(request: SweepRequest): Promise<Swept> {
+  const { store, outputs, rules, self } = request;
+  const closed: string[] = [];
+  for (const output of outputs) {
+    const claimed = (await store.head(claimPath(output))) !== undefined;
+    if (claimed && !(await holdsClaim(store, output, self))) closed.push(output);
+  }
+  const open = (place: string) => !closed.some((output) => isInside(output, place));
+  const places = [...outputs.map(trashDirectory), ...request.chunkLocations].filter(open);
+  const chunksForgotten = await forgetExpired(request, places);
+  let filesRemoved = 0;
+  for (const place of places) {
+    const files = await store.list(place);
+    for (let at = 0; at < files.length; at += batchChunks) {
+      const batch = files.slice(at, at + batchChunks);
+      const identities = batch.flatMap(({ path }) => identityOfPath(path) ?? []);
+      const records = await request.index.lookup(identities);
+      for (const path of expendable(batch, records, rules)) {
+        if (await store.delete(path)) filesRemoved += 1;
+      }
+    }
+  }
+  return { filesRemoved, chunksForgotten };
+}
+
+/** Forgets first, so that the index never names a file that is gone; the files are orphans then. */
+async function forgetExpired(request: SweepRequest, places: readonly string[]): Promise<number> {
+  const { index, epoch, inUse, rules, store } = request;
+  const expired = await index.unusedSince(rules.nowMs - rules.keepMs, batchChunks);
+  const unused = expired.filter(({ identity }) => !inUse(identity));
+  if (unused.length === 0) return 0;
+  await index.forget(
+    epoch,
+    unused.map(({ identity }) => identity),
+  );
+  for (const path of unused.flatMap((record) => expiredFiles(record, places))) {
+    await store.delete(path);
+  }
+  return unused.length;
+}
+
+function pathsOf(record: ChunkRecord): string[] {
+  const files = record.files.map(({ path }) => path);
+  return record.deadLetters ? [...files, record.deadLetters.path] : files;
+}

@@ -1,0 +1,93 @@
+/**
+ * The free places on workers during one call of `place`: tasks are dealt out in turn, idle slots
+ * before queues, and a suspect gets a worker of its own. Never: knows whose tasks they are.
+ */
+import type { State, WorkerState } from '../core/state.js';
+import type { StagePlan } from '../../shared/plan.js';
+import { fits, freeSlots, isOpen } from './fit.js';
+
+export interface Seat {
+  readonly worker: WorkerState;
+  /** Attempts it has, those of this round included. */
+  used: number;
+  /** Kept free for a suspect, or given to one. */
+  reserved: boolean;
+}
+
+interface Table {
+  readonly seats: Seat[];
+  turn: number;
+}
+
+export class Seats {
+  private readonly all: Seat[] = [];
+  /** By what a stage asks for: seats with an idle slot, and seats with room in their queues. */
+  private readonly tables = new Map<string, { idle: Table; ahead: Table }>();
+  private reserving = false;
+
+  constructor(
+    state: State,
+    private readonly ahead: number,
+  ) {
+    for (const worker of state.workers.values()) {
+      if (freeSlots(worker, ahead) <= 0) continue;
+      this.all.push({ worker, used: worker.attempts.size, reserved: false });
+    }
+  }
+
+  take(plan: StagePlan): Seat | undefined {
+    const tables = this.tablesFor(plan);
+    return (
+      deal(tables.idle, 1) ?? (this.ahead > 0 ? deal(tables.ahead, 1 + this.ahead) : undefined)
+    );
+  }
+
+  /** A worker with nothing on it, or none: then the emptiest is kept free until it has drained. */
+  takeAlone(plan: StagePlan): Seat | undefined {
+    let emptiest: Seat | undefined;
+    for (const seat of this.all) {
+      if (seat.reserved || !isOpen(seat.worker) || !fits(seat.worker, plan)) continue;
+      if (!emptiest || seat.used < emptiest.used) emptiest = seat;
+      if (emptiest.used === 0) break;
+    }
+    if (!emptiest) return undefined;
+    if (emptiest.used === 0) {
+      emptiest.reserved = true;
+      emptiest.used = 1;
+      return emptiest;
+    }
+    if (!this.reserving) {
+      this.reserving = true;
+      emptiest.reserved = true;
+    }
+    return undefined;
+  }
+
+  private tablesFor(plan: StagePlan): { idle: Table; ahead: Table } {
+    const key = JSON.stringify([plan.pool, plan.devices]);
+    let tables = this.tables.get(key);
+    if (!tables) {
+      const seats = this.all.filter((seat) => fits(seat.worker, plan));
+      tables = { idle: { seats, turn: 0 }, ahead: { seats: [...seats], turn: 0 } };
+      this.tables.set(key, tables);
+    }
+    return tables;
+  }
+}
+
+/** The next seat in turn with room; full ones leave the table. */
+function deal(table: Table, perSlot: number): Seat | undefined {
+  const { seats } = table;
+  while (seats.length > 0) {
+    if (table.turn >= seats.length) table.turn = 0;
+    const seat = seats[table.turn] as Seat;
+    if (!seat.reserved && seat.used < seat.worker.slots * perSlot) {
+      seat.used += 1;
+      table.turn += 1;
+      return seat;
+    }
+    seats[table.turn] = seats.at(-1) as Seat;
+    seats.pop();
+  }
+  return undefined;
+}

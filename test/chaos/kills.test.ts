@@ -1,0 +1,151 @@
+/** Real processes, real kills: whatever dies, the published rows are those of an undisturbed run. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  childrenOf,
+  filesBelow,
+  killGroup,
+  makeInput,
+  published,
+  type Published,
+  rowGroupRows,
+  type Run,
+  type RunResult,
+  sampleRows,
+  startRun,
+  writeSpec,
+} from './engine.js';
+
+let home: string;
+let undisturbed: Published;
+let books: RunResult['result'];
+let directory: string;
+let running: Run[] = [];
+
+function run(...args: Parameters<typeof startRun>): Run {
+  const started = startRun(...args);
+  running.push(started);
+  return started;
+}
+
+const workers = ['--workers', '2'];
+
+beforeAll(async () => {
+  home = mkdtempSync(join(tmpdir(), 'windrow-chaos-'));
+  const first = join(home, 'undisturbed');
+  await makeInput(first);
+  const result = await startRun(writeSpec(first), workers).done;
+  expect(result.stderr).toBe('');
+  expect(result.code).toBe(0);
+  undisturbed = await published(join(first, 'out'));
+  books = result.result;
+}, 120_000);
+
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(home, 'case-'));
+  await makeInput(directory);
+});
+
+afterEach(async () => {
+  for (const { child } of running) {
+    if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, 'SIGKILL');
+  }
+  await Promise.all(running.map(({ done }) => done));
+  running = [];
+});
+
+/** The last run succeeded, and what it published is what an undisturbed run publishes. */
+async function expectWhole(result: RunResult): Promise<void> {
+  expect(result.stderr).not.toMatch(/error E_/);
+  expect(result.code).toBe(0);
+  expect(result.result?.rows).toEqual(books?.rows);
+  const { in: rowsIn, out, filtered, deadLettered } = result.result!.rows;
+  expect(out + filtered + deadLettered).toBe(rowsIn);
+  expect(await published(join(directory, 'out'))).toEqual(undisturbed);
+  const dead = filesBelow(join(directory, 'out.dead')).filter((file) => file.endsWith('.parquet'));
+  expect(dead.length).toBeGreaterThan(0);
+}
+
+function rowsDone(count: number) {
+  return (event: { event: string; rowsDone?: unknown }): boolean =>
+    event.event === 'progress' && Number(event.rowsDone) >= count;
+}
+
+describe('an undisturbed run', () => {
+  it('accounts for every row it read', () => {
+    expect(books?.rows.in).toBe(sampleRows);
+    expect(undisturbed.rows).toBe(books?.rows.out);
+    expect(undisturbed.distinct).toBe(undisturbed.rows);
+  });
+});
+
+describe('kill -9 of workers', () => {
+  it.each([20_000, 120_000, 250_000])(
+    'loses and doubles nothing when one dies after %i rows',
+    async (rows) => {
+      const first = run(writeSpec(directory), workers);
+      await first.until(rowsDone(rows));
+      const victim = childrenOf(first.child.pid!)[0];
+      expect(victim).toBeDefined();
+      process.kill(victim!, 'SIGKILL');
+      await expectWhole(await first.done);
+    },
+  );
+
+  it('loses and doubles nothing when all die twice', async () => {
+    const first = run(writeSpec(directory), workers);
+    for (const rows of [50_000, 150_000]) {
+      await first.until(rowsDone(rows));
+      for (const pid of childrenOf(first.child.pid!)) process.kill(pid, 'SIGKILL');
+    }
+    await expectWhole(await first.done);
+  });
+});
+
+describe('kill -9 of the whole run', () => {
+  it('goes on where it stopped, repeats at most a chunk a slot, and a third run infers nothing', async () => {
+    const first = run(writeSpec(directory), workers);
+    await first.until(rowsDone(sampleRows / 2));
+    killGroup(first);
+    await first.done;
+    const second = await run(writeSpec(directory), workers).done;
+    await expectWhole(second);
+    const reused = second.result!.rowsReused;
+    expect(reused).toBeGreaterThanOrEqual(sampleRows / 2 - 4 * rowGroupRows);
+    expect(second.result!.rowsInferred).toBeLessThanOrEqual(sampleRows - reused);
+    const third = await run(writeSpec(directory), workers).done;
+    await expectWhole(third);
+    expect(third.result!.rowsInferred).toBe(0);
+  });
+
+  it('scores only the rows of one added file', async () => {
+    await expectWhole(await run(writeSpec(directory), workers).done);
+    await makeInput(directory, 1, 2);
+    const more = await run(writeSpec(directory), workers).done;
+    expect(more.stderr).not.toMatch(/error E_/);
+    expect(more.code).toBe(0);
+    expect(more.result!.rowsInferred).toBeGreaterThan(0);
+    expect(more.result!.rowsInferred).toBeLessThanOrEqual(sampleRows / 2);
+    expect(more.result!.rowsReused).toBe(sampleRows);
+    const all = await published(join(directory, 'out'));
+    expect(all.rows).toBe(more.result!.rows.out);
+    expect(all.distinct).toBe(all.rows);
+  });
+});
+
+describe('kill -9 of the coordinator at a write', () => {
+  const failpoints = [
+    ...['before', 'after'].flatMap((side) =>
+      [1, 2, 5, 12].map((hit) => `journal.commit.${side}:${hit}`),
+    ),
+  ];
+  it.each(failpoints)('%s: the next run ends as if nothing had happened', async (failpoint) => {
+    const first = run(writeSpec(directory), workers, { WINDROW_FAILPOINT: failpoint });
+    expect((await first.done).signal).toBe('SIGKILL');
+    await expectWhole(await run(writeSpec(directory), workers).done);
+  });
+});

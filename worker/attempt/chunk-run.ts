@@ -1,0 +1,246 @@
+/**
+ * One chunk through its program: run, locate what failed, write what was dropped as bad. Knows the
+ * kernel and the program; never finishes files and never reports.
+ */
+import { dirname } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { type Failure, WindrowError } from '../../shared/failure.js';
+import { fail } from '../../shared/failure.js';
+import type { ChunkCounts } from '../../shared/plan.js';
+import type { Kernel } from '../kernel/duckdb.js';
+import { quoteName } from '../kernel/sql-text.js';
+import { classify } from './classify.js';
+import { writeDeadLetters } from './dead-letter.js';
+import { locate } from './locate.js';
+import type { PreparedProgram } from './program.js';
+import type { ChunkWork, SourceWork } from './protocol.js';
+import type { DeadRow, Scope, Tally } from './scope.js';
+import type { ChunkSink } from './sink.js';
+import {
+  copyStatement,
+  probeStatement,
+  type Relation,
+  rowColumn,
+  type RowSelection,
+  scanChunks,
+  scanSource,
+} from './statement.js';
+
+export interface ChunkOutcome {
+  /** All but rows out and dead, which only the written files tell. */
+  readonly counts: Pick<ChunkCounts, 'rowsIn' | 'filtered' | 'inferred' | 'warnings'>;
+  readonly dead: number;
+}
+
+/** Rows of a dead-letter query at once. */
+const deadRowsPerQuery = 1000;
+
+export class ChunkRun {
+  constructor(
+    private readonly kernel: Kernel,
+    private readonly program: PreparedProgram,
+    private readonly scope: Scope,
+    private readonly work: ChunkWork,
+  ) {}
+
+  /** Directories that the statements of this chunk read. */
+  static directories(work: ChunkWork): string[] {
+    return [...(work.source ? [work.source.path] : []), ...work.inputs.map(({ path }) => path)].map(
+      dirname,
+    );
+  }
+
+  /** Writes the chunk's rows and dead letters to the sink's temporary names. */
+  async write(sink: ChunkSink): Promise<ChunkOutcome> {
+    const sinkProgram = this.program.program.sink;
+    const inferredBefore = this.program.rowsInferred();
+    const tally = await this.execute((relation) =>
+      copyStatement(relation, sinkProgram, sink.target),
+    );
+    const inferred = this.program.rowsInferred() - inferredBefore;
+    const dead = [...tally.dead, ...this.poisonRows()];
+    if (dead.length > 0) await this.writeDead(sink.deadLetterTarget, dead);
+    const { filtered, warnings } = tally;
+    return {
+      counts: { rowsIn: this.rowsIn(), filtered, inferred, warnings },
+      dead: dead.length,
+    };
+  }
+
+  /** Does everything but write. */
+  async probe(): Promise<void> {
+    await this.execute((relation) => probeStatement(relation, this.program.program.sink));
+  }
+
+  /** @throws WindrowError E_INPUT_CHANGED when the file is not the one that was planned */
+  async verifyInput(): Promise<void> {
+    const source = this.work.source;
+    if (!source) return;
+    const now = await stat(source.path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (now?.size === source.bytes && now.mtimeMs === source.mtimeMs) return;
+    const what = now
+      ? `is ${now.size} bytes of ${new Date(now.mtimeMs).toISOString()}, planned were ${source.bytes} bytes of ${new Date(source.mtimeMs).toISOString()}`
+      : 'is gone';
+    fail('badData', 'E_INPUT_CHANGED', `input file ${what}`, {
+      at: { file: source.path },
+      hint: 'run the job again: it plans from the files as they are now',
+    });
+  }
+
+  private rowsIn(): number {
+    const { source, inputs } = this.work;
+    if (source) return source.rowEnd - source.rowStart;
+    return inputs.reduce((rows, file) => rows + file.rows, 0);
+  }
+
+  private poisonRows(): DeadRow[] {
+    return this.work.poisonRows.map((row) => ({
+      row,
+      step: this.program.program.steps[0]?.id ?? 'scan',
+      code: 'E_POISON_ROW',
+      message: 'a worker died each time it worked on this row',
+    }));
+  }
+
+  private async execute(statement: (relation: Relation) => string): Promise<Tally> {
+    const tally = this.scope.begin();
+    const tables: string[] = [];
+    try {
+      this.scope.throwIfCancelled();
+      const relation = await this.program.build(this.scan(), tables);
+      await this.kernel.run(statement(relation));
+      return tally;
+    } catch (error) {
+      throw await this.explained(error);
+    } finally {
+      await this.program.dropTables(tables);
+    }
+  }
+
+  private scan(selection?: Partial<RowSelection>): Relation {
+    const { source, inputs, poisonRows } = this.work;
+    const { program, carriesRow } = this.program;
+    if (!source) {
+      const paths = inputs.map(({ path }) => path);
+      return scanChunks(program.scan, paths, carriesRow);
+    }
+    const { rowStart, rowEnd } = source;
+    const rows = { rowStart, rowEnd, without: poisonRows, ...selection };
+    return scanSource(program.scan, source, rows, carriesRow);
+  }
+
+  /** The failure with everything that is known about its place. */
+  private async explained(error: unknown): Promise<WindrowError> {
+    const failure = classify(error, this.scope);
+    const source = this.work.source;
+    if (!source || failure.kind === 'cancelled') return new WindrowError(failure, error);
+    const at = { file: source.path, rowGroup: source.rowGroup, ...failure.at };
+    const located = { ...failure, at };
+    const known = at.row !== undefined && at.step !== undefined;
+    if (failure.code !== 'E_SQL_RUNTIME' && failure.code !== 'E_KERNEL' && failure.kind !== 'io') {
+      return new WindrowError(located, error);
+    }
+    if (known) return new WindrowError(located, error);
+    return new WindrowError(await this.search(located, source), error);
+  }
+
+  private async search(failure: Failure, source: SourceWork): Promise<Failure> {
+    const steps = this.program.program.steps;
+    const passes = async (from: number, to: number, count: number, sink: boolean) => {
+      const tables: string[] = [];
+      this.scope.begin();
+      try {
+        this.scope.throwIfCancelled();
+        const scan = this.scan({ rowStart: from, rowEnd: to });
+        const relation = await this.program.build(scan, tables, count);
+        await this.kernel.run(
+          sink ? probeStatement(relation, this.program.program.sink) : touch(relation),
+        );
+        return true;
+      } catch (error) {
+        if (this.scope.cancelled) throw error;
+        return false;
+      } finally {
+        await this.program.dropTables(tables);
+      }
+    };
+    const { at, unreadable } = await locate({ passes }, source, steps);
+    if (unreadable && failure.kind !== 'io') {
+      const { message } = failure;
+      return {
+        kind: 'badData',
+        code: 'E_PARQUET_CORRUPT',
+        message,
+        at: failure.at ?? {},
+        hint: 'write the file again, or leave it out of the source',
+      };
+    }
+    return { ...failure, at: { ...failure.at, ...at } };
+  }
+
+  private async writeDead(target: string, dead: readonly DeadRow[]): Promise<void> {
+    const json = new Map<string, string>();
+    const byStep = new Map<string, number[]>();
+    for (const { step, row } of dead) {
+      if (row >= 0) byStep.set(step, [...(byStep.get(step) ?? []), row]);
+    }
+    for (const [step, rows] of byStep) {
+      const found = await this.rowsAsJson(step, rows);
+      for (const [row, text] of found) json.set(`${step}\n${row}`, text);
+    }
+    const source = this.work.source;
+    const origin = source ? { file: source.path, rowGroup: source.rowGroup } : {};
+    await writeDeadLetters(target, origin, dead, ({ step, row }) => json.get(`${step}\n${row}`));
+  }
+
+  /** The rows as they were when they entered the step; as they lie in the file where that fails. */
+  private async rowsAsJson(step: string, rows: readonly number[]): Promise<Map<number, string>> {
+    const steps = this.program.program.steps.findIndex(({ id }) => id === step);
+    const found = new Map<number, string>();
+    for (let at = 0; at < rows.length; at += deadRowsPerQuery) {
+      const only = rows.slice(at, at + deadRowsPerQuery);
+      for (const prefix of new Set([Math.max(0, steps), 0])) {
+        try {
+          for (const [row, text] of await this.jsonOf(only, prefix)) found.set(row, text);
+          break;
+        } catch (error) {
+          if (this.scope.cancelled) throw error;
+        }
+      }
+    }
+    return found;
+  }
+
+  private async jsonOf(only: readonly number[], steps: number): Promise<[number, string][]> {
+    const source = this.work.source;
+    if (!source) return [];
+    const tables: string[] = [];
+    this.scope.begin();
+    try {
+      const { rowStart, rowEnd } = source;
+      const scan = scanSource(
+        this.program.program.scan,
+        source,
+        { rowStart, rowEnd, only },
+        steps === 0 || this.program.carriesRow,
+      );
+      const relation = await this.program.build(scan, tables, steps);
+      const members = relation.columns.map((name) => `${quoteName(name)} := ${quoteName(name)}`);
+      const rows = await this.kernel.rows(
+        `select ${rowColumn} as row, to_json(struct_pack(${members.join(', ')}))::varchar as json from (${relation.sql})`,
+      );
+      return rows.map(({ row, json }) => [Number(row), String(json)]);
+    } finally {
+      await this.program.dropTables(tables);
+    }
+  }
+}
+
+/** Computes every column of a relation. */
+function touch(relation: Relation): string {
+  const columns = relation.columns.map(quoteName);
+  return `select bit_xor(hash(${columns.length > 0 ? columns.join(', ') : '1'})) from (${relation.sql})`;
+}

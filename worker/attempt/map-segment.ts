@@ -1,0 +1,152 @@
+/**
+ * A map step inside a program: what stands before it goes into a temporary table, the columns it
+ * reads go through the function, and what it returns is joined on. Columns not read stay in DuckDB.
+ */
+import type { RecordBatch } from 'apache-arrow';
+import { toFailure, WindrowError } from '../../shared/failure.js';
+import type { MapStep } from '../../shared/plan.js';
+import { readRecordBatch } from '../functions/arrow.js';
+import type { MapFunction, MapReturned, RowPlace } from '../functions/map.js';
+import { stageColumns, writeResults } from '../functions/results.js';
+import type { Kernel } from '../kernel/duckdb.js';
+import { quoteName } from '../kernel/sql-text.js';
+import type { Scope } from './scope.js';
+import { type Relation, rowColumn } from './statement.js';
+
+let segments = 0;
+
+/** @param tables gets the names of the temporary tables, for the caller to drop */
+export async function runMapSegment(
+  kernel: Kernel,
+  map: MapFunction,
+  input: Relation,
+  scope: Scope,
+  tables: string[],
+): Promise<Relation> {
+  const { step } = map;
+  const number = ++segments;
+  const rowsTable = `windrow_rows_${number}`;
+  const resultTable = `windrow_map_${number}`;
+  tables.push(rowsTable, resultTable);
+  await kernel.run(`create temp table ${quoteName(rowsTable)} as ${input.sql}`);
+  const rows = Number(
+    (await kernel.rows(`select count(*) as n from ${quoteName(rowsTable)}`))[0]?.n,
+  );
+  const batch = await readRecordBatch(kernel, rowsTable, step.reads, rows);
+  const place = input.carriesRow ? await rowPlaces(kernel, rowsTable) : () => undefined;
+  scope.throwIfCancelled();
+
+  const ok = new Uint8Array(rows).fill(1);
+  const result = await callIsolated(map, batch, place, ok, scope);
+  scope.throwIfCancelled();
+  const good = step.rowwise ? ok : new Uint8Array(result.rows).fill(1);
+  await writeResults(kernel, step, resultTable, result.staged, result.rows, good);
+  return mapResult(input, step, rowsTable, resultTable);
+}
+
+interface Staging {
+  readonly staged: ReturnType<typeof stageColumns>;
+  readonly rows: number;
+}
+
+/** Calls the function; where bad rows may be dropped, halves a failing batch until they are found. */
+async function callIsolated(
+  map: MapFunction,
+  batch: RecordBatch,
+  place: RowPlace,
+  ok: Uint8Array,
+  scope: Scope,
+): Promise<Staging> {
+  const { step } = map;
+  const isolates = step.onError === 'deadLetter' && step.rowwise;
+  if (!isolates) {
+    const returned = await map.call(batch, place);
+    return { staged: stageColumns(step, returned), rows: returned.rows };
+  }
+  const columns: unknown[][] = step.columns.map(() => new Array<unknown>(batch.numRows).fill(null));
+  const tryRows = async (from: number, to: number): Promise<void> => {
+    scope.throwIfCancelled();
+    let returned: MapReturned;
+    try {
+      returned = await map.call(batch.slice(from, to), (index) => place(from + index));
+      stageColumns(step, returned);
+    } catch (error) {
+      if (!(error instanceof WindrowError) || error.failure.code === 'E_MAP_EXIT') throw error;
+      if (to - from > 1) {
+        const middle = (from + to) >>> 1;
+        await tryRows(from, middle);
+        await tryRows(middle, to);
+        return;
+      }
+      const { code, message } = toFailure(error);
+      ok[from] = 0;
+      scope.tally.dead.push({ row: place(from) ?? -1, step: step.id, code, message });
+      return;
+    }
+    for (const [index, column] of returned.columns.entries()) {
+      const target = columns[index]!;
+      const at = column as { get?: (row: number) => unknown; [row: number]: unknown };
+      for (let row = from; row < to; row++) {
+        target[row] = at.get ? at.get(row - from) : at[row - from];
+      }
+    }
+  };
+  if (batch.numRows > 0) await tryRows(0, batch.numRows);
+  return { staged: stageColumns(step, { columns, rows: batch.numRows }), rows: batch.numRows };
+}
+
+async function rowPlaces(kernel: Kernel, table: string): Promise<RowPlace> {
+  const result = await kernel.run(`select ${rowColumn} from ${quoteName(table)}`);
+  const numbers = (await result.getColumns())[0] as bigint[] | undefined;
+  return (index) => (numbers?.[index] === undefined ? undefined : Number(numbers[index]));
+}
+
+function mapResult(
+  input: Relation,
+  step: MapStep,
+  rowsTable: string,
+  resultTable: string,
+): Relation {
+  const returned = step.columns.map(({ name }) => name);
+  const own = returned.map((name) => `${quoteName(resultTable)}.${quoteName(name)}`);
+  if (!step.rowwise) {
+    return {
+      sql: `select ${own.join(', ')} from ${quoteName(resultTable)}`,
+      columns: returned,
+      carriesRow: false,
+      open: false,
+    };
+  }
+  const kept = keptColumns(input, step);
+  const items = [...kept, ...(input.carriesRow ? [rowColumn] : [])].map(
+    (name) => `${quoteName(rowsTable)}.${quoteName(name)}`,
+  );
+  return {
+    sql: `select ${[...items, ...own].join(', ')} from ${quoteName(rowsTable)} positional join ${quoteName(resultTable)} where __windrow_ok`,
+    columns: [...kept, ...returned],
+    carriesRow: input.carriesRow,
+    open: true,
+  };
+}
+
+function keptColumns(input: Relation, step: MapStep): string[] {
+  const replaced = new Set(step.columns.map(({ name }) => name.toLowerCase()));
+  return input.columns.filter((name) => !replaced.has(name.toLowerCase()));
+}
+
+/** The columns after a map step, without running it: for binding what comes later. */
+export function emptyMapResult(input: Relation, step: MapStep): Relation {
+  const kept = step.rowwise ? keptColumns(input, step) : [];
+  const carriesRow = step.rowwise && input.carriesRow;
+  const items = [
+    ...kept.map(quoteName),
+    ...(carriesRow ? [rowColumn] : []),
+    ...step.columns.map(({ name, type }) => `cast(null as ${type}) as ${quoteName(name)}`),
+  ];
+  return {
+    sql: `select ${items.join(', ')} from (${input.sql})`,
+    columns: [...kept, ...step.columns.map(({ name }) => name)],
+    carriesRow,
+    open: false,
+  };
+}

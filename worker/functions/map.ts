@@ -1,0 +1,223 @@
+/**
+ * A user's map function: loaded from its bundle, called with a record batch or row by row, its
+ * errors told with the place in the user's own code. Never touches DuckDB.
+ */
+import { copyFile, mkdir, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { threadId } from 'node:worker_threads';
+import { pathToFileURL } from 'node:url';
+import type { RecordBatch, Vector } from 'apache-arrow';
+import { fail, WindrowError } from '../../shared/failure.js';
+import type { MapStep } from '../../shared/plan.js';
+import { columnKind } from './column-kinds.js';
+import { toRows } from './rows.js';
+
+/** One returned column, whatever the function made it of. */
+export type ReturnedColumn = Vector | ArrayLike<unknown>;
+
+export interface MapFunction {
+  readonly step: MapStep;
+  /**
+   * Calls the function on a batch.
+   * @param place names the row with an index in the batch, for errors
+   * @throws WindrowError E_MAP_THREW, E_MAP_RESULT, E_MAP_EXIT
+   */
+  call(batch: RecordBatch, place: RowPlace): Promise<MapReturned>;
+}
+
+export interface MapReturned {
+  readonly columns: readonly ReturnedColumn[];
+  readonly rows: number;
+}
+
+/** Number in the file of the row with an index in the batch; undefined where it has none. */
+export type RowPlace = (index: number) => number | undefined;
+
+type UserFunction = (input: unknown) => unknown;
+
+/** @throws WindrowError E_MAP_IMPORT, E_MAP_EXPORT */
+export async function loadMapFunction(
+  step: MapStep,
+  path: string,
+  moduleDirectory: string,
+): Promise<MapFunction> {
+  const module = await importable(path, step.bundle.digest, moduleDirectory);
+  let exported: unknown;
+  try {
+    const loaded = (await import(pathToFileURL(module).href)) as Record<string, unknown>;
+    exported = loaded[step.export];
+  } catch (error) {
+    throw threw('E_MAP_IMPORT', 'loading the module failed', error, module, { step: step.id });
+  }
+  if (typeof exported !== 'function') {
+    fail('userCode', 'E_MAP_EXPORT', `the module has no function named ${step.export}`, {
+      at: { step: step.id },
+      hint: `export a function ${step.export} or name another with map.export`,
+    });
+  }
+  const user = exported as UserFunction;
+  const call = step.style === 'row' ? callRows : callBatch;
+  return {
+    step,
+    call: (batch, place) => withoutExit(step, () => call(step, user, module, batch, place)),
+  };
+}
+
+/** Bundles are kept by digest, and Node goes by the suffix. */
+async function importable(path: string, digest: string, directory: string): Promise<string> {
+  if (path.endsWith('.mjs')) return path;
+  await mkdir(directory, { recursive: true });
+  const copy = join(directory, `${digest}.mjs`);
+  const temporary = `${copy}.${process.pid}-${threadId}`;
+  await copyFile(path, temporary);
+  await rename(temporary, copy);
+  return copy;
+}
+
+async function callBatch(
+  step: MapStep,
+  user: UserFunction,
+  module: string,
+  batch: RecordBatch,
+  place: RowPlace,
+): Promise<MapReturned> {
+  let returned: unknown;
+  try {
+    returned = await user(batch);
+  } catch (error) {
+    const [first, last] = [place(0), place(batch.numRows - 1)];
+    const range = first === undefined ? `${batch.numRows} rows` : `rows ${first} to ${last}`;
+    throw threw('E_MAP_THREW', `the function threw on ${range}`, error, module, { step: step.id });
+  }
+  const columns = step.columns.map(({ name }) => returnedColumn(step, returned, name));
+  const rows = columns[0]?.length ?? batch.numRows;
+  for (const [index, column] of columns.entries()) {
+    const expected = step.rowwise ? batch.numRows : rows;
+    if (column.length !== expected) {
+      const name = step.columns[index]?.name ?? '';
+      badResult(step, name, `has ${column.length} rows, expected ${expected}`);
+    }
+  }
+  return { columns, rows };
+}
+
+async function callRows(
+  step: MapStep,
+  user: UserFunction,
+  module: string,
+  batch: RecordBatch,
+  place: RowPlace,
+): Promise<MapReturned> {
+  const columns: unknown[][] = step.columns.map(() => []);
+  const rows = toRows(
+    batch,
+    step.reads.map(({ type }) => columnKind(type)),
+  );
+  for (const [index, row] of rows.entries()) {
+    const at = { step: step.id, ...rowOf(place(index)) };
+    let returned: unknown;
+    try {
+      const answer = user(row);
+      // Awaiting what is no promise would cost every row a turn of the event loop.
+      returned = answer instanceof Promise ? await answer : answer;
+    } catch (error) {
+      throw threw('E_MAP_THREW', 'the function threw', error, module, at);
+    }
+    if (typeof returned !== 'object' || returned === null) {
+      fail(
+        'userCode',
+        'E_MAP_RESULT',
+        `a row function must return an object, got ${String(returned)}`,
+        { at },
+      );
+    }
+    for (const [k, { name }] of step.columns.entries()) {
+      if (!(name in returned)) {
+        fail('userCode', 'E_MAP_RESULT', `the returned object lacks ${name}`, {
+          at: { ...at, column: name },
+        });
+      }
+      columns[k]?.push((returned as Record<string, unknown>)[name]);
+    }
+  }
+  return { columns, rows: rows.length };
+}
+
+function returnedColumn(step: MapStep, returned: unknown, name: string): ReturnedColumn {
+  if (typeof returned !== 'object' || returned === null) {
+    badResult(
+      step,
+      name,
+      `must be in a RecordBatch, Table or object of arrays, got ${String(returned)}`,
+    );
+  }
+  const columnar = returned as { getChild?: (name: string) => Vector | null };
+  const column: unknown =
+    typeof columnar.getChild === 'function'
+      ? columnar.getChild(name)
+      : (returned as Record<string, unknown>)[name];
+  if (column === undefined || column === null) badResult(step, name, 'is missing');
+  if (typeof (column as ArrayLike<unknown>).length !== 'number')
+    badResult(step, name, 'is no array');
+  return column as ReturnedColumn;
+}
+
+export function badResult(step: MapStep, column: string, what: string): never {
+  fail('userCode', 'E_MAP_RESULT', `returned column ${column} ${what}`, {
+    at: { step: step.id, column },
+    hint: 'return every column of map.columns with the type given there',
+  });
+}
+
+export function rowOf(row: number | undefined): { row?: number } {
+  return row === undefined ? {} : { row };
+}
+
+function threw(
+  code: string,
+  what: string,
+  error: unknown,
+  module: string,
+  at: { step: string; row?: number },
+): WindrowError {
+  if (error instanceof WindrowError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  const line = (error instanceof Error ? (error.stack ?? '') : '')
+    .split('\n')
+    .find((frame) => frame.includes(module))
+    ?.trim()
+    .replace(pathToFileURL(module).href, 'bundle');
+  return new WindrowError(
+    {
+      kind: 'userCode',
+      code,
+      message: `${what}: ${message}${line === undefined ? '' : ` (${line})`}`,
+      at,
+    },
+    error,
+  );
+}
+
+/** In a thread `process.exit` would end the slot without a word. */
+async function withoutExit<T>(step: MapStep, run: () => Promise<T>): Promise<T> {
+  const exit = process.exit.bind(process);
+  let asked: WindrowError | undefined;
+  process.exit = ((code?: number) => {
+    asked = new WindrowError({
+      kind: 'userCode',
+      code: 'E_MAP_EXIT',
+      message: `the function called process.exit(${code ?? ''})`,
+      at: { step: step.id },
+      hint: 'throw an error instead',
+    });
+    throw asked;
+  }) as typeof process.exit;
+  try {
+    const result = await run();
+    // Caught by the function itself, it still was an exit.
+    if (asked !== undefined) throw asked;
+    return result;
+  } finally {
+    process.exit = exit;
+  }
+}
