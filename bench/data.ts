@@ -133,6 +133,7 @@ export function inferenceSpec(options: {
   readonly parquet: string;
   readonly features: 8 | 64;
   readonly output: string;
+  readonly mode?: 'error' | 'overwrite';
 }): string {
   const kept = Object.fromEntries(columns.map((column) => [column, `"${column}"`]));
   const spec = {
@@ -157,7 +158,7 @@ export function inferenceSpec(options: {
       },
       { id: 'kept', select: { from: 'scored', columns: { ...kept, score: 'score' } } },
     ],
-    outputs: [{ from: 'kept', parquet: options.output }],
+    outputs: [{ from: 'kept', parquet: options.output, mode: options.mode ?? 'error' }],
   };
   const file = path.join(dataDirectory, `bench-${options.features}.json`);
   writeFileSync(file, `${JSON.stringify(spec, null, 1)}\n`);

@@ -10,7 +10,7 @@ import { dirname, join, resolve } from 'node:path';
 import { defaultStateName } from './connection.js';
 import type { ExitCode } from './exit.js';
 import { exitCodes } from './exit.js';
-import { nodeIsTooOld, oldestNode } from './node-version.js';
+import { nodeIsTooOld, oldestNode } from './runtime-version.js';
 import { print } from './output.js';
 import type { OutputFormat } from './table.js';
 import { formatTable, formatValue } from './table.js';

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** Where the command starts: says so when Node is too old, before anything that needs a newer one. */
-import { nodeIsTooOld, oldestNode } from './node-version.js';
+import { nodeIsTooOld, oldestNode } from './runtime-version.js';
 
 if (nodeIsTooOld(process.versions.node)) {
   process.stderr.write(

@@ -11,15 +11,20 @@ import { outputFormats } from './table.js';
 
 export async function main(argv: readonly string[]): Promise<void> {
   guardOutput();
-  const debug = argv.includes('--debug');
-  let code: number = exitCodes.done;
-  try {
-    await buildProgram((ended) => (code = ended)).parseAsync([...argv]);
-  } catch (error) {
-    code = codeOfError(error, debug);
-  }
+  const code = await runProgram(argv.slice(2));
   // Native libraries and open channels keep a process alive; what was printed goes out first.
   process.stdout.write('', () => process.exit(code));
+}
+
+/** Runs one verb to its end, errors told on stderr. @returns the exit code */
+export async function runProgram(args: readonly string[]): Promise<number> {
+  let code: number = exitCodes.done;
+  try {
+    await buildProgram((ended) => (code = ended)).parseAsync([...args], { from: 'user' });
+  } catch (error) {
+    code = codeOfError(error, args.includes('--debug'));
+  }
+  return code;
 }
 
 function codeOfError(error: unknown, debug: boolean): number {

@@ -121,20 +121,20 @@ export function noticeLine(event: EventView, paint: Paint): string | undefined {
   return paint(line, alarming.has(event.event) ? 'yellow' : 'dim');
 }
 
-const envelope = new Set(['event', 'job', 'seq', 'time', 'message', 'text', 'failure']);
+const envelope = new Set(['event', 'job', 'seq', 'time', 'message', 'text', 'code', 'failure']);
 
-/** What an event says, in one line: its message or failure first, then where it happened. */
+/** What an event says, in one line: its message or failure first, then its other members. */
 export function eventText(event: EventView): string {
-  const message = event['message'] ?? event['text'];
-  if (typeof message === 'string') return cellText(message);
-  const parts = Object.entries(event)
+  const text = event['text'];
+  if (typeof text === 'string') return cellText(text);
+  const { code, message } = (event['failure'] ?? event) as Partial<Failure>;
+  const what = [code, message].filter((part) => typeof part === 'string').join(': ');
+  const rest = Object.entries(event)
     .filter(([name, value]) => !envelope.has(name) && value !== undefined)
-    .map(([name, value]) => `${name} ${cellText(value)}`);
-  const failure = event['failure'] as Partial<Failure> | undefined;
-  const what = failure ? `${failure.code ?? 'E_UNKNOWN'}: ${failure.message ?? ''}` : '';
-  const where = parts.join(', ');
-  if (what === '') return where;
-  return cellText(where === '' ? what : `${what} (${where})`);
+    .map(([name, value]) => `${name} ${cellText(value)}`)
+    .join(', ');
+  if (what === '') return rest;
+  return cellText(rest === '' ? what : `${what} (${rest})`);
 }
 
 /** `in = out + filtered + dead`, or `in`, `out` alone where rows are not kept one to one. */

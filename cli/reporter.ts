@@ -27,14 +27,18 @@ export function reporterFor(startedMs: number): Reporter {
 }
 
 /** Programs read this: every event a line, progress at least every second, the result last. */
-export function lineReporter(startedMs: number, everyMs = 1000): Reporter {
+export function lineReporter(
+  startedMs: number,
+  write: (line: string) => void = print,
+  everyMs = 1000,
+): Reporter {
   let job: string | undefined;
   let progress: ProgressView | undefined;
   let printedMs = 0;
   const printProgress = (): void => {
     if (job === undefined || progress === undefined) return;
     printedMs = Date.now();
-    print(progressLine(job, progress));
+    write(progressLine(job, progress));
   };
   // Checked a little more often than asked for, so that no gap is longer than that.
   const timer = setInterval(() => {
@@ -55,12 +59,12 @@ export function lineReporter(startedMs: number, everyMs = 1000): Reporter {
         progress = progressOf(event);
         printedMs = Date.now();
       }
-      print(eventLine(event));
+      write(eventLine(event));
     },
     finished(view) {
       progress = view.progress;
       if (job !== undefined) printProgress();
-      print(resultLine(view, (Date.now() - startedMs) / 1000));
+      write(resultLine(view, (Date.now() - startedMs) / 1000));
     },
     close() {
       clearInterval(timer);

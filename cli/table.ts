@@ -70,7 +70,6 @@ export function cellText(value: unknown): string {
 
 /** Replaces control characters, so that text from elsewhere stays text. */
 export function visible(text: string): string {
-  // eslint-disable-next-line no-control-regex
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (character) =>
     character === '\n' ? '⏎' : character === '\t' ? ' ' : '�',
   );

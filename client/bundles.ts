@@ -8,7 +8,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { build, type BuildFailure, type BuildResult, type Message } from 'esbuild';
 import { sha256Hex } from '../shared/chunk-identity.js';
 import { fail, WindrowError, type Failure } from '../shared/failure.js';
-import type { StepSpec } from '../shared/job-spec.js';
+import { isRowFunction, type StepSpec } from '../shared/job-spec.js';
 import type { LocalFile } from './types.js';
 
 export type MapStepSpec = Extract<StepSpec, { map: unknown }>;
@@ -66,7 +66,7 @@ async function buildBundle(
   const directory = dirname(entry);
   try {
     return await build({
-      entryPoints: [basename(entry)].map((name) => `./${name}`),
+      entryPoints: [`./${basename(entry)}`],
       // Paths stand in the bundle relative to this: the digest must not depend on where we run.
       absWorkingDir: directory,
       bundle: true,
@@ -85,12 +85,7 @@ async function buildBundle(
     const errors = (error as Partial<BuildFailure>).errors;
     if (!Array.isArray(errors) || errors.length === 0) throw error;
     const problems = errors.map((message) => buildFailure(message, directory, step, entry));
-    const [first] = problems;
-    throw new WindrowError(
-      first ?? fail('broken', 'E_INTERNAL', 'no build error'),
-      error,
-      problems,
-    );
+    throw new WindrowError(problems[0]!, error, problems);
   }
 }
 
@@ -124,10 +119,11 @@ function chooseExport(step: MapStepSpec, exports: readonly string[]): string {
       hint: 'export a function batch(recordBatch) or row(row), or name one with export',
     });
   }
-  if (chosen === 'batch' && map.onError === 'deadLetter' && map.rowwise !== true) {
+  const rowwise = map.rowwise ?? isRowFunction(chosen);
+  if (!rowwise && map.onError === 'deadLetter') {
     fail('invalidSpec', 'E_SPEC_INVALID', 'onError: deadLetter needs a row-wise function', {
       at,
-      hint: 'write rowwise: true if batch() returns one row for each row, or onError: fail',
+      hint: 'write rowwise: true if each input row gives one output row, or onError: fail',
     });
   }
   return chosen;

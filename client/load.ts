@@ -11,6 +11,7 @@ import { parseSpecText, validateSpec } from '../shared/spec-file.js';
 import { applyParams } from '../shared/spec-params.js';
 import { mapPaths, pasteTemplates } from '../shared/spec-paths.js';
 import { formatPath } from '../shared/spec-problems.js';
+import { Roots } from '../shared/storage/roots.js';
 import { bundleModule } from './bundles.js';
 import { readModel } from './models.js';
 import type { LoadedJob, LocalFile } from './types.js';
@@ -86,13 +87,17 @@ function settings(set: LoadOptions['set']): readonly string[] {
   return Object.entries(set as Record<string, string>).map(([name, value]) => `${name}=${value}`);
 }
 
+/** Embedded jobs have no path limits beyond the user's own rights; a server checks its own roots. */
+const anywhere = new Roots();
+
 function absolutePath(text: string, directory: string, place: string): string {
-  if (/^[A-Za-z][A-Za-z0-9+.-]*:\/\//.test(text)) {
-    fail('invalidSpec', 'E_URI_UNSUPPORTED', `${place}: '${text}' is a URI, not a path`, {
-      hint: 'name a local path: this version reads and writes local files only',
-    });
+  try {
+    return anywhere.resolve(text, directory);
+  } catch (error) {
+    if (!(error instanceof WindrowError)) throw error;
+    const { failure } = error;
+    throw new WindrowError({ ...failure, message: `${place}: ${failure.message}` }, error);
   }
-  return resolve(directory, text);
 }
 
 /** Reads at most one byte above the limit, whatever the path leads to. */

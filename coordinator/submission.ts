@@ -196,7 +196,7 @@ export class Submission {
    * An unfinished job of this name: one that is committing is finished first, one that is the same
    * and alive *is* this run, any other is superseded and publishes nothing.
    */
-  private async settleSameName({ planned, spec }: Prepared): Promise<JobId | undefined> {
+  private async settleSameName({ id, planned, spec }: Prepared): Promise<JobId | undefined> {
     const { state, held, loop, nowMs } = this.deps;
     for (const job of [...state.jobs.values()]) {
       if (job.name !== spec.metadata.name || isEnded(job.phase)) continue;
@@ -213,6 +213,7 @@ export class Submission {
           type: 'job.cancel',
           jobId: job.id,
           reason: 'superseded',
+          by: id,
           nowMs: nowMs(),
         });
         await this.untilEnded(job);

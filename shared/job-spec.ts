@@ -46,7 +46,11 @@ const sql = z.strictObject({ query: sqlText });
 const map = z.strictObject({
   from: identifier,
   module: path,
-  export: z.string().min(1).optional().describe('default: batch if exported, else row'),
+  export: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('default: batch if exported, else row; a name that begins with row takes a row'),
   rowwise: z
     .boolean()
     .optional()
@@ -208,3 +212,8 @@ export type SourceSpec = JobSpec['sources'][string];
 export type OutputSpec = JobSpec['outputs'][number];
 export type CheckSpec = z.output<typeof check>;
 export type ParamValue = z.output<typeof paramValue>;
+
+/** Whether a `map` export takes a row (`row`, `rowScore`, `row_score`); any other takes a batch. */
+export function isRowFunction(exportName: string): boolean {
+  return /^row([A-Z_]|$)/.test(exportName);
+}

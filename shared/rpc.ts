@@ -38,7 +38,7 @@ const codeOfKind: Record<FailureKind, status> = {
 
 const codeOfFailure: Readonly<Record<string, status>> = {
   E_UNAUTHENTICATED: status.UNAUTHENTICATED,
-  E_JOB_NOT_FOUND: status.NOT_FOUND,
+  E_NO_JOB: status.NOT_FOUND,
   E_FENCED: status.FAILED_PRECONDITION,
 };
 

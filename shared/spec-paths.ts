@@ -98,9 +98,9 @@ export function pasteTemplates(
     return text.replace(template, (whole, inner: string) => {
       const value = values.get(inner.trim());
       if (value === undefined) return whole;
-      if (value === null || value === '' || String(value).includes('\0')) {
-        problems.add('E_SPEC_INVALID', at, `${inner.trim()} has no text to paste`, {
-          hint: `give it a value with --set ${inner.trim()}=…`,
+      if (!canStandInPath(value)) {
+        problems.add('E_SPEC_INVALID', at, `${inner.trim()} has no text that a path can hold`, {
+          hint: `give it another value with --set ${inner.trim()}=…`,
         });
       }
       return String(value);
@@ -110,4 +110,10 @@ export function pasteTemplates(
   const name = paste(spec.metadata.name, ['metadata', 'name']);
   problems.throwIfAny();
   return { ...pasted, metadata: { ...spec.metadata, name } };
+}
+
+/** What is pasted is never read as a template again, so that nothing is left to paste later. */
+function canStandInPath(value: ParamValue): boolean {
+  const text = value === null ? '' : String(value);
+  return text !== '' && !text.includes('\0') && !text.includes('{{');
 }

@@ -4,7 +4,15 @@
  * commands must stand in .ci/run. YAML jobs in README.md must stand in an example, and every example runs.
  */
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { globSync } from 'tinyglobby';
@@ -43,22 +51,33 @@ const scripts = blocks.filter(({ language }) => language === 'sh');
 
 let scratch = '';
 
+const mark = 'WINDROW_DOCS_TEST';
+
+/** Ends every process that a script left behind, those that made themselves independent included. */
+function killMarked(): void {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+      if (environment.includes(`${mark}=${scratch}`)) process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // It ended meanwhile, or is somebody else's.
+    }
+  }
+}
+
 /** Runs a script as a reader would, in the scratch copy, and kills what it left behind. */
 async function bash(script: string): Promise<{ code: number | null; output: string }> {
   const child = spawn('bash', ['-euo', 'pipefail', '-c', script], {
     cwd: scratch,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, [mark]: scratch },
   });
   let output = '';
   child.stdout.on('data', (data: Buffer) => (output += data.toString()));
   child.stderr.on('data', (data: Buffer) => (output += data.toString()));
   const code = await new Promise<number | null>((resolve) => child.on('exit', resolve));
-  try {
-    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
-  } catch {
-    // Nothing was left of its process group: the usual case.
-  }
+  killMarked();
   return { code, output };
 }
 
@@ -146,6 +165,20 @@ describe('documents', () => {
         document === 'README.md' && language === 'yaml' && !all.includes(text),
     );
     expect(strange).toEqual([]);
+  });
+
+  test('docs/ARCHITECTURE.md names every file that ships', () => {
+    const text = readFileSync(path.join(root, 'docs/ARCHITECTURE.md'), 'utf8');
+    const files = globSync('{cli,client,coordinator,worker,shared}/**/*.ts', {
+      cwd: root,
+      ignore: 'shared/gen/**',
+    });
+    const rooms = text.split(/^### /m);
+    const unnamed = files.filter((file) => {
+      const room = rooms.find((part) => part.startsWith(`${path.dirname(file)}/:`));
+      return room?.includes(`- \`${path.basename(file)}\``) !== true;
+    });
+    expect(unnamed).toEqual([]);
   });
 
   test('links between documents lead somewhere', () => {

@@ -59,6 +59,15 @@ const cancelGraceMs = 10_000;
 const drainGraceMs = 60_000;
 const farewellMs = 3_000;
 
+interface AttemptRows {
+  readonly ref: AttemptRef;
+  rows: number;
+  /** Rows of chunks that were reported done. */
+  reported: number;
+  rowsTotal: number;
+  doing: string;
+}
+
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
   const { devices } = await probeDevices();
   return new Worker(
@@ -72,10 +81,7 @@ class Worker {
   private readonly incarnation = randomBytes(8).toString('hex');
   private readonly reports = new ReportQueue();
   private readonly programs = new Map<string, StageProgram>();
-  private readonly progress = new Map<
-    string,
-    { ref: AttemptRef; rows: number; rowsTotal: number; doing: string }
-  >();
+  private readonly progress = new Map<string, AttemptRows>();
   private readonly waiting = new Set<string>();
   private readonly cancelled = new Set<string>();
   private readonly session: Session;
@@ -125,10 +131,12 @@ class Worker {
     this.slots = new Slots(
       { slots: options.slots, cancelGraceMs, workerData: {} },
       {
-        chunk: (ref, chunk, record) =>
-          this.session.send(this.reports.chunkDone(chunkDoneToWire(ref, chunk, record))),
+        chunk: (ref, chunk, record) => {
+          this.rowsOf(ref).reported += record.counts.rowsIn;
+          this.session.send(this.reports.chunkDone(chunkDoneToWire(ref, chunk, record)));
+        },
         progress: (ref, rows, rowsTotal, doing) =>
-          this.progress.set(attemptKey(ref), { ref, rows, rowsTotal, doing }),
+          Object.assign(this.rowsOf(ref), { rows, rowsTotal, doing }),
         log: (ref, level, text) => this.log(ref, level, text),
         ended: (ref, failure) => this.ended(ref, failure),
         stuck: (ref) => void this.recycle(ref),
@@ -141,6 +149,15 @@ class Worker {
     const done = new Promise<number>((resolve) => (this.finish = resolve));
     this.session.connect();
     return { done, drain: () => this.drain() };
+  }
+
+  private rowsOf(ref: AttemptRef): AttemptRows {
+    const key = attemptKey(ref);
+    const known = this.progress.get(key);
+    if (known) return known;
+    const fresh = { ref, rows: 0, reported: 0, rowsTotal: 0, doing: 'starting' };
+    this.progress.set(key, fresh);
+    return fresh;
   }
 
   private waitingRefs(): AttemptRef[] {
@@ -302,9 +319,10 @@ class Worker {
     this.logs = [];
     return {
       rssBytes: process.memoryUsage.rss(),
-      progress: [...this.progress.values()].map(({ ref, rows, rowsTotal, doing }) => ({
+      progress: [...this.progress.values()].map(({ ref, rows, reported, rowsTotal, doing }) => ({
         attempt: attemptToWire(ref),
-        rows,
+        // Reported chunks are counted by the coordinator already.
+        rows: Math.max(0, rows - reported),
         rowsTotal,
         doing,
       })),

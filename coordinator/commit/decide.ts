@@ -126,7 +126,9 @@ function toTrash(facts: PublishFacts): TrashItem[] {
   const touched = new Set<string>();
   for (const { area, entry, target } of facts.files) {
     if (target !== 'different') staying.add(key({ area, name: entry.name }));
-    if (area === 'output') touched.add(partitionOf(entry.name));
+    const kept = own.get(key({ area, name: entry.name })) === entry.chunk;
+    // A partition that only holds what the old manifest put there is not one that we write.
+    if (area === 'output' && !kept) touched.add(partitionOf(entry.name));
   }
   return facts.visible.flatMap((file): TrashItem[] => {
     if (staying.has(key(file))) return [];

@@ -3,39 +3,10 @@
  * Never: a time, an epoch or a worker's name in a manifest; equal inputs give equal bytes.
  */
 import type { ChunkFile, ChunkRecord, JobPlan, OutputPlan } from '../../shared/plan.js';
-import type { Failure } from '../../shared/failure.js';
-import { manifestBytes, type Manifest, type ManifestFile } from '../../shared/manifest.js';
+import type { Manifest, ManifestFile } from '../../shared/manifest.js';
 import { partitionOf, publishedName } from '../../shared/storage/paths.js';
 import type { RowTotals } from '../../shared/views.js';
-import { checkBooks, outputTotals, stagesBehind, type RecordsByStage } from './books.js';
-
-export type Frozen =
-  | {
-      readonly manifests: readonly { readonly output: string; readonly manifest: string }[];
-      readonly warnings: readonly string[];
-    }
-  | { readonly failure: Failure };
-
-/**
- * Checks the books of a job whose stages are done and freezes one manifest for each output.
- * @param job the job's name
- * @param records every stage's records, in chunk order
- * @param previous what lies in the outputs now, by output name (`previousManifests`)
- */
-export function freezeJob(
-  job: string,
-  plan: JobPlan,
-  records: RecordsByStage,
-  previous: ReadonlyMap<string, Manifest>,
-): Frozen {
-  const { failure, warnings } = checkBooks(plan, records);
-  if (failure) return { failure };
-  const manifests = plan.outputs.map((output) => {
-    const manifest = freezeOutput(job, plan, output, records, previous.get(output.name));
-    return { output: output.name, manifest: manifestBytes(manifest).toString('utf8') };
-  });
-  return { manifests, warnings };
-}
+import { outputTotals, stagesBehind, type RecordsByStage } from './books.js';
 
 export interface NamedFile {
   /** Below the output, `/`-separated. */

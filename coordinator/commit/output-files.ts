@@ -39,19 +39,6 @@ export function parseManifest(text: string): Manifest | undefined {
   }
 }
 
-/** The manifests that lie in the outputs now, by output name; what `append` builds on. */
-export async function previousManifests(
-  store: ObjectStore,
-  outputs: readonly OutputPlan[],
-): Promise<Map<string, Manifest>> {
-  const found = new Map<string, Manifest>();
-  for (const output of outputs) {
-    const manifest = (await readManifest(store, manifestPath(output.path)))?.manifest;
-    if (manifest) found.set(output.name, manifest);
-  }
-  return found;
-}
-
 export async function visibleFiles(store: ObjectStore, output: OutputPlan): Promise<VisibleFact[]> {
   const found: VisibleFact[] = [];
   for (const area of ['output', 'deadLetters'] as const) {

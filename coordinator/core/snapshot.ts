@@ -28,8 +28,7 @@ export function jobToRow(job: JobState): string {
 
 /** @throws WindrowError E_SNAPSHOT_FORMAT when a newer version wrote the row */
 export function jobFromRow(row: string): JobState {
-  const parsed = JSON.parse(row) as { format?: number; stages: StageRow[] };
-  const { format: found, stages, ...job } = parsed;
+  const { format: found, ...job } = JSON.parse(row) as { format?: number; stages: StageRow[] };
   if (found !== format) {
     throw new WindrowError({
       kind: 'broken',
@@ -38,7 +37,7 @@ export function jobFromRow(row: string): JobState {
       hint: 'use the version of windrow that wrote this state directory',
     });
   }
-  return { ...job, stages: stages.map(stageFromRow) } as unknown as JobState;
+  return { ...job, stages: job.stages.map(stageFromRow) } as unknown as JobState;
 }
 
 function stageToRow(stage: StageState): StageRow {

@@ -53,6 +53,10 @@ export function attemptStarted(state: State, event: AttemptStarted, effects: Eff
   if (!before && !isUntouched(stage, ref.task)) return refuse('the task is done');
   if (ref.attempt !== (before?.history.attempts ?? 0) + 1) return refuse('its number is not next');
 
+  // A replayed state knows no workers; where one is known, placement has looked at it just now.
+  const worker = state.workers.get(event.workerId);
+  if (worker && worker.phase !== 'connected') return refuse(`its worker is ${worker.phase}`);
+
   const history = before?.history ?? touch(stage, ref.task);
   history.attempts = ref.attempt;
   const { only } = event.probe ? {} : restriction(stage, ref.task, history);
@@ -74,7 +78,6 @@ export function attemptStarted(state: State, event: AttemptStarted, effects: Eff
     job.startedMs = event.nowMs;
     notify(effects, job, 'started', event.nowMs, { worker: event.workerId });
   }
-  const worker = state.workers.get(event.workerId);
   if (worker) {
     worker.attempts.set(attemptKey(ref), ref);
     if (history.alone) worker.exclusive = true;

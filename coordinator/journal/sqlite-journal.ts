@@ -160,7 +160,11 @@ class SqliteJournal implements Journal, ChunkIndex {
     if (this.closed) return;
     this.flush();
     this.closed = true;
-    this.db.close();
+    guarded(this.path, () => {
+      // libsql's close may leave the log behind; a reader should find one whole file.
+      this.db.pragma('wal_checkpoint(truncate)');
+      this.db.close();
+    });
   }
 
   private write(epoch: number, run: () => void): Promise<void> {

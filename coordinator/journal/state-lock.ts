@@ -85,7 +85,7 @@ export function isLocked(stateDir: string): boolean {
   const db = new Database(path);
   try {
     db.pragma('busy_timeout = 0');
-    db.prepare('select count(*) from sqlite_master').get();
+    db.prepare('select count(*) from sqlite_master').all();
     return false;
   } catch (error) {
     if (isBusy(error)) return true;
@@ -111,10 +111,19 @@ export function holdLock(path: string): { release(): void } | undefined {
       if (isBusy(error)) return undefined;
       throw error;
     }
-    return { release: () => void db.close() };
+    return { release: () => letGo(db) };
   } catch (error) {
     throw new WindrowError(toFailure(error, { kind: 'io', code: 'E_STATE_IO' }), error);
   }
+}
+
+/** libsql's close leaves the file open until the garbage collector comes by, so the lock goes first. */
+function letGo(db: Database.Database): void {
+  db.exec('rollback');
+  db.pragma('locking_mode = normal');
+  // SQLite drops an exclusive lock at the end of the first access in normal mode.
+  db.prepare('select count(*) from sqlite_master').all();
+  db.close();
 }
 
 function isBusy(error: unknown): boolean {

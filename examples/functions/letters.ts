@@ -1,5 +1,5 @@
 /** A batch function: Arrow in, Arrow out. It makes one row of each letter, so it is not row-wise. */
-import { RecordBatch, Table, Utf8, vectorFromArray } from 'apache-arrow';
+import { type RecordBatch, Table, Utf8, vectorFromArray } from 'apache-arrow';
 
 export function batch(people: RecordBatch): RecordBatch | undefined {
   const names: string[] = [];

@@ -4,11 +4,24 @@
  * Usage: npx tsx test/interop/make-fixtures.ts test/interop/fixtures
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { parquetWriteBuffer, type ColumnSource } from 'hyparquet-writer';
-import parquetjs from 'parquetjs-lite';
 import { plainValue, type ExpectedRows, type Kind, type Plain } from './rows.js';
+
+/** The part of parquetjs-lite used here; it comes without types. */
+interface Parquetjs {
+  readonly ParquetSchema: new (columns: Record<string, object>) => object;
+  readonly ParquetWriter: {
+    openFile(
+      schema: object,
+      file: string,
+      options: object,
+    ): Promise<{ appendRow(row: object): Promise<void>; close(): Promise<void> }>;
+  };
+}
+const parquetjs = createRequire(import.meta.url)('parquetjs-lite') as Parquetjs;
 
 const directory = path.resolve(process.argv[2] ?? 'test/interop/fixtures');
 mkdirSync(directory, { recursive: true });

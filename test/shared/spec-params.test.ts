@@ -75,14 +75,9 @@ describe('pasteTemplates', () => {
     expect(pasted.outputs[0]?.parquet).toBe('out/2026-11-20');
   });
 
-  test('does not read a pasted value as a template again', () => {
-    const pasted = pasteTemplates(applyParams(spec, ['day={{ minAmount }}']));
-    expect(pasted.outputs[0]?.parquet).toBe('out/{{ minAmount }}');
-  });
-
-  test('refuses a variable that has no text', () => {
-    const empty = { ...spec, params: { ...spec.params, day: null } };
-    expect(codeOf(() => pasteTemplates(empty))).toBe('E_SPEC_INVALID');
+  test.each([null, '', 'a\0b', '{{ minAmount }}'])('refuses to paste %j', (day) => {
+    const unfit = { ...spec, params: { ...spec.params, day } };
+    expect(codeOf(() => pasteTemplates(unfit))).toBe('E_SPEC_INVALID');
   });
 
   test('names what it does not know', () => {

@@ -16,7 +16,7 @@ export class SimCoordinator {
   state: State = emptyState();
   readonly ended = new Map<JobId, JobState>();
   restarts = 0;
-  private snapshots: string[] = [];
+  private snapshots = new Map<JobId, string>();
   private journal: Event[] = [];
   private pending: { events: Event[]; effects: Effect[] } = { events: [], effects: [] };
 
@@ -27,6 +27,11 @@ export class SimCoordinator {
 
   post(event: Event, nowMs: number): void {
     this.apply(event);
+    this.poke(nowMs);
+  }
+
+  /** Asks placement, as the loop does after each batch and when a wait is over. */
+  poke(nowMs: number): void {
     for (const start of place(this.state, nowMs, { ahead: this.ahead })) this.apply(start);
   }
 
@@ -44,7 +49,7 @@ export class SimCoordinator {
   /** Everything so far as one row a job. */
   snapshot(): void {
     if (this.hasPending) return;
-    this.snapshots = [...this.state.jobs.values()].map(jobToRow);
+    this.snapshots = new Map([...this.state.jobs].map(([id, job]) => [id, jobToRow(job)]));
     this.journal = [];
   }
 
@@ -53,7 +58,7 @@ export class SimCoordinator {
     if (!job) return;
     this.ended.set(id, job);
     forget(this.state, id);
-    this.snapshots = this.snapshots.filter((row) => jobFromRow(row).id !== id);
+    this.snapshots.delete(id);
     this.journal = this.journal.filter((event) => jobIdOf(event) !== id);
     this.pending.events = this.pending.events.filter((event) => jobIdOf(event) !== id);
   }
@@ -65,10 +70,7 @@ export class SimCoordinator {
     this.pending = { events: [], effects: [] };
     this.restarts += 1;
     this.state = emptyState();
-    for (const row of this.snapshots) {
-      const job = jobFromRow(row);
-      this.state.jobs.set(job.id, job);
-    }
+    for (const [id, row] of this.snapshots) this.state.jobs.set(id, jobFromRow(row));
     for (const event of this.journal) transition(this.state, event);
     if (clean && this.rows() !== before) {
       throw new Error(`replay differs:\n${before}\n${this.rows()}`);

@@ -37,11 +37,7 @@ export async function runChunks(
     const { kernel, program } = await runtime.ready({
       ...task,
       directories: [
-        ...new Set([
-          task.chunkDirectory,
-          task.spillDirectory,
-          ...task.chunks.flatMap(ChunkRun.directories),
-        ]),
+        ...new Set([task.chunkDirectory, ...task.chunks.flatMap(ChunkRun.directories)]),
       ],
     });
     for (const work of task.chunks) {

@@ -164,7 +164,7 @@ export function query(
 ): Relation {
   return {
     ...input,
-    sql: `select * from (with ${quoteName(step.input)} as not materialized (${input.sql}) (${bound.query}\n))`,
+    sql: `select * from (with ${quoteName(step.input)} as not materialized (${input.sql}) select * from (${bound.query}\n))`,
     columns: bound.columns,
     open: true,
   };

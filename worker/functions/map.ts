@@ -201,23 +201,22 @@ function threw(
 /** In a thread `process.exit` would end the slot without a word. */
 async function withoutExit<T>(step: MapStep, run: () => Promise<T>): Promise<T> {
   const exit = process.exit.bind(process);
-  let asked: WindrowError | undefined;
-  process.exit = ((code?: number) => {
-    asked = new WindrowError({
+  const asked: WindrowError[] = [];
+  process.exit = (code?: number | string | null): never => {
+    const error = new WindrowError({
       kind: 'userCode',
       code: 'E_MAP_EXIT',
       message: `the function called process.exit(${code ?? ''})`,
       at: { step: step.id },
       hint: 'throw an error instead',
     });
-    throw asked;
-  }) as typeof process.exit;
-  try {
-    const result = await run();
-    // Caught by the function itself, it still was an exit.
-    if (asked !== undefined) throw asked;
-    return result;
-  } finally {
-    process.exit = exit;
-  }
+    asked.push(error);
+    throw error;
+  };
+  // Where the function caught that error, it still asked for an exit: whatever came after.
+  const [outcome] = await Promise.allSettled([run()]);
+  process.exit = exit;
+  if (asked[0]) throw asked[0];
+  if (outcome.status === 'rejected') throw outcome.reason;
+  return outcome.value;
 }

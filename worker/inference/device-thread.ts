@@ -37,11 +37,13 @@ export type DeviceThreadMessage =
   { readonly type: 'connect'; readonly port: MessagePort } | { readonly type: 'close' };
 
 /** The thread starts with the first `connect` and does not keep the process alive. */
-export function startDeviceThread(): DeviceThread {
+export function startDeviceThread(
+  entry = new URL('./device-loop.js', import.meta.url),
+): DeviceThread {
   let current: Generation | undefined;
 
   const alive = (): Generation => {
-    if (!current || isDead(current.signal)) current = startGeneration();
+    if (!current || isDead(current.signal)) current = startGeneration(entry);
     return current;
   };
 
@@ -70,14 +72,9 @@ function isDead(signal: SharedArrayBuffer): boolean {
   return Atomics.load(new Int32Array(signal), signalDead) === 1;
 }
 
-function startGeneration(): Generation {
+function startGeneration(entry: URL): Generation {
   const signal = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT);
-  // Run from sources (tests), the thread needs the loader that its parent got from elsewhere.
-  const fromSource = import.meta.url.endsWith('.ts');
-  const worker = new Worker(
-    new URL(fromSource ? './device-loop.ts' : './device-loop.js', import.meta.url),
-    { workerData: { signal }, execArgv: fromSource ? ['--import', 'tsx'] : [] },
-  );
+  const worker = new Worker(entry, { workerData: { signal } });
   worker.unref();
   const ended = new Promise<void>((resolve) => {
     worker.once('exit', () => {

@@ -29,6 +29,11 @@ export type NumberArray =
   | Uint16Array
   | Uint32Array;
 export type TensorArray = NumberArray | BigInt64Array | BigUint64Array;
+export interface TensorArrayType {
+  readonly BYTES_PER_ELEMENT: number;
+  new (length: number): TensorArray;
+  new (buffer: ArrayBufferLike, byteOffset: number, length: number): TensorArray;
+}
 export type TensorData = TensorArray | string[];
 
 /** Row-major; float16 as the bits of each half, bool as bytes 0 and 1. */
@@ -62,15 +67,15 @@ export interface ElementType {
   readonly duck: DuckDBType;
   readonly sql: string;
   /** Array of the tensor's elements; undefined for strings. */
-  readonly array: (new (length: number) => TensorArray) | undefined;
+  readonly array: TensorArrayType | undefined;
   /** Array of the column's elements, where it differs from the tensor's (float16). */
-  readonly columnArray: (new (length: number) => TensorArray) | undefined;
+  readonly columnArray: TensorArrayType | undefined;
 }
 
 function element(
   duck: DuckDBType,
   sql: string,
-  array?: new (length: number) => TensorArray,
+  array?: TensorArrayType,
   columnArray = array,
 ): ElementType {
   return { duck, sql, array, columnArray };

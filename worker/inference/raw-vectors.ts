@@ -3,13 +3,16 @@
  * written in bulk. Everything that leans on the pinned version's insides is here and nowhere else.
  */
 import { createRequire } from 'node:module';
-import type { DuckDBVector } from '@duckdb/node-api';
-import type { TensorArray } from './host-tensor.js';
+import type { DuckDBDataChunk, DuckDBVector } from '@duckdb/node-api';
+import type { TensorArray, TensorArrayType } from './host-tensor.js';
 
 /** DuckDB's handle of one vector; only valid inside the callback that was given it. */
 export type RawVector = object;
 
 interface Bindings {
+  data_chunk_get_vector(chunk: object, index: number): RawVector;
+  vector_get_data(vector: RawVector, bytes: number): Uint8Array;
+  vector_get_validity(vector: RawVector, bytes: number): Uint8Array | null;
   list_vector_reserve(vector: RawVector, capacity: number): void;
   list_vector_set_size(vector: RawVector, size: number): void;
   list_vector_get_child(vector: RawVector): RawVector;
@@ -47,6 +50,31 @@ function inside(vector: DuckDBVector): VectorInsides {
 
 export function rawVector(vector: DuckDBVector): RawVector {
   return inside(vector).vector;
+}
+
+/** The elements of one column, and one bit for each (lowest first) unless all are valid. */
+export interface ColumnItems {
+  readonly items: TensorArray;
+  readonly validity: Uint32Array | undefined;
+}
+
+/**
+ * A column of fixed-width elements without the vector object around it, whose making costs as much
+ * as a third of the copy. `make` is the array of the column's type; a boolean is one byte.
+ */
+export function readColumn(
+  chunk: DuckDBDataChunk,
+  index: number,
+  rows: number,
+  make: TensorArrayType,
+): ColumnItems {
+  const vector = bindings.data_chunk_get_vector(chunk.chunk, index);
+  const data = bindings.vector_get_data(vector, rows * make.BYTES_PER_ELEMENT);
+  const bits = bindings.vector_get_validity(vector, Math.ceil(rows / 64) * 8);
+  return {
+    items: new make(data.buffer, data.byteOffset, rows),
+    validity: bits ? new Uint32Array(bits.buffer, bits.byteOffset, bits.byteLength / 4) : undefined,
+  };
 }
 
 /** The elements of a fixed-width vector; a boolean is one byte. */

@@ -6,10 +6,10 @@ import type { DuckDBDataChunk, DuckDBVector } from '@duckdb/node-api';
 import { fail } from '../../shared/failure.js';
 import { toHalf } from '../../shared/half-float.js';
 import type { TensorInput } from '../../shared/plan.js';
-import { allocate, product, resolveRest, sliceData } from './host-tensor.js';
+import { allocate, elementTypes, product, resolveRest, sliceData } from './host-tensor.js';
 import type { HostTensor, TensorArray, TensorData } from './host-tensor.js';
 import { ListColumn } from './list-column.js';
-import { validityWords, vectorItems } from './raw-vectors.js';
+import { readColumn, validityWords } from './raw-vectors.js';
 import type { RowMarks } from './row-marks.js';
 
 /** One model input: knows which rows are unfit, then gathers the fit ones into a dense tensor. */
@@ -58,7 +58,8 @@ class ScalarReader implements InputReader {
   readonly shapeKey = undefined;
   private readonly dense: DenseRows;
   private readonly shape: readonly number[];
-  private vectors: DuckDBVector[] = [];
+  private readonly columns: TensorArray[] = [];
+  private readonly strings: DuckDBVector[] = [];
 
   constructor(
     private readonly input: TensorInput,
@@ -80,26 +81,30 @@ class ScalarReader implements InputReader {
   }
 
   examine(chunk: DuckDBDataChunk, marks: RowMarks): void {
-    this.vectors = this.input.columns.map((_, index) =>
-      chunk.getColumnVector(this.firstArgument + index),
-    );
-    this.vectors.forEach((vector, index) =>
-      marks.markNulls(validityWords(vector), this.input.columns[index]!.name),
-    );
+    const { input, firstArgument } = this;
+    const make = elementTypes[input.type].columnArray;
+    input.columns.forEach(({ name }, index) => {
+      if (make) {
+        const column = readColumn(chunk, firstArgument + index, marks.rows, make);
+        this.columns[index] = column.items;
+        marks.markNulls(column.validity, name);
+      } else {
+        const vector = chunk.getColumnVector(firstArgument + index);
+        this.strings[index] = vector;
+        marks.markNulls(validityWords(vector), name);
+      }
+    });
   }
 
   gather(rows: Int32Array | undefined, count: number): void {
     const target = this.dense.reserve(count, this.shape);
+    const { columns } = this;
     const { type } = this.input;
-    if (Array.isArray(target)) gatherStrings(target, this.vectors, rows, count);
-    else {
-      const columns = this.vectors.map(vectorItems);
-      if (rows) gatherRows(target, columns, rows, type === 'float16');
-      else if (type === 'float32')
-        interleaveFloats(target as Float32Array, columns as Float32Array[], count);
-      else if (type === 'float16') interleaveHalves(target as Uint16Array, columns, count);
-      else interleave(target, columns, count);
-    }
+    if (Array.isArray(target)) gatherStrings(target, this.strings, rows, count);
+    else if (rows) gatherRows(target, columns, rows, type === 'float16');
+    else if (type === 'float16') interleaveHalves(target as Uint16Array, columns, count);
+    else if (type !== 'float32') interleave(target, columns, count);
+    else interleaveFloats(target as Float32Array, columns as Float32Array[], count);
   }
 
   slice(from: number, to: number): HostTensor {

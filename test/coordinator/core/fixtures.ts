@@ -149,7 +149,10 @@ export function ref(task = 0, attempt = 1, stage = S0, job = J): AttemptRef {
   return { jobId: job, stageId: stage, task, attempt };
 }
 
-export function started(attempt: AttemptRef, more: { worker?: string; nowMs?: number } = {}): Event {
+export function started(
+  attempt: AttemptRef,
+  more: { worker?: string; nowMs?: number } = {},
+): Event {
   return {
     type: 'attempt.started',
     attempt,

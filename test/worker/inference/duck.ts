@@ -64,9 +64,7 @@ export class Workbench {
       ...env,
     });
     this.prepared.push(prepared);
-    this.connection.registerScalarFunction(
-      predictFunction(name, prepared, rowSql !== undefined),
-    );
+    this.connection.registerScalarFunction(predictFunction(name, prepared, rowSql !== undefined));
     const args = [...prepared.argumentSql, ...(rowSql === undefined ? [] : [rowSql])];
     return { ...prepared, call: `${name}(${args.join(', ')})` };
   }

@@ -85,7 +85,9 @@ describe('tensors of every element type', () => {
     );
     const model = bench.writeModel(identityGraph(type, ['N', 2]));
     const { call } = await bench.predict(model, step, { name: `pair_${type}` });
-    const rows = await bench.column(`select ${call} from (select a, a as b from ${source(sample)})`);
+    const rows = await bench.column(
+      `select ${call} from (select a, a as b from ${source(sample)})`,
+    );
     expect(rows).toEqual(expected!.map((value) => [value, value]));
   });
 
@@ -97,7 +99,9 @@ describe('tensors of every element type', () => {
     );
     const model = bench.writeModel(identityGraph(type, ['N', 'K']));
     const { call } = await bench.predict(model, step, { name: `list_${type}` });
-    const rows = await bench.column(`select ${call} from (select list(a) a from ${source(sample)})`);
+    const rows = await bench.column(
+      `select ${call} from (select list(a) a from ${source(sample)})`,
+    );
     expect(rows).toEqual([expected]);
   });
 

@@ -65,9 +65,8 @@ describe('a statement with predict in it', () => {
     await bench.connection.run(`copy (select i, ${call} y from ${source}) to '${file}'`);
     const written = await bench.column(`select y from '${file}' order by i`);
 
-    const features = Float32Array.from(
-      { length: rows * width },
-      (_, at) => Math.sin(Math.floor(at / width) * ((at % width) + 1)),
+    const features = Float32Array.from({ length: rows * width }, (_, at) =>
+      Math.sin(Math.floor(at / width) * ((at % width) + 1)),
     );
     const session = await InferenceSession.create(path);
     const direct = await session.run({ x: new Tensor('float32', features, [rows, width]) });
@@ -173,7 +172,9 @@ describe('a statement with predict in it', () => {
       [output('y', 'float32', [7], 'FLOAT')],
     );
     const { call, rowsInferred } = await bench.predict(path, step);
-    const rows = await bench.column(`select ${call} from (select i::double a from range(100) t(i))`);
+    const rows = await bench.column(
+      `select ${call} from (select i::double a from range(100) t(i))`,
+    );
     expect(rows).toEqual(Array.from({ length: 100 }, (_, i) => 2 * i));
     expect(rowsInferred()).toBe(100);
   });
@@ -286,7 +287,9 @@ describe('list and array columns', () => {
       name: 'strict',
       rowSql: 'id',
     });
-    await expect(bench.rows(`select ${strict.call} from (select * from ${source} limit 3)`)).rejects.toThrow(
+    await expect(
+      bench.rows(`select ${strict.call} from (select * from ${source} limit 3)`),
+    ).rejects.toThrow(
       'E_TENSOR_SHAPE: column "a" has 1 elements where tensor "x" is [N, 2] (step scored, column a, row 11)',
     );
     const lenient = inferStep(inputs, outputs, { onNull: 'deadLetter', onError: 'deadLetter' });
@@ -306,7 +309,8 @@ describe('list and array columns', () => {
 });
 
 describe('rows with NULL', () => {
-  const source = '(select i, case when i % 1000 = 7 then null else i::double end a from range(3000) t(i))';
+  const source =
+    '(select i, case when i % 1000 = 7 then null else i::double end a from range(3000) t(i))';
 
   it('end the statement and name column and row with onNull: fail', async () => {
     const path = bench.writeModel(doubling('N'));
@@ -391,8 +395,8 @@ describe('rows a model refuses', () => {
   it('end the statement and name the first of them with onError: fail', async () => {
     const path = bench.writeModel(lookupGraph(table));
     const { call } = await bench.predict(path, inferStep(inputs, outputs), { rowSql: 'id' });
-    await expect(bench.rows(`select ${call} from (select * from ${source} where id > 100)`)).rejects.toThrow(
-      /E_MODEL_RUN: .*idx=1000.* \(step scored, row 2500\)/,
-    );
+    await expect(
+      bench.rows(`select ${call} from (select * from ${source} where id > 100)`),
+    ).rejects.toThrow(/E_MODEL_RUN: .*idx=1000.* \(step scored, row 2500\)/);
   });
 });

@@ -1,0 +1,57 @@
+/** One call from a validated spec to a plan: analyse, then plan. */
+import { dirname } from 'node:path';
+import { fail } from '../../shared/failure.js';
+import type { JobId } from '../../shared/ids.js';
+import type { JobSpec } from '../../shared/job-spec.js';
+import { plan, type Planned } from '../planner/plan.js';
+import { analyse, type AnalyseOptions } from './analyse.js';
+import { FooterCache } from './footer-cache.js';
+
+export interface PlanJobOptions extends Omit<AnalyseOptions, 'footers'> {
+  /** Paths absolute, parameters merged. */
+  readonly spec: JobSpec;
+  /** Tasks that can run at once, as far as is known now. */
+  readonly slots: number;
+  readonly jobId: JobId;
+  readonly footers?: FooterCache;
+}
+
+export type PlannedJob = Planned;
+
+/** Jobs of one process mostly read the same files again. */
+const sharedFooters = new FooterCache();
+
+/** @throws WindrowError of kind invalidSpec; nothing has been started then */
+export async function planJob(options: PlanJobOptions): Promise<PlannedJob> {
+  const { spec, jobId, nowMs, slots, checkPath } = options;
+  for (const output of spec.outputs) checkPath(output.parquet);
+  if (spec.deadLetters.path !== undefined) checkPath(spec.deadLetters.path);
+  if (spec.checkpoints.location !== undefined) checkPath(spec.checkpoints.location);
+  const facts = await analyse(spec, { ...options, footers: options.footers ?? sharedFooters });
+  const planned = plan(spec, facts, { jobId, nowMs, slots });
+  refuseOwnInput(planned);
+  return planned;
+}
+
+/** An output that holds its own input would be read again, or replaced while it is read. */
+function refuseOwnInput({ plan: { stages, outputs } }: Planned): void {
+  const directories = new Set(
+    stages.flatMap(({ input }) =>
+      input.kind === 'source' ? input.files.map((file) => dirname(file.path)) : [],
+    ),
+  );
+  for (const output of outputs) {
+    for (const directory of directories) {
+      if (directory !== output.path && !directory.startsWith(`${output.path}/`)) continue;
+      fail(
+        'invalidSpec',
+        'E_OUTPUT_IS_INPUT',
+        `output '${output.name}' holds files that are read`,
+        {
+          at: { file: directory },
+          hint: 'write to a directory of its own',
+        },
+      );
+    }
+  }
+}

@@ -1,0 +1,258 @@
+/** Turns stage drafts into stage plans: columns, pruning, programs, digests, tasks. Pure. */
+import { canonicalJson, chunkFormat, sha256Hex } from '../../shared/chunk-identity.js';
+import { stageId, type StageId } from '../../shared/ids.js';
+import { parseByteSize } from '../../shared/byte-size.js';
+import type { JobSpec, OutputSpec } from '../../shared/job-spec.js';
+import type {
+  BlobRef,
+  ColumnDef,
+  Device,
+  PlanNote,
+  ProgramStep,
+  SinkProgram,
+  SourceInput,
+  StagePlan,
+  StageProgram,
+} from '../../shared/plan.js';
+import type { StageDraft } from './drafts.js';
+import type { Facts, Operator } from './facts.js';
+import { leadingConjuncts, pruneSource } from './pruning.js';
+import { dropColumns, moveFilters, neededColumns } from './pushdown.js';
+import { bytesPerRow, sourceChunks, taskStarts } from './splits.js';
+import { landed } from './types.js';
+
+export interface PlannedStages {
+  readonly stages: readonly StagePlan[];
+  readonly notes: readonly PlanNote[];
+  /** By index of the output in the spec: the stage that is published there. */
+  readonly finals: ReadonlyMap<number, StageId>;
+  readonly rowsTotal: number;
+  readonly rowsPruned: number;
+}
+
+export function planStages(
+  spec: JobSpec,
+  drafts: readonly StageDraft[],
+  facts: Facts,
+  slots: number,
+): PlannedStages {
+  const planning = new StagePlanning(spec, facts, slots);
+  for (const draft of drafts) planning.add(planning.narrow(draft), undefined);
+  return planning;
+}
+
+/** Whether an output's files are made from finished chunks. */
+export function rewritesChunks(output: OutputSpec): boolean {
+  return output.partitionBy !== undefined || output.targetFileSize !== undefined;
+}
+
+export function targetBytes(output: OutputSpec): number | undefined {
+  return output.targetFileSize === undefined ? undefined : parseByteSize(output.targetFileSize);
+}
+
+/** A draft with its filters moved and its columns dropped. */
+interface Narrowed {
+  readonly draft: StageDraft;
+  readonly operators: readonly Operator[];
+  /** Columns that enter: typed as the step before made them. */
+  readonly scan: readonly ColumnDef[];
+  /** Columns that leave. */
+  readonly sink: readonly ColumnDef[];
+  readonly children: readonly Narrowed[];
+  readonly notes: readonly PlanNote[];
+}
+
+class StagePlanning implements PlannedStages {
+  readonly stages: StagePlan[] = [];
+  readonly notes: PlanNote[] = [];
+  readonly finals = new Map<number, StageId>();
+  rowsTotal = 0;
+  rowsPruned = 0;
+
+  constructor(
+    private readonly spec: JobSpec,
+    private readonly facts: Facts,
+    private readonly slots: number,
+  ) {}
+
+  /** From the outputs back: what a stage must keep is what its readers need. */
+  narrow(draft: StageDraft, entering?: readonly ColumnDef[]): Narrowed {
+    const before = draft.origin.kind === 'source' ? draft.origin.source.columns : (entering ?? []);
+    const after = columnsAfter(draft.operators, before);
+    const children = draft.children.map((child) => this.narrow(child, after));
+    const wanted = draft.final
+      ? new Set(after.map((column) => column.name))
+      : new Set(children.flatMap((child) => child.scan.map((column) => column.name)));
+    const { operators: moved, notes } = moveFilters(draft.operators);
+    const sink = neededColumns(after, wanted);
+    const { operators, needed } = dropColumns(
+      moved,
+      sink.map((column) => column.name),
+    );
+    return { draft, operators, scan: neededColumns(before, needed), sink, children, notes };
+  }
+
+  add(narrowed: Narrowed, upstream: StageId | undefined): void {
+    const { draft, scan, operators } = narrowed;
+    const id = stageId(`s${this.stages.length}`);
+    this.notes.push(...narrowed.notes);
+    const origin = draft.origin;
+    const hive = new Set(
+      origin.kind === 'source' ? origin.source.hive.map(({ name }) => name) : [],
+    );
+    const program: StageProgram = {
+      scan: {
+        kind: origin.kind === 'source' ? 'source' : 'chunks',
+        columns: scan
+          .filter(({ name }) => !hive.has(name))
+          .map((column) => (origin.kind === 'source' ? column : landed(column))),
+        hive: scan.filter(({ name }) => hive.has(name)),
+      },
+      steps: [
+        ...(origin.kind === 'stage' ? restoreTypes(scan, operators) : []),
+        ...operators.map((operator) => operator.step),
+      ],
+      sink: this.sink(narrowed),
+      rowwise: operators.every((operator) => operator.kind !== 'map' || operator.step.rowwise),
+    };
+    const shared = {
+      id,
+      program,
+      digest: programDigest(program, this.facts.versions),
+      deterministic: operators.every((operator) => operator.deterministic),
+      pool: this.spec.run.pool ?? 'cpu',
+      devices: devicesOf(operators),
+    };
+    if (origin.kind === 'source') {
+      const pruned = pruneSource(
+        origin.source,
+        leadingConjuncts(operators),
+        this.facts.hiveVerdicts,
+      );
+      const input: SourceInput = { kind: 'source', source: origin.source.id, files: pruned.files };
+      this.rowsTotal += pruned.rows;
+      this.rowsPruned += pruned.rowsPruned;
+      this.notes.push(...pruned.notes);
+      const starts = taskStarts(chunkWeights(input), this.slots);
+      this.stages.push({ ...shared, input, taskStarts: starts, rows: pruned.rows });
+    } else {
+      const input = { kind: 'stage', stage: upstream! } as const;
+      this.stages.push({ ...shared, input, taskStarts: [], rows: 0 });
+    }
+    this.note(narrowed, id);
+    if (draft.final && draft.chain) this.finals.set(draft.chain.output, id);
+    for (const child of narrowed.children) this.add(child, id);
+  }
+
+  /** Chunks that are only rewritten are as an unpartitioned output's, so that both can be reused. */
+  private sink({ draft, sink }: Narrowed): SinkProgram {
+    const columns = sink.map(landed);
+    const output = draft.final && draft.chain ? this.spec.outputs[draft.chain.output] : undefined;
+    if (!output) return { columns, compression: 'snappy', partitionBy: [] };
+    return {
+      columns,
+      compression: output.compression,
+      ...(output.rowGroupSize === undefined ? {} : { rowGroupSize: output.rowGroupSize }),
+      partitionBy: partitionColumns(output, columns),
+    };
+  }
+
+  private note({ draft, scan, operators }: Narrowed, id: StageId): void {
+    if (draft.origin.kind === 'source') {
+      const { source } = draft.origin;
+      if (scan.length < source.columns.length) {
+        const text = `source ${source.id}: ${scan.length} of ${source.columns.length} columns are read`;
+        this.notes.push({ kind: 'pushdown', text });
+      }
+    }
+    const ids = [...new Set(operators.map((operator) => operator.step.id))];
+    if (ids.length > 1) {
+      this.notes.push({ kind: 'fused', text: `${id} runs ${ids.join(', ')} in one pass` });
+    }
+    for (const operator of operators) {
+      if (operator.deterministic) continue;
+      const text = 'is not deterministic: its chunks are not reused by another job';
+      this.notes.push({ kind: 'nondeterministic', step: operator.step.id, text });
+    }
+    if (draft.origin.kind === 'stage' && draft.chain) {
+      const output = this.spec.outputs[draft.chain.output]!;
+      const text = `output ${output.name ?? output.from}: ${id} rewrites chunks (${rewriteReason(output)})`;
+      this.notes.push({ kind: 'rewrite', text });
+    }
+  }
+}
+
+function rewriteReason(output: OutputSpec): string {
+  const reasons = [
+    ...(output.partitionBy ? [`partitionBy ${output.partitionBy.join(', ')}`] : []),
+    ...(output.targetFileSize === undefined ? [] : [`targetFileSize ${output.targetFileSize}`]),
+  ];
+  return reasons.join('; ') || 'several outputs share its steps';
+}
+
+function columnsAfter(
+  operators: readonly Operator[],
+  before: readonly ColumnDef[],
+): readonly ColumnDef[] {
+  return operators.at(-1)?.columns ?? before;
+}
+
+/** A type that a file keeps in another form (ARRAY, ENUM) is cast back before steps that rely on it. */
+function restoreTypes(scan: readonly ColumnDef[], operators: readonly Operator[]): ProgramStep[] {
+  if (operators.length === 0) return [];
+  if (scan.every((column) => landed(column).type === column.type)) return [];
+  const columns = scan.map((column) => {
+    const name = `"${column.name.replaceAll('"', '""')}"`;
+    const expr = landed(column).type === column.type ? name : `cast(${name} as ${column.type})`;
+    return { name: column.name, expr };
+  });
+  return [{ kind: 'select', id: 'types', columns }];
+}
+
+/** Partition columns under their true names. */
+function partitionColumns(output: OutputSpec, columns: readonly ColumnDef[]): string[] {
+  return (output.partitionBy ?? []).map((wanted) => {
+    const found = columns.find(({ name }) => name.toLowerCase() === wanted.toLowerCase());
+    return found?.name ?? wanted;
+  });
+}
+
+function devicesOf(operators: readonly Operator[]): Device[] {
+  const devices = new Set<Device>();
+  for (const operator of operators) {
+    if (operator.kind === 'infer' && operator.step.device !== 'cpu') {
+      devices.add(operator.step.device);
+    }
+  }
+  return [...devices];
+}
+
+function chunkWeights(input: SourceInput): number[] {
+  const perRow = input.files.map(bytesPerRow);
+  return sourceChunks(input).map(
+    (range) => (perRow[range.file] ?? 0) * (range.rowEnd - range.rowStart),
+  );
+}
+
+/** Everything a chunk's bytes depend on besides its rows; not where blobs lie, nor batch sizes. */
+export function programDigest(program: StageProgram, versions: Facts['versions']): string {
+  const steps = program.steps.map((step) => {
+    if (step.kind === 'map') return { ...step, bundle: step.bundle.digest };
+    if (step.kind !== 'infer') return step;
+    const { batchSize: _, ...rest } = step;
+    return { ...rest, model: step.model.digest, externalData: step.externalData.map(named) };
+  });
+  const infers = program.steps.some((step) => step.kind === 'infer');
+  return sha256Hex(
+    canonicalJson({
+      chunkFormat,
+      program: { ...program, steps },
+      duckdb: versions.duckdb,
+      ...(infers ? { onnxruntime: versions.onnxruntime } : {}),
+    }),
+  );
+}
+
+function named(blob: BlobRef): [string, string] {
+  return [blob.name, blob.digest];
+}

@@ -1,0 +1,152 @@
+import { describe, expect, it } from 'vitest';
+import { checkBooks, jobTotals } from '../../../coordinator/commit/books.js';
+import { deadLetterName, freezeOutput, namedFiles } from '../../../coordinator/commit/freeze.js';
+import { stageId } from '../../../shared/ids.js';
+import type { ChunkRecord, JobPlan, StagePlan } from '../../../shared/plan.js';
+import { MemoryStore } from '../../contract/memory-store.js';
+import { outputOf, plan, s0, stage, type ChunkSpec } from './fixture.js';
+
+const a = { name: 'a', rows: 10, dead: 2 };
+const b = { name: 'b', rows: 5 };
+const recordsOf = (chunks: readonly ChunkSpec[]) =>
+  Promise.all(chunks.map((chunk) => stage(new MemoryStore(), '/c', chunk)));
+const under = (records: readonly ChunkRecord[]) => new Map([[s0, records]]);
+const codeFor = (of: JobPlan, records: readonly ChunkRecord[]) =>
+  checkBooks(of, under(records)).failure?.code;
+
+describe('the books of a job', () => {
+  it('balance when every row of the input went somewhere, pruned rows included', async () => {
+    const records = await recordsOf([a, b]);
+    const of = plan('/r', [a, b]);
+    expect(checkBooks(of, under(records))).toEqual({ warnings: [] });
+    expect(jobTotals(of, under(records))).toEqual({ in: 24, out: 15, filtered: 7, deadLettered: 2 });
+  });
+
+  it('do not balance when a row is missing anywhere', async () => {
+    const records = await recordsOf([a, b]);
+    const of = plan('/r', [a, b]);
+    const [first, second] = records as [ChunkRecord, ChunkRecord];
+    const counts = (more: Partial<ChunkRecord['counts']>) => ({
+      ...second,
+      counts: { ...second.counts, ...more },
+    });
+    const files = second.files.map((file) => ({ ...file, rows: 4 }));
+    expect(codeFor(of, [first])).toBe('E_BOOKS');
+    expect(codeFor(of, [first, second, second])).toBe('E_BOOKS');
+    expect(codeFor(of, [first, counts({ rowsOut: 4 })])).toBe('E_BOOKS');
+    expect(codeFor(of, [first, counts({ filtered: 1 })])).toBe('E_BOOKS');
+    expect(codeFor(of, [first, { ...second, files }])).toBe('E_BOOKS');
+    expect(codeFor(of, [{ ...first, deadLetters: undefined } as never, second])).toBe('E_BOOKS');
+  });
+
+  it('let a stage that is not row-wise change the number of rows', async () => {
+    const [record] = (await recordsOf([{ name: 'x', rows: 3 }])) as [ChunkRecord];
+    const of = plan('/r', [{ name: 'x', rows: 9 }]);
+    const grown = { ...record, counts: { ...record.counts, rowsIn: 9 } };
+    expect(codeFor(of, [grown])).toBe('E_BOOKS');
+    const stages = of.stages.map((each) => ({
+      ...each,
+      program: { ...each.program, rowwise: false },
+    }));
+    expect(codeFor({ ...of, stages }, [grown])).toBeUndefined();
+  });
+
+  it('follow rows through a stage that rewrites another', async () => {
+    const records = await recordsOf([a, b]);
+    const rewritten = await recordsOf([{ name: 'r', rows: 15 }]);
+    const of = plan('/r', [a, b]);
+    const s1 = stageId('s1');
+    const second: StagePlan = {
+      ...(of.stages[0] as StagePlan),
+      id: s1,
+      input: { kind: 'stage', stage: s0 },
+    };
+    const two: JobPlan = {
+      ...of,
+      stages: [...of.stages, second],
+      outputs: [{ ...outputOf(of), stage: s1 }],
+    };
+    const both = new Map([
+      [s0, records],
+      [s1, rewritten],
+    ]);
+    expect(checkBooks(two, both).failure).toBeUndefined();
+    expect(jobTotals(two, both)).toEqual({ in: 24, out: 15, filtered: 7, deadLettered: 2 });
+    expect(freezeOutput('n', two, outputOf(two), both, undefined).deadLetters).toHaveLength(1);
+    const short = new Map([...both, [s1, await recordsOf([{ name: 'r', rows: 14 }])]] as const);
+    expect(checkBooks(two, short).failure?.code).toBe('E_BOOKS');
+  });
+
+  it('fail a job with too many dead letters, at the cap not yet', async () => {
+    const records = await recordsOf([a, b]);
+    const of = plan('/r', [a, b]);
+    const capped = (deadLetters: JobPlan['deadLetters']) => codeFor({ ...of, deadLetters }, records);
+    expect(capped({ maxRows: 2 })).toBeUndefined();
+    expect(capped({ maxRows: 1 })).toBe('E_TOO_MANY_DEAD_LETTERS');
+    expect(capped({ maxFraction: 2 / 24 })).toBeUndefined();
+    expect(capped({ maxFraction: 0.08 })).toBe('E_TOO_MANY_DEAD_LETTERS');
+  });
+
+  it('hold expected row counts, or warn', async () => {
+    const records = await recordsOf([a, b]);
+    const of = plan('/r', [a, b]);
+    const check = (min: number | undefined, max: number | undefined, action: 'fail' | 'warn') =>
+      checkBooks(
+        {
+          ...of,
+          outputs: [
+            {
+              ...outputOf(of),
+              rowCounts: [
+                {
+                  step: 'e',
+                  ...(min === undefined ? {} : { min }),
+                  ...(max === undefined ? {} : { max }),
+                  action,
+                },
+              ],
+            },
+          ],
+        },
+        under(records),
+      );
+    expect(check(15, 15, 'fail')).toEqual({ warnings: [] });
+    expect(check(16, undefined, 'fail').failure?.code).toBe('E_ROW_COUNT');
+    expect(check(undefined, 14, 'fail').failure?.code).toBe('E_ROW_COUNT');
+    expect(check(undefined, 14, 'warn').warnings).toHaveLength(1);
+  });
+});
+
+describe('a frozen manifest', () => {
+  it('leaves out empty files, but keeps one where there are no others', async () => {
+    const empty = [
+      { name: 'x', rows: 0 },
+      { name: 'y', rows: 0 },
+    ];
+    const freeze = async (chunks: readonly ChunkSpec[]) =>
+      freezeOutput(
+        'n',
+        plan('/r', chunks),
+        outputOf(plan('/r', chunks)),
+        under(await recordsOf(chunks)),
+        undefined,
+      ).files.map(({ rows }) => rows);
+    expect(await freeze([...empty, b])).toEqual([5]);
+    expect(await freeze(empty)).toEqual([0]);
+    expect(await freeze([])).toEqual([]);
+  });
+
+  it('gives each file of a chunk a name of its own, by partition and number', async () => {
+    const [record] = (await recordsOf([b])) as [ChunkRecord];
+    const [file] = record.files as [ChunkRecord['files'][number]];
+    const of = (value: string | null) => ({ ...file, partition: [{ column: 'k', value }] });
+    const many = { ...record, files: [of('x/y'), of(null), of('x/y')] };
+    const part = `part-${record.identity.slice(0, 32)}`;
+    expect(namedFiles(many).map(({ name }) => name)).toEqual([
+      `k=x%2Fy/${part}.parquet`,
+      `k=__HIVE_DEFAULT_PARTITION__/${part}.parquet`,
+      `k=x%2Fy/${part}-1.parquet`,
+    ]);
+    expect(deadLetterName(many)).toBe(`${part}.parquet`);
+  });
+});

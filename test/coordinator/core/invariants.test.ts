@@ -1,0 +1,98 @@
+/** Each invariant notices a state that breaks it, and nothing else is broken before it. */
+import { expect, it } from 'vitest';
+import { checkInvariants } from '../../../coordinator/core/invariants.js';
+import type { StageState, State, WorkerState } from '../../../coordinator/core/state.js';
+import { after, ended, failure, hello, jobOf, ref, started, submitted, W } from './fixtures.js';
+
+/** Task 0 runs on w1, task 1 waits for its second try, tasks 2 and 3 are untouched. */
+function sound(): State {
+  return after(
+    hello({ slots: 4 }),
+    submitted(),
+    started(ref(0)),
+    started(ref(1)),
+    ended(ref(1), { failure: failure('io') }),
+  );
+}
+const stageOf = (state: State) => jobOf(state).stages[0] as StageState;
+const workerOf = (state: State) => state.workers.get(W) as WorkerState;
+
+function expectBroken(number: number, state: State): void {
+  expect(() => checkInvariants(state)).toThrow(new RegExp(`invariant ${number} does not hold`));
+}
+
+it('a sound state passes', () => {
+  expect(() => checkInvariants(sound())).not.toThrow();
+});
+
+it('invariant 1 notices a chunk that is counted but not done', () => {
+  const state = sound();
+  stageOf(state).chunksDoneCount += 1;
+  expectBroken(1, state);
+});
+
+it('invariant 2 notices a task that is counted but not done', () => {
+  const state = sound();
+  stageOf(state).tasksDone += 1;
+  expectBroken(2, state);
+});
+
+it('invariant 3 notices a task that is nowhere', () => {
+  const state = sound();
+  stageOf(state).untouched = [];
+  expectBroken(3, state);
+});
+
+it('invariant 4 notices a wrong count of missing chunks', () => {
+  const state = sound();
+  (stageOf(state).tasks.get(0) as { history: { missing: number } }).history.missing = 2;
+  expectBroken(4, state);
+});
+
+it('invariant 5 notices an attempt that is not counted', () => {
+  const state = sound();
+  jobOf(state).running = 0;
+  expectBroken(5, state);
+});
+
+it('invariant 6 notices a worker that lost an attempt', () => {
+  const state = sound();
+  workerOf(state).attempts.clear();
+  expectBroken(6, state);
+});
+
+it('invariant 7 notices a job that ended while it runs', () => {
+  const state = sound();
+  jobOf(state).phase = { kind: 'cancelled', reason: 'user' };
+  expectBroken(7, state);
+});
+
+it('invariant 8 notices a stage that is done too early', () => {
+  const state = sound();
+  stageOf(state).phase = 'done';
+  expectBroken(8, state);
+});
+
+it('invariant 9 notices company on an exclusive worker', () => {
+  const state = after(hello({ slots: 4 }), submitted(), started(ref(0)), started(ref(1)));
+  workerOf(state).exclusive = true;
+  expectBroken(9, state);
+});
+
+it('invariant 10 notices chunks that are counted twice', () => {
+  const state = sound();
+  jobOf(state).counts.chunksDone += 1;
+  expectBroken(10, state);
+});
+
+it('invariant 11 notices a task that would wait for ever', () => {
+  const state = sound();
+  stageOf(state).waiting = [];
+  expectBroken(11, state);
+});
+
+it('invariant 12 notices an old attempt', () => {
+  const state = sound();
+  (stageOf(state).tasks.get(0) as { history: { attempts: number } }).history.attempts = 5;
+  expectBroken(12, state);
+});

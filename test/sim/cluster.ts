@@ -1,0 +1,515 @@
+/**
+ * A whole cluster in virtual time, driven by one seed: users, a coordinator that crashes, workers
+ * that die, and a network that loses, delays, doubles and reorders across workers.
+ */
+import type { Effect } from '../../coordinator/core/effects.js';
+import { due } from '../../coordinator/core/due.js';
+import type { Event } from '../../coordinator/core/events.js';
+import { lostAfterRestart } from '../../coordinator/core/reconcile.js';
+import { attemptChunks, isChunkDone, taskOfChunk } from '../../coordinator/core/stage.js';
+import type { JobState } from '../../coordinator/core/state.js';
+import { runningTask } from '../../coordinator/core/task.js';
+import { nextEligible } from '../../coordinator/scheduling/placement.js';
+import { whyJob } from '../../coordinator/scheduling/why.js';
+import { attemptKey, jobId, type AttemptRef, type JobId, type StageId } from '../../shared/ids.js';
+import { submitted } from '../coordinator/core/fixtures.js';
+import { SimCoordinator } from './coordinator.js';
+import { Prng } from './prng.js';
+import { cancelled, SimWorker, type ToCoordinator, type Work } from './worker.js';
+
+const chaosSteps = 120;
+const mostSteps = 20_000;
+const leaseMs = 10_000;
+
+interface Session {
+  readonly incarnation: string;
+  lastSeq: number;
+  /** When its stream ended, as long as it has not come back. */
+  silentSinceMs?: number;
+}
+
+export class Cluster {
+  nowMs = 1000;
+  steps = 0;
+  private readonly random: Prng;
+  private readonly workers: SimWorker[] = [];
+  private readonly coordinator: SimCoordinator;
+  private readonly sessions = new Map<string, Session>();
+  private readonly acks: { worker: SimWorker; incarnation: number; seq: number }[] = [];
+  /** Answers of the coordinator's own shells, on their way. */
+  private shells: (() => void)[] = [];
+  private readonly files = new Set<string>();
+  private readonly dispatched = new Set<string>();
+  /** The row of each job that kills its worker. */
+  private readonly poison = new Map<JobId, { row: number; deadLetter: boolean }>();
+  private readonly disturbed = new Set<JobId>();
+  private readonly jobs: JobId[] = [];
+  private readonly embedded: boolean;
+  private graceUntilMs: number | undefined;
+
+  constructor(readonly seed: number) {
+    const random = (this.random = new Prng(seed));
+    this.embedded = random.chance(0.5);
+    this.coordinator = new SimCoordinator((effect) => this.run(effect), random.below(2));
+    const listsUnacknowledged = random.chance(0.5);
+    const workers = 1 + random.below(3);
+    for (let index = 0; index < workers; index += 1) {
+      this.workers.push(new SimWorker(index, 1 + random.below(3), listsUnacknowledged));
+    }
+  }
+
+  /** @throws when an invariant breaks, a promise is not kept, or it does not come to an end */
+  play(): void {
+    const count = 1 + this.random.below(3);
+    for (let index = 0; index < count; index += 1) this.submit(index);
+    while (this.coordinator.ended.size < count) {
+      this.steps += 1;
+      if (this.steps > mostSteps) throw new Error(`no end in sight: ${this.describe()}`);
+      if (this.steps < chaosSteps && this.random.chance(0.25)) this.disturb();
+      else this.progress();
+    }
+    for (const job of this.coordinator.ended.values()) this.checkEnd(job);
+  }
+
+  private submit(index: number): void {
+    const { random } = this;
+    const id = jobId(`j${index}`);
+    const chunks = random.below(7);
+    const rows = Array.from({ length: chunks }, () => 1 + random.below(12));
+    const starts = rows.map((_, k) => k).filter((k) => k === 0 || random.chance(0.6));
+    const reused = rows.map((_, k) => k).filter(() => random.chance(0.2));
+    const deadLetter = random.chance(0.5);
+    const total = rows.reduce((sum, each) => sum + each, 0);
+    if (total > 0 && random.chance(0.3)) {
+      this.poison.set(id, { row: random.below(total), deadLetter });
+    }
+    const stages = [{ rows, starts, deadLetter }];
+    const second = random.chance(0.4);
+    const event = submitted({
+      id,
+      stages: second ? [...stages, { id: 's1', over: 's0' }] : stages,
+      run: { attempts: 8, weight: 1 + random.below(3), priority: random.below(2) },
+      nowMs: this.nowMs,
+    });
+    const reusedRows = reused.reduce((sum, k) => sum + (rows[k] ?? 0), 0);
+    const counts = { ...event.counts, rowsReused: reusedRows, reusedOut: reusedRows };
+    const stageId = event.plan.stages[0]?.id as StageId;
+    this.jobs.push(id);
+    for (const chunk of reused) this.files.add(fileOf({ jobId: id, stageId }, chunk, 0));
+    const whole = {
+      ...event,
+      reused: reused.length > 0 ? [{ stageId, chunks: reused }] : [],
+      counts,
+    };
+    this.post(whole);
+    this.coordinator.flush();
+  }
+
+  private post(event: Event): void {
+    this.coordinator.post(event, this.nowMs);
+  }
+
+  private progress(): void {
+    const { random, nowMs } = this;
+    const worker = random.pick(this.workers) as SimWorker;
+    switch (random.below(9)) {
+      case 0:
+      case 1:
+        return this.deliverToCoordinator(worker, false);
+      case 2:
+      case 3: {
+        const message = worker.inbox.shift();
+        if (message) worker.receive(message, nowMs);
+        return;
+      }
+      case 4:
+      case 5:
+        return this.work(worker);
+      case 6:
+        return this.flush();
+      case 7: {
+        const shell = this.shells.splice(random.below(this.shells.length), 1)[0];
+        return shell?.();
+      }
+      default:
+        return this.passTime(worker);
+    }
+  }
+
+  private passTime(worker: SimWorker): void {
+    if (!worker.up) return worker.start();
+    if (!worker.connected) return worker.connect();
+    const eligible = nextEligible(this.coordinator.state, this.nowMs);
+    this.nowMs += 1 + this.random.below(500);
+    if (eligible !== undefined && this.random.chance(0.3)) {
+      this.nowMs = Math.max(this.nowMs, eligible);
+    }
+    this.coordinator.poke(this.nowMs);
+    for (const event of due(this.coordinator.state, this.nowMs)) this.post(event);
+    for (const each of this.workers) this.expire(each);
+    if (this.graceUntilMs !== undefined && this.nowMs >= this.graceUntilMs) {
+      this.graceUntilMs = undefined;
+      for (const event of lostAfterRestart(this.coordinator.state, this.nowMs)) this.post(event);
+    }
+  }
+
+  private expire(worker: SimWorker): void {
+    const session = this.sessions.get(worker.id);
+    if (session?.silentSinceMs === undefined) return;
+    if (this.nowMs < session.silentSinceMs + leaseMs) return;
+    this.sessions.delete(worker.id);
+    const { incarnation } = session;
+    const { nowMs } = this;
+    this.post({ type: 'worker.leaseExpired', workerId: worker.id, incarnation, nowMs });
+  }
+
+  private flush(): void {
+    this.coordinator.flush();
+    for (const { worker, incarnation, seq } of this.acks.splice(0)) {
+      if (worker.connected && worker.incarnation === incarnation) {
+        worker.inbox.push({ type: 'ack', seq });
+      }
+    }
+  }
+
+  private deliverToCoordinator(worker: SimWorker, doubled: boolean): void {
+    const message = doubled ? worker.outbox[0] : worker.outbox.shift();
+    if (message) this.accept(worker, message, doubled);
+  }
+
+  private accept(worker: SimWorker, message: ToCoordinator, doubled: boolean): void {
+    const incarnation = `i${worker.incarnation}`;
+    if (message.type === 'hello') {
+      if (doubled) return;
+      const before = this.sessions.get(worker.id);
+      const lastSeq = before?.incarnation === incarnation ? before.lastSeq : 0;
+      this.sessions.set(worker.id, { incarnation, lastSeq });
+      return this.post({
+        type: 'worker.hello',
+        workerId: worker.id,
+        incarnation,
+        pools: ['*'],
+        slots: worker.slots,
+        devices: ['cpu'],
+        host: 'h',
+        pid: 1,
+        running: message.running,
+        nowMs: this.nowMs,
+      });
+    }
+    const session = this.sessions.get(worker.id);
+    if (!session || session.incarnation !== incarnation) return;
+    // A doubled delivery gets past the session, to try the core itself.
+    if (!doubled) {
+      if (message.seq <= session.lastSeq) return;
+      session.lastSeq = message.seq;
+      this.acks.push({ worker, incarnation: worker.incarnation, seq: message.seq });
+    } else if (message.seq !== session.lastSeq + 1) return;
+    this.post({ ...message.report, nowMs: this.nowMs });
+  }
+
+  private work(worker: SimWorker): void {
+    if (worker.draining && worker.up && worker.running.size === 0 && worker.outbox.length === 0) {
+      return this.kill(worker, false);
+    }
+    const work = this.random.pick([...worker.running.values()]);
+    if (!work) return;
+    if (work.cancelled) return worker.end(work, this.nowMs, cancelled);
+    if (work.probe) {
+      if (this.isDeadly(work, work.probe.chunk)) return this.kill(worker, true);
+      return worker.end(work, this.nowMs);
+    }
+    const chunk = work.chunks[0];
+    if (chunk === undefined) return worker.end(work, this.nowMs);
+    if (this.isDeadly(work, chunk)) return this.kill(worker, true);
+    if (this.steps < chaosSteps && this.random.chance(0.05)) {
+      return worker.end(work, this.nowMs, { kind: 'io', code: 'E_IO_TEST', message: 'test' });
+    }
+    work.chunks.shift();
+    const path = fileOf(work.ref, chunk, work.ref.attempt);
+    this.files.add(path);
+    const rows = this.rowsOf(work.ref, chunk);
+    const dead = work.poison.get(chunk)?.length ?? 0;
+    worker.report({
+      type: 'chunk.done',
+      attempt: work.ref,
+      workerId: worker.id,
+      chunk,
+      record: {
+        identity: path,
+        files: [{ path, rows: rows - dead, bytes: 1, sha256: '', partition: [] }],
+        counts: {
+          rowsIn: rows,
+          rowsOut: rows - dead,
+          filtered: 0,
+          dead,
+          inferred: rows,
+          warnings: {},
+        },
+      },
+      nowMs: this.nowMs,
+    });
+    if (work.chunks.length === 0 && this.random.chance(0.7)) worker.end(work, this.nowMs);
+  }
+
+  private isDeadly(work: Work, chunk: number): boolean {
+    const row = this.poison.get(work.ref.jobId)?.row;
+    if (row === undefined || work.ref.stageId !== 's0') return false;
+    if (work.poison.get(chunk)?.includes(row)) return false;
+    const job =
+      this.coordinator.state.jobs.get(work.ref.jobId) ?? this.coordinator.ended.get(work.ref.jobId);
+    const input = job?.plan.stages[0]?.input;
+    if (input?.kind !== 'source') return false;
+    const sizes = input.files[0]?.rowGroupRows ?? [];
+    const from = sizes.slice(0, chunk).reduce((sum, each) => sum + each, 0);
+    const start = work.probe?.rowStart ?? from;
+    const end = work.probe?.rowEnd ?? from + (sizes[chunk] ?? 0);
+    return row >= start && row < end;
+  }
+
+  private rowsOf(ref: AttemptRef, chunk: number): number {
+    const job = this.coordinator.state.jobs.get(ref.jobId) ?? this.coordinator.ended.get(ref.jobId);
+    const input = job?.plan.stages.find((stage) => stage.id === ref.stageId)?.input;
+    return input?.kind === 'source' ? (input.files[0]?.rowGroupRows[chunk] ?? 0) : 0;
+  }
+
+  private kill(worker: SimWorker, crashed: boolean): void {
+    const incarnation = `i${worker.incarnation}`;
+    worker.die();
+    const session = this.sessions.get(worker.id);
+    // A parent, or a goodbye, tells at once; otherwise the stream just ends.
+    if ((this.embedded || !crashed) && session?.incarnation === incarnation) {
+      this.sessions.delete(worker.id);
+      const { nowMs } = this;
+      this.post({ type: 'worker.exited', workerId: worker.id, incarnation, crashed, nowMs });
+    } else {
+      this.cut(worker, incarnation);
+    }
+  }
+
+  private cut(worker: SimWorker, incarnation: string): void {
+    worker.disconnect();
+    const session = this.sessions.get(worker.id);
+    if (session?.incarnation !== incarnation) return;
+    session.silentSinceMs = this.nowMs;
+    const { nowMs } = this;
+    this.post({ type: 'worker.disconnected', workerId: worker.id, incarnation, nowMs });
+  }
+
+  private disturb(): void {
+    const { random, nowMs } = this;
+    const worker = random.pick(this.workers) as SimWorker;
+    const id = random.pick(this.jobs) as JobId;
+    switch (random.below(12)) {
+      case 0:
+        return worker.up ? this.kill(worker, true) : undefined;
+      case 1:
+      case 2:
+        return worker.connected ? this.cut(worker, `i${worker.incarnation}`) : undefined;
+      case 3:
+      case 4:
+        return this.deliverToCoordinator(worker, true);
+      case 5:
+        return this.crash();
+      case 6:
+        return this.coordinator.snapshot();
+      case 7:
+        if (!random.chance(0.1)) return;
+        this.disturbed.add(id);
+        return this.post({ type: 'job.cancel', jobId: id, reason: 'user', nowMs });
+      case 8:
+        if (!random.chance(0.05)) return;
+        return this.post({ type: 'worker.drain', workerId: worker.id, nowMs });
+      case 9:
+        return this.loseChunk(id);
+      case 10: {
+        const job = this.coordinator.state.jobs.get(id);
+        if (job && whyJob(this.coordinator.state, job, nowMs).answer === '')
+          throw new Error('no why');
+        return;
+      }
+      default:
+        this.nowMs += random.below(2 * leaseMs);
+    }
+  }
+
+  private crash(): void {
+    this.shells = [];
+    this.acks.length = 0;
+    this.sessions.clear();
+    for (const worker of this.workers) worker.disconnect();
+    this.coordinator.crash();
+    this.graceUntilMs = this.nowMs + leaseMs;
+  }
+
+  private loseChunk(id: JobId): void {
+    const job = this.coordinator.state.jobs.get(id);
+    const stage = this.random.pick(job?.stages ?? []);
+    if (!job || !stage || stage.chunkCount === 0) return;
+    const { phase } = job;
+    if (phase.kind !== 'running' && (phase.kind !== 'committing' || phase.manifests)) return;
+    const chunk = this.random.below(stage.chunkCount);
+    if (!isChunkDone(stage, chunk)) return;
+    this.files.delete(fileOf({ jobId: id, stageId: stage.id }, chunk, stage.doneBy[chunk] ?? 0));
+    this.post({ type: 'chunk.lost', jobId: id, stageId: stage.id, chunk, nowMs: this.nowMs });
+    // What a shell found out is durable before anyone may crash: the file is gone for good.
+    this.flush();
+  }
+
+  /** What the shells of a coordinator do with effects. */
+  private run(effect: Effect): void {
+    switch (effect.type) {
+      case 'dispatch':
+        return this.dispatch(effect.attempt, effect.workerId);
+      case 'cancelAttempt': {
+        const worker = this.workers.find((each) => each.id === effect.workerId);
+        if (worker?.connected) worker.inbox.push({ type: 'cancel', ref: effect.attempt });
+        return;
+      }
+      case 'drainWorker': {
+        const worker = this.workers.find((each) => each.id === effect.workerId);
+        if (worker?.connected) worker.inbox.push({ type: 'drain' });
+        return;
+      }
+      case 'discardFiles':
+        for (const path of effect.paths) {
+          if (this.isWinner(path)) throw new Error(`the winner ${path} is discarded`);
+          this.files.delete(path);
+        }
+        return;
+      case 'planStage':
+        this.shells.push(() => this.planStage(effect.jobId, effect.stageId));
+        return;
+      case 'freezeCommit':
+        this.shells.push(() => this.freeze(effect.jobId));
+        return;
+      case 'publish':
+        this.shells.push(() => this.publish(effect.jobId));
+        return;
+      case 'jobEnded':
+        this.coordinator.archive(effect.jobId);
+        return;
+      case 'record':
+        throw new Error('a record is no effect to run');
+      case 'notify':
+        return;
+    }
+  }
+
+  private dispatch(ref: AttemptRef, id: string): void {
+    const { state } = this.coordinator;
+    const running = runningTask(state, ref);
+    const worker = this.workers.find((each) => each.id === id);
+    const stage = state.jobs.get(ref.jobId)?.stages.find((each) => each.id === ref.stageId);
+    if (!running || running.cancelling || !worker?.connected || !stage) return;
+    if (this.dispatched.has(attemptKey(ref)))
+      throw new Error(`${attemptKey(ref)} dispatched twice`);
+    this.dispatched.add(attemptKey(ref));
+    const work: Work = {
+      ref,
+      chunks: attemptChunks(stage, ref.task),
+      ...(running.probe ? { probe: running.probe } : {}),
+      poison: new Map([...stage.poison].map(([chunk, rows]) => [chunk, [...rows]])),
+      cancelled: false,
+    };
+    worker.inbox.push({ type: 'run', work });
+  }
+
+  private planStage(id: JobId, stage: StageId): void {
+    const job = this.coordinator.state.jobs.get(id);
+    const chunks = job?.stages[0]?.chunkCount ?? 0;
+    const groups: { from: number; to: number }[] = [];
+    for (let from = 0; from < chunks; from += 2)
+      groups.push({ from, to: Math.min(chunks, from + 2) });
+    this.post({
+      type: 'stage.planned',
+      jobId: id,
+      stageId: stage,
+      groups,
+      taskStarts: groups.map((_, k) => k),
+      reused: [],
+      nowMs: this.nowMs,
+    });
+  }
+
+  private freeze(id: JobId): void {
+    const { nowMs } = this;
+    this.post({ type: 'commit.frozen', jobId: id, manifests: [], nowMs });
+  }
+
+  private publish(id: JobId): void {
+    const summary = {
+      rows: { in: 0, out: 0, filtered: 0, deadLettered: 0 },
+      upToDate: false,
+      outputs: [],
+    };
+    this.post({ type: 'commit.done', jobId: id, summary, nowMs: this.nowMs });
+  }
+
+  private isWinner(path: string): boolean {
+    const [id, stageName, chunk, attempt] = path.split('/');
+    const job =
+      this.coordinator.state.jobs.get(jobId(id ?? '')) ??
+      this.coordinator.ended.get(jobId(id ?? ''));
+    const stage = job?.stages.find((each) => each.id === stageName);
+    if (!stage || !isChunkDone(stage, Number(chunk))) return false;
+    return stage.doneBy[Number(chunk)] === Number(attempt);
+  }
+
+  private checkEnd(job: JobState): void {
+    const bad = (why: string): never => {
+      throw new Error(`job ${job.id} ended ${job.phase.kind}: ${why}`);
+    };
+    const poison = this.poison.get(job.id);
+    if (job.phase.kind === 'cancelled') {
+      if (!this.disturbed.has(job.id)) bad('nobody cancelled it');
+      return;
+    }
+    if (job.phase.kind === 'failed') {
+      const { code, at } = job.phase.failure;
+      if (code === 'E_IO_TEST' || code === 'E_ATTEMPTS_EXHAUSTED') return;
+      if (code !== 'E_POISON_ROW' || at?.row !== poison?.row) bad(`${code} at row ${at?.row}`);
+      if (poison?.deadLetter) bad('its poison row should be a dead letter');
+      return;
+    }
+    for (const stage of job.stages) {
+      for (let chunk = 0; chunk < stage.chunkCount; chunk += 1) {
+        if (!isChunkDone(stage, chunk)) bad(`chunk ${chunk} of ${stage.id} is not done`);
+        const winner = fileOf(
+          { jobId: job.id, stageId: stage.id },
+          chunk,
+          stage.doneBy[chunk] ?? 0,
+        );
+        if (!this.files.has(winner)) {
+          bad(`file ${winner} of task ${taskOfChunk(stage, chunk)} is gone`);
+        }
+      }
+    }
+    const { rowsDone, rowsTotal, dead } = job.counts;
+    if (rowsDone !== rowsTotal) bad(`${rowsDone} of ${rowsTotal} rows were counted`);
+    const lettered = [...(job.stages[0]?.poison.values() ?? [])].flat();
+    if (lettered.some((row) => row !== poison?.row))
+      bad(`innocent rows ${lettered.join()} accused`);
+    if (dead > 1) bad(`${dead} dead letters`);
+  }
+
+  private describe(): string {
+    const { state } = this.coordinator;
+    const jobs = [...state.jobs.values()].map(
+      (job) => `${job.id} ${job.phase.kind}: ${whyJob(state, job, this.nowMs).answer}`,
+    );
+    const workers = this.workers.map(
+      (worker) =>
+        `${worker.id} up=${worker.up} connected=${worker.connected} runs=${[...worker.running.keys()].join()}`,
+    );
+    return [...jobs, ...workers].join('; ');
+  }
+}
+
+function fileOf(
+  ref: Pick<AttemptRef, 'jobId' | 'stageId'>,
+  chunk: number,
+  attempt: number,
+): string {
+  return `${ref.jobId}/${ref.stageId}/${chunk}/${attempt}`;
+}
