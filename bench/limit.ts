@@ -24,7 +24,7 @@ export async function relationalMs(features: 8 | 64): Promise<number> {
   await connection.run('set preserve_insertion_order = false');
   const started = performance.now();
   await connection.run(
-    `copy (select ${columns.join(', ')}, (${sum})::float as score
+    `copy (select ${columns.map((column) => `"${column}"`).join(', ')}, (${sum})::float as score
            from (select *, ${computed.join(', ')} from read_parquet('${visitsGlob}')))
      to '${output}' (format parquet, compression snappy, per_thread_output)`,
   );

@@ -181,8 +181,8 @@ export function summary(view: JobView, elapsedSeconds: number, paint: Paint): st
 }
 
 /** The NDJSON line of any event that is not the result. */
-export function eventLine(event: EventView): string {
-  return JSON.stringify(event);
+export function eventLine({ event, job, ...members }: EventView): string {
+  return JSON.stringify({ event, job, ...members });
 }
 
 export function progressLine(job: string, progress: ProgressView): string {

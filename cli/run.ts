@@ -42,7 +42,7 @@ export async function runSpec(spec: string, flags: RunFlags): Promise<ExitCode> 
   return runHere({
     stateDirectory: resolve(flags.state ?? join(dirname(spec), defaultStateName)),
     workers: flags.workers ?? availableParallelism(),
-    again: `windrow run ${spec}`,
+    again: ['windrow run', spec, ...(flags.set ?? []).map((pair) => `--set '${pair}'`)].join(' '),
     begin,
   });
 }

@@ -3,7 +3,8 @@
  * the last event seen. Never: an event twice.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Metadata } from '@grpc/grpc-js';
+import { status, type Metadata } from '@grpc/grpc-js';
+import { WindrowError } from '../shared/failure.js';
 import type { JobEvent, JobServiceClient } from '../shared/gen/windrow.js';
 import { isUnreachable, statusToError } from '../shared/rpc.js';
 import type { EventView } from '../shared/views.js';
@@ -11,6 +12,8 @@ import { rawStream, StreamEnded } from './streams.js';
 
 const backoffFirstMs = 50;
 const backoffMaxMs = 2_000;
+/** A stream that held so long was no part of the outage before it, even if it was silent. */
+const steadyMs = 5_000;
 
 /**
  * @param options.reconnectMs how long one outage may last; default 60 000
@@ -25,13 +28,15 @@ export async function* watchEvents(
   const { signal, follow = true, reconnectMs = 60_000 } = options;
   let afterSeq = options.afterSeq ?? 0;
   let backoffMs = backoffFirstMs;
-  let outageSince: number | undefined;
+  let outageSinceMs = performance.now();
   while (!signal?.aborted) {
+    await connected(service, outageSinceMs + reconnectMs - performance.now(), signal);
+    const openedMs = performance.now();
     const request = { jobId, afterSeq, follow };
+    let progressed = false;
     try {
       for await (const event of rawStream(() => service.watchJob(request, metadata), signal)) {
-        outageSince = undefined;
-        backoffMs = backoffFirstMs;
+        progressed = true;
         if (event.seq > 0 && event.seq <= afterSeq) continue;
         if (event.seq > 0) afterSeq = event.seq;
         yield eventView(event, jobId);
@@ -40,14 +45,33 @@ export async function* watchEvents(
     } catch (error) {
       if (!(error instanceof StreamEnded)) throw error;
       if (!isUnreachable(error.status)) throw statusToError(error.status);
-      const nowMs = performance.now();
-      outageSince ??= nowMs;
-      const leftMs = outageSince + reconnectMs - nowMs;
-      if (leftMs <= 0) throw statusToError({ ...error.status, code: 14 });
-      await pause(Math.min(leftMs, backoffMs * (0.5 + Math.random() / 2)), signal);
+      if (progressed || performance.now() - openedMs > steadyMs) {
+        outageSinceMs = performance.now();
+        backoffMs = backoffFirstMs;
+      }
+      // A channel that is up says nothing about the deadline, so this does.
+      if (performance.now() - outageSinceMs > reconnectMs) {
+        throw statusToError({ ...error.status, code: status.UNAVAILABLE });
+      }
+      await pause(backoffMs * (0.5 + Math.random() / 2), signal);
       backoffMs = Math.min(2 * backoffMs, backoffMaxMs);
     }
   }
+}
+
+/** Resolves when the channel is up or the signal fires; the channel itself tries again meanwhile. */
+function connected(service: JobServiceClient, withinMs: number, signal?: AbortSignal) {
+  return new Promise<void>((resolve, reject) => {
+    const stop = (): void => resolve();
+    signal?.addEventListener('abort', stop, { once: true });
+    service.waitForReady(Date.now() + withinMs, (cause) => {
+      signal?.removeEventListener('abort', stop);
+      if (!cause) return resolve();
+      const message = `no connection to the coordinator within ${Math.max(0, Math.round(withinMs))} ms`;
+      const hint = 'check its address and that it is running';
+      reject(new WindrowError({ kind: 'io', code: 'E_UNREACHABLE', message, hint }, cause));
+    });
+  });
 }
 
 async function pause(ms: number, signal?: AbortSignal): Promise<void> {

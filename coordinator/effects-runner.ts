@@ -5,6 +5,7 @@
 import type { Loop } from './loop.js';
 import type { Effect } from './core/effects.js';
 import type { JobState, State } from './core/state.js';
+import { runningTask } from './core/task.js';
 import { toFailure, type Failure } from '../shared/failure.js';
 import type { AttemptRef, JobId, StageId, WorkerId } from '../shared/ids.js';
 import { attemptToWire } from '../shared/wire.js';
@@ -65,8 +66,9 @@ export class EffectsRunner {
         return this.forJob(effect.jobId, (job) => this.ended(job));
       case 'drainWorker':
         return this.deps.workers.drain(effect.workerId);
+      case 'record':
       case 'notify':
-        // The loop numbers it, journals it and hands it to watchers.
+        // The loop journals both, and hands notices to watchers.
         return;
     }
   }
@@ -83,6 +85,9 @@ export class EffectsRunner {
     const chunks = this.deps.chunksOf(job);
     const send = async (): Promise<void> => {
       const work = await assignment(ref, job, stage, chunks, this.deps.index);
+      // It may have been cancelled or lost since placement chose it.
+      const task = runningTask(this.deps.state, ref);
+      if (!task || task.cancelling) return;
       const program = (): string => JSON.stringify(chunks.stage(ref.stageId).program);
       // A worker that left meanwhile is found out by its lease or its next hello.
       this.deps.workers.assign(worker, work, program);

@@ -114,8 +114,12 @@ export class Loop {
     this.notes = [];
     const durable: Event[] = [];
     const apply = (event: Event): void => {
-      for (const effect of transition(state, event)) effects.push(effect);
       if (isDurable(event)) durable.push(event);
+      for (const effect of transition(state, event)) {
+        // Facts that follow from events which are not kept themselves, such as a worker's death.
+        if (effect.type === 'record') durable.push(effect.event);
+        else effects.push(effect);
+      }
     };
     for (const posted of batch) for (const event of posted.events) apply(event);
     const starts: AttemptStarted[] = place(state, nowMs(), { held });
@@ -149,9 +153,10 @@ export class Loop {
   /** A task in back-off becomes eligible without any event: look again then. */
   private armEligible(): void {
     clearTimeout(this.eligible);
-    const at = nextEligible(this.deps.state);
+    const nowMs = this.deps.nowMs();
+    const at = nextEligible(this.deps.state, nowMs);
     if (at === undefined) return;
-    const waitMs = Math.max(5, at - this.deps.nowMs());
+    const waitMs = Math.max(1, at - nowMs);
     this.eligible = setTimeout(() => this.poke(), Math.min(waitMs, 60_000));
     this.eligible.unref();
   }

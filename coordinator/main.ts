@@ -241,6 +241,8 @@ class Coordinator {
       blobs,
       post: (...events) => loop.post(...events),
       log: (entry) => this.log(entry),
+      chunkCount: (job, stage) =>
+        state.jobs.get(job as JobId)?.stages.find(({ id }) => id === stage)?.chunkCount ?? 0,
     });
     const catalogue = new Catalogue({
       state,

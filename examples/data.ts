@@ -29,7 +29,7 @@ await write(
 await write(
   'readings',
   `select i as reading, 'sensor-' || (i % 7) as sensor,
-          timestamp '2026-11-21 00:00:00' + to_seconds(i * 30) as at,
+          timestamp '2026-11-21 00:00:00' + to_seconds(i * 30) as taken,
           case when i % 40 = 3 then null when i % 50 = 7 then -999.0
                else 15 + 10 * sin(i / 50.0) + (hash(i) % 100) / 50.0 end as celsius,
           40 + (hash(i, 1) % 300) / 10.0 as humidity

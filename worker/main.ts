@@ -23,6 +23,11 @@ import {
 } from '../shared/wire.js';
 import type { ChunkWork } from './attempt/protocol.js';
 import { BlobCache } from './blob-cache.js';
+import {
+  type DeviceChannel,
+  type DeviceThread,
+  startDeviceThread,
+} from './inference/device-thread.js';
 import { probeDevices } from './inference/devices.js';
 import { ReportQueue } from './reports.js';
 import { Session } from './session.js';
@@ -89,6 +94,7 @@ class Worker {
   private readonly blobs: BlobCache;
   private readonly scratch: string;
   private logs: { timeMs: number; level: string; text: string; jobId: string }[] = [];
+  private device: DeviceThread | undefined;
   private draining = false;
   private leaving = false;
   private finish: (code: number) => void = () => undefined;
@@ -129,7 +135,7 @@ class Worker {
       this.session.fetchBlob(digest),
     );
     this.slots = new Slots(
-      { slots: options.slots, cancelGraceMs, workerData: {} },
+      { slots: options.slots, cancelGraceMs },
       {
         chunk: (ref, chunk, record) => {
           this.rowsOf(ref).reported += record.counts.rowsIn;
@@ -194,6 +200,7 @@ class Worker {
     if (program.scan.kind === 'empty') return this.runEmpty(ref, assignment);
     const blobs: Record<string, string> = {};
     for (const blob of blobsOf(program)) blobs[blob.digest] = await this.blobs.path(blob);
+    const device = needsDevice(program) ? await this.deviceChannel() : undefined;
     if (this.cancelled.delete(attemptKey(ref))) return this.ended(ref, cancelledFailure);
     this.slots.start({
       ref,
@@ -206,7 +213,16 @@ class Worker {
       blobs,
       memoryLimitBytes: this.threadMemoryBytes(),
       spillDirectory: join(this.scratch, 'spill'),
+      ...(device ? { device } : {}),
     });
+  }
+
+  /** One thread of the process owns the device's sessions; each attempt gets a way to it. */
+  private async deviceChannel(): Promise<DeviceChannel> {
+    this.device ??= startDeviceThread();
+    const channel = this.device.connect();
+    await this.device.ready();
+    return channel;
   }
 
   /** Stages without data measure the scheduler alone; no thread is involved. */
@@ -222,7 +238,7 @@ class Worker {
   private cancel(ref: AttemptRef): void {
     const key = attemptKey(ref);
     if (this.waiting.has(key)) this.cancelled.add(key);
-    this.slots.cancel(ref);
+    else if (!this.slots.cancel(ref)) this.ended(ref, cancelledFailure);
   }
 
   private ended(ref: AttemptRef, failure: Failure | undefined): void {
@@ -336,6 +352,10 @@ const cancelledFailure: Failure = {
   code: 'E_CANCELLED',
   message: 'the attempt was told to stop',
 };
+
+function needsDevice({ steps }: StageProgram): boolean {
+  return steps.some((step) => step.kind === 'infer' && step.device !== 'cpu');
+}
 
 function blobsOf(program: StageProgram): BlobRef[] {
   return program.steps.flatMap((step) => {

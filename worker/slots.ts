@@ -35,8 +35,6 @@ export interface SlotOptions {
   readonly slots: number;
   /** How long a cancelled attempt may take to come back. */
   readonly cancelGraceMs: number;
-  /** Given to every thread as piscina's workerData. */
-  readonly workerData: unknown;
 }
 
 export class Slots {
@@ -56,7 +54,6 @@ export class Slots {
       concurrentTasksPerWorker: 1,
       // An idle thread must stay reachable for messages (the default lets its event loop sleep).
       atomics: 'disabled',
-      workerData: options.workerData,
     });
   }
 
@@ -76,8 +73,9 @@ export class Slots {
     this.running.set(attemptKey(ref), entry);
     const delivered = this.listen(entry);
     const whole: AttemptTask = { ...task, control: shared, port: port2 };
+    const transferList = task.device ? [port2, task.device.port] : [port2];
     this.pool
-      .run(whole, { transferList: [port2] })
+      .run(whole, { transferList })
       .then(
         async (result: AttemptResult) => {
           // The port is a queue of its own: chunks it still holds come before the end.
@@ -89,14 +87,17 @@ export class Slots {
       .catch(() => process.exit(70));
   }
 
-  cancel(ref: AttemptRef): void {
+  /** False when no such attempt runs here. */
+  cancel(ref: AttemptRef): boolean {
     const entry = this.running.get(attemptKey(ref));
-    if (!entry || entry.stuckTimer) return;
+    if (!entry) return false;
+    if (entry.stuckTimer) return true;
     Atomics.store(entry.word, 0, control.cancel);
     Atomics.notify(entry.word, 0);
     entry.port.postMessage({ type: 'interrupt' });
     entry.stuckTimer = setTimeout(() => this.events.stuck(ref), this.options.cancelGraceMs);
     entry.stuckTimer.unref();
+    return true;
   }
 
   /** Ends the idle threads. Call only when nothing runs. */

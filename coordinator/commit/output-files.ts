@@ -2,7 +2,7 @@
 import type { Manifest } from '../../shared/manifest.js';
 import type { OutputPlan } from '../../shared/plan.js';
 import type { ObjectStore } from '../../shared/storage/object-store.js';
-import { isInside, manifestPath, visibleName } from '../../shared/storage/paths.js';
+import { isInside, visibleName } from '../../shared/storage/paths.js';
 import type { Area, VisibleFact } from './decide.js';
 
 export interface FoundManifest {

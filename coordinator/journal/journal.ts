@@ -37,7 +37,8 @@ export interface Journal {
   acquire(): Promise<number>;
   /**
    * Durable, in order, all or nothing, when the promise resolves. Records of `chunk.done` events
-   * enter the chunk index in the same transaction. Calls made before an earlier one has resolved
+   * enter the chunk index in the same transaction; the first record of an identity wins, so
+   * `forget` a lost or outdated one before its chunk is done again. Calls made before an earlier one has resolved
    * may share its commit.
    * @throws WindrowError E_FENCED when a newer epoch exists
    */

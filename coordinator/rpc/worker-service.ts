@@ -36,6 +36,8 @@ export interface WorkerServiceDependencies {
   readonly leaseMs: number;
   readonly nowMs: () => number;
   readonly blobs: BlobStore;
+  /** Chunks of a stage; 0 for what is not known here. A report of any other number is dropped. */
+  readonly chunkCount: (job: string, stage: string) => number;
   readonly post: (...events: Event[]) => Promise<void>;
   readonly log: (entry: LogEntry) => void;
 }
@@ -256,6 +258,8 @@ export class WorkerService {
     const attempt = attemptFromWire(report.value.attempt);
     const nowMs = this.now();
     if (report.$case === 'chunkDone') {
+      const known = this.deps.chunkCount(attempt.jobId, attempt.stageId);
+      if (report.value.chunk < 0 || (known > 0 && report.value.chunk >= known)) return undefined;
       const record = chunkRecordFromWire(report.value);
       return {
         type: 'chunk.done',

@@ -55,7 +55,7 @@ console.log(
 );
 console.log('\nthe orders of those most likely to leave:\n');
 const head = await connection.runAndReadAll(
-  `select order_id, country, day::varchar as day, amount, visits, days_since_last as idle, round(churn, 3) as churn
+  `select order_id, country, day::varchar as day, amount, visits, days_since_last as idle, round(churn::double, 4) as chance
    from read_parquet('${scored}') order by churn desc, order_id limit 8`,
 );
 console.table(head.getRowObjectsJson());

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { status } from '@grpc/grpc-js';
 import { RecordBatchStreamWriter, tableFromArrays } from 'apache-arrow';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { connect } from '../../client/client.js';
@@ -155,6 +156,27 @@ test('events give up when the coordinator stays away', async () => {
     for await (const _ of open({ reconnectMs: 200 }).events('j1')) expect.unreachable();
   };
   expect(await failureOf(read())).toMatchObject({ kind: 'io', code: 'E_UNREACHABLE' });
+});
+
+test('events give up on a coordinator that answers each time but never lasts', async () => {
+  let calls = 0;
+  await serve({
+    watchJob: (call) => {
+      calls += 1;
+      call.emit('error', { code: status.UNAVAILABLE, details: 'starting' });
+    },
+  });
+  const read = async (): Promise<void> => {
+    for await (const _ of open({ reconnectMs: 400 }).events('j1')) expect.unreachable();
+  };
+  expect(await failureOf(read())).toMatchObject({ code: 'E_UNREACHABLE' });
+  expect(calls).toBeGreaterThan(1);
+});
+
+test('a signal ends the wait for a coordinator that is away', async () => {
+  const stop = AbortSignal.timeout(50);
+  for await (const _ of open().events('j1', { signal: stop })) expect.unreachable();
+  expect(stop.aborted).toBe(true);
 });
 
 test('events do not reconnect after an answer that is a refusal', async () => {

@@ -17,7 +17,7 @@ import { SimCoordinator } from './coordinator.js';
 import { Prng } from './prng.js';
 import { cancelled, SimWorker, type ToCoordinator, type Work } from './worker.js';
 
-const chaosSteps = 120;
+const chaosSteps = 90;
 const mostSteps = 20_000;
 const leaseMs = 10_000;
 

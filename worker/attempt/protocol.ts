@@ -2,6 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Failure } from '../../shared/failure.js';
 import type { AttemptRef } from '../../shared/ids.js';
+import type { DeviceChannel } from '../inference/device-thread.js';
 import type { ChunkFile, ChunkRecord, StageProgram } from '../../shared/plan.js';
 
 export interface SourceWork {
@@ -42,6 +43,8 @@ export interface AttemptTask {
   readonly spillDirectory: string;
   /** Int32Array[1]: 0 = go on, 1 = cancel. Checked between chunks and inside callbacks. */
   readonly control: SharedArrayBuffer;
+  /** To the process's device thread, where a model of the program runs on one; transferred. */
+  readonly device?: DeviceChannel;
   /** Chunk reports and progress go out here as they happen. */
   readonly port: MessagePort;
 }

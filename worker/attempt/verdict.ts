@@ -29,41 +29,34 @@ export function verdictFunction(
     parameterTypes: carriesRow ? [USMALLINT, BIGINT] : [USMALLINT],
     returnType: BOOLEAN,
     mainFunction: scope.guarded((_info, chunk, out) => {
-      const verdicts = vectorItems(chunk.getColumnVector(0));
-      const keep = vectorItems(out);
-      for (let row = 0; row < chunk.rowCount; row++) {
-        const verdict = Number(verdicts[row]);
-        keep[row] = verdict === passedVerdict ? 1 : 0;
-        if (verdict === passedVerdict) continue;
+      const verdicts = vectorItems(chunk.getColumnVector(0)) as Uint16Array;
+      const keep = vectorItems(out) as Uint8Array;
+      const rows = chunk.rowCount;
+      for (let row = 0; row < rows; row++) {
+        const verdict = verdicts[row]!;
+        if (verdict === passedVerdict) {
+          keep[row] = 1;
+          continue;
+        }
+        keep[row] = 0;
         const condition = conditions[verdict];
         if (!condition) throw new RangeError(`verdict ${verdict} of ${conditions.length}`);
-        refuse(condition, scope, () =>
-          carriesRow ? rowNumber(chunk.getColumnVector(1), row) : -1,
-        );
+        if (condition.action === 'filter') scope.tally.filtered += 1;
+        else refuse(condition, scope, carriesRow ? rowNumber(chunk.getColumnVector(1), row) : -1);
       }
       out.flush();
     }),
   });
 }
 
-function refuse(condition: Condition, scope: Scope, row: () => number): void {
-  switch (condition.action) {
-    case 'filter':
-      scope.tally.filtered += 1;
-      return;
-    case 'deadLetter':
-      scope.tally.dead.push({
-        row: row(),
-        step: condition.step,
-        code: 'E_EXPECT_FAILED',
-        message: `check ${condition.check} does not hold: ${condition.predicate}`,
-      });
-      return;
-    case 'fail':
-      throw expectationError(condition, row());
-    case 'warn':
-      throw new RangeError('a warning refuses no row');
-  }
+function refuse(condition: Condition, scope: Scope, row: number): void {
+  if (condition.action !== 'deadLetter') throw expectationError(condition, row);
+  scope.tally.dead.push({
+    row,
+    step: condition.step,
+    code: 'E_EXPECT_FAILED',
+    message: `check ${condition.check} does not hold: ${condition.predicate}`,
+  });
 }
 
 function expectationError(condition: Condition, row: number): WindrowError {

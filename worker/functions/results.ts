@@ -265,7 +265,21 @@ function validity(column: ReturnedColumn, rows: number): Uint8Array {
 }
 
 function accessor(column: ReturnedColumn): (row: number) => unknown {
-  return column instanceof Vector ? (row) => column.get(row) as unknown : (row) => column[row];
+  if (!(column instanceof Vector)) return (row) => column[row];
+  return asciiAccessor(column) ?? ((row) => column.get(row) as unknown);
+}
+
+/** Decodes all strings at once and cuts them up, which offsets in bytes allow where all is ASCII. */
+function asciiAccessor(column: Vector): ((row: number) => unknown) | undefined {
+  const data = column.data[0];
+  if (!DataType.isUtf8(column.type) || column.data.length !== 1 || !data) return undefined;
+  const offsets = data.valueOffsets as Int32Array;
+  const start = offsets[0] ?? 0;
+  const bytes = (data.values as Uint8Array).subarray(start, offsets[data.length] ?? start);
+  const text = new TextDecoder().decode(bytes);
+  if (text.length !== bytes.length) return undefined;
+  return (row) =>
+    column.isValid(row) ? text.slice(offsets[row]! - start, offsets[row + 1]! - start) : null;
 }
 
 function shown(value: unknown): string {

@@ -19,7 +19,7 @@ const joinRowsAuto = 16_384;
 
 /**
  * Rows a run on the cpu with `batchSize: auto`: what lies between two layers then stays in the
- * core's cache, which made perceptrons 10 to 20 % faster than runs of 2,048 rows and more.
+ * core's cache: on two busy cores a perceptron's raw runs took 13 % less than with 2,048 rows.
  */
 const cpuRowsAuto = 256;
 

@@ -19,7 +19,12 @@ describe('the books of a job', () => {
     const records = await recordsOf([a, b]);
     const of = plan('/r', [a, b]);
     expect(checkBooks(of, under(records))).toEqual({ warnings: [] });
-    expect(jobTotals(of, under(records))).toEqual({ in: 24, out: 15, filtered: 7, deadLettered: 2 });
+    expect(jobTotals(of, under(records))).toEqual({
+      in: 24,
+      out: 15,
+      filtered: 7,
+      deadLettered: 2,
+    });
   });
 
   it('do not balance when a row is missing anywhere', async () => {
@@ -80,7 +85,8 @@ describe('the books of a job', () => {
   it('fail a job with too many dead letters, at the cap not yet', async () => {
     const records = await recordsOf([a, b]);
     const of = plan('/r', [a, b]);
-    const capped = (deadLetters: JobPlan['deadLetters']) => codeFor({ ...of, deadLetters }, records);
+    const capped = (deadLetters: JobPlan['deadLetters']) =>
+      codeFor({ ...of, deadLetters }, records);
     expect(capped({ maxRows: 2 })).toBeUndefined();
     expect(capped({ maxRows: 1 })).toBe('E_TOO_MANY_DEAD_LETTERS');
     expect(capped({ maxFraction: 2 / 24 })).toBeUndefined();
