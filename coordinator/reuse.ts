@@ -20,6 +20,11 @@ export interface Reusable {
   readonly records: readonly ChunkRecord[];
 }
 
+interface Candidate {
+  readonly chunk: number;
+  readonly record: ChunkRecord;
+}
+
 /** Files checked at the same time; hashing is bound by the processor, reading by the disk. */
 const parallel = 4;
 
@@ -34,12 +39,13 @@ export async function reusableChunks(
   const identities = chunks.identities(stageId);
   const known = await index.lookup(identities);
   if (known.size === 0) return { chunks: [], records: [] };
-  const candidates = identities.flatMap((identity, chunk) => {
+  const found: Candidate[] = identities.flatMap((identity, chunk) => {
     const record = known.get(identity);
-    return record && !(options.redoDeadLetters && record.counts.dead > 0)
-      ? [{ chunk, record }]
-      : [];
+    return record ? [{ chunk, record }] : [];
   });
+  const redo = ({ record }: Candidate): boolean =>
+    options.redoDeadLetters && record.counts.dead > 0;
+  const candidates = found.filter((each) => !redo(each));
   const sound: boolean[] = [];
   let next = 0;
   const check = async (): Promise<void> => {
@@ -50,12 +56,18 @@ export async function reusableChunks(
     }
   };
   await Promise.all(Array.from({ length: parallel }, check));
-  const lost = candidates.filter((_, at) => !sound[at]).map(({ record }) => record.identity);
-  if (lost.length > 0) await index.forget(epoch, lost);
-  const found = candidates.filter((_, at) => sound[at]);
+  // The first record of an identity wins, so what is done again must be forgotten before.
+  const again = [...found.filter(redo), ...candidates.filter((_, at) => !sound[at])];
+  if (again.length > 0) {
+    await index.forget(
+      epoch,
+      again.map(({ record }) => record.identity),
+    );
+  }
+  const kept = candidates.filter((_, at) => sound[at]);
   return {
-    chunks: found.map(({ chunk }) => chunk),
-    records: found.map(({ record }) => record),
+    chunks: kept.map(({ chunk }) => chunk),
+    records: kept.map(({ record }) => record),
   };
 }
 

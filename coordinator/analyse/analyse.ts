@@ -26,6 +26,7 @@ import type { CheckPath } from './globs.js';
 import { bindMap } from './maps.js';
 import { bindInfer } from './models.js';
 import { bindQuery, parseQuery, type ParsedQuery } from './queries.js';
+import { refuseReserved } from './reserved.js';
 import { analyseSource } from './sources.js';
 import { quoted, quotedText } from './syntax.js';
 
@@ -142,6 +143,7 @@ class Analysis {
   private async bindStep(step: StepSpec, query: ParsedQuery | undefined): Promise<void> {
     const relation = this.relation(query?.from ?? fromOf(step)!.from, step.id);
     const bound = await this.bind(step, relation, query);
+    refuseReserved(bound.columns, { step: bound.id });
     await this.database.createRelation(bound.id, bound.columns);
     this.steps.set(bound.id, bound);
   }

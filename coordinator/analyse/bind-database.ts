@@ -40,6 +40,9 @@ export interface FunctionFacts {
 let functionCatalogue: ReadonlyMap<string, FunctionFacts> | undefined;
 
 export class BindDatabase {
+  /** Names of all columns of all relations, in lower case. */
+  private readonly columnNames = new Set<string>();
+
   private constructor(
     private readonly instance: DuckDBInstance,
     private readonly connection: DuckDBConnection,
@@ -100,6 +103,16 @@ export class BindDatabase {
   async createRelation(id: string, columns: readonly ColumnDef[]): Promise<void> {
     const list = columns.map((column) => `${quoted(column.name)} ${column.type}`).join(', ');
     await this.connection.run(`create table ${quoted(id)} (${list})`);
+    for (const { name } of columns) this.columnNames.add(name.toLowerCase());
+  }
+
+  /** A column's name at which, or right after which, the parser stopped: a word of SQL itself. */
+  columnAt(text: string, position: number): string | undefined {
+    const words = [
+      /\w+\W*$/.exec(text.slice(0, position))?.[0].trim(),
+      /^\w+/.exec(text.slice(position))?.[0],
+    ];
+    return words.find((word) => word !== undefined && this.columnNames.has(word.toLowerCase()));
   }
 
   /** Result columns of a query, by binding it. @throws Error with DuckDB's message */

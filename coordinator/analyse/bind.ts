@@ -237,7 +237,8 @@ export async function parseExpressions(
   const prefix = 'select ';
   const parsed = await database.parse(texts.map(({ text }) => prefix + text));
   return texts.map(({ at }, index) => {
-    const [statement] = statementsOf(parsed[index]!, prefix.length, at);
+    const written = { text: texts[index]!.text, offset: prefix.length };
+    const [statement] = statementsOf(parsed[index]!, written, at, database);
     const node = statement!;
     const list = nodesOf(node['select_list']);
     const from = isNode(node['from_table']) ? node['from_table'].type : undefined;
@@ -266,7 +267,12 @@ export async function parseExpressions(
  * The one statement of a parsed text.
  * @throws WindrowError E_SQL_SYNTAX, E_SQL_DENIED
  */
-export function statementsOf(parsed: Parsed, offset: number, at: FailureLocation): TreeNode[] {
+export function statementsOf(
+  parsed: Parsed,
+  { text, offset }: { readonly text: string; readonly offset: number },
+  at: FailureLocation,
+  database: BindDatabase,
+): TreeNode[] {
   if (!parsed.ok) {
     if (parsed.type !== 'parser') {
       fail('invalidSpec', 'E_SQL_DENIED', 'only SELECT is allowed', {
@@ -275,12 +281,15 @@ export function statementsOf(parsed: Parsed, offset: number, at: FailureLocation
       });
     }
     const position =
-      parsed.position === undefined
-        ? ''
-        : ` at character ${Math.max(1, parsed.position - offset + 1)}`;
-    fail('invalidSpec', 'E_SQL_SYNTAX', `${parsed.message}${position}`, {
+      parsed.position === undefined ? undefined : Math.max(0, parsed.position - offset);
+    const place = position === undefined ? '' : ` at character ${position + 1}`;
+    const column = position === undefined ? undefined : database.columnAt(text, position);
+    fail('invalidSpec', 'E_SQL_SYNTAX', `${parsed.message}${place}`, {
       at,
-      hint: 'expressions are DuckDB SQL',
+      hint:
+        column === undefined
+          ? 'expressions are DuckDB SQL'
+          : `${column} is a word of SQL: write the column as "${column}", in double quotes`,
     });
   }
   if (parsed.statements.length === 0) {

@@ -47,7 +47,7 @@ export async function parseQuery(
 ): Promise<ParsedQuery> {
   const at = { step: step.id };
   const [parsed] = await context.database.parse([step.sql.query]);
-  statementsOf(parsed!, 0, at);
+  statementsOf(parsed!, { text: step.sql.query, offset: 0 }, at, context.database);
   const statement = parsed!.ok ? parsed!.statements[0]! : undefined;
   const node = statement!.node;
   refuseTables(node, { known: context.known, at });

@@ -11,6 +11,7 @@ import type { BindDatabase } from './bind-database.js';
 import type { FooterCache } from './footer-cache.js';
 import { expandPatterns, type CheckPath } from './globs.js';
 import { hiveColumns, hiveValues } from './hive.js';
+import { refuseReserved, refuseReservedInFile } from './reserved.js';
 import { quotedText } from './syntax.js';
 
 /** Files open at once while footers are read. */
@@ -25,7 +26,8 @@ export interface SourceContext {
 }
 
 /**
- * @throws WindrowError E_NO_FILES, E_URI_DENIED, E_PARQUET_INVALID, E_SCHEMA_DRIFT, E_HIVE_VALUE
+ * @throws WindrowError E_NO_FILES, E_URI_DENIED, E_PARQUET_INVALID, E_SCHEMA_DRIFT,
+ *   E_COLUMN_RESERVED, E_HIVE_VALUE
  */
 export async function analyseSource(
   id: string,
@@ -56,6 +58,7 @@ export async function analyseSource(
     found.map(({ path, hive: values }) => ({ path, hive: values })),
     spec.hive ?? {},
   );
+  refuseReserved(hive, {});
   await checkHiveValues(id, hive, found, context.database);
   const inPath = new Set(hive.map((column) => column.name.toLowerCase()));
   const inFiles = schema.columns().filter((column) => !inPath.has(column.name.toLowerCase()));
@@ -97,6 +100,7 @@ class SourceSchema {
   async add(footer: ParquetFooter): Promise<void> {
     const first = this.firstFile === undefined;
     this.firstFile ??= footer.path;
+    refuseReservedInFile(footer.columns, { file: footer.path });
     const described = this.needsDescribing(footer)
       ? new Map((await this.database.describeFile(footer.path)).map((c) => [c.name, c.type]))
       : undefined;

@@ -38,7 +38,8 @@ function nextProbe(range: { chunk: number; lo: number; hi: number }): Probe {
 
 /** The rows of a chunk in its file; undefined where a chunk has no rows of a file of its own. */
 export function chunkRange(plan: StagePlan, chunk: number): SourceRange | undefined {
-  return plan.input.kind === 'source' ? sourceChunks(plan.input)[chunk] : undefined;
+  const range = plan.input.kind === 'source' ? sourceChunks(plan.input)[chunk] : undefined;
+  return range && range.rowEnd > range.rowStart ? range : undefined;
 }
 
 export function startBisecting(history: TaskHistory, chunk: number, range: SourceRange): void {

@@ -28,6 +28,7 @@ export function chainsOf(spec: JobSpec, facts: Facts): Chain[] {
     if (!source) {
       return fail('invalidSpec', 'E_UNKNOWN_STEP', `there is no source or step '${at}'`);
     }
+    refuseEarlyCounts(operators, output.name ?? output.from);
     return {
       output: index,
       source,
@@ -36,4 +37,39 @@ export function chainsOf(spec: JobSpec, facts: Facts): Chain[] {
       rowCounts: operators.flatMap((each) => (each.kind === 'expect' ? each.rowCounts : [])),
     };
   });
+}
+
+/**
+ * A row count is judged on the rows of the output, so none may be dropped or added after it.
+ * @throws WindrowError E_STEP_UNSUPPORTED
+ */
+function refuseEarlyCounts(operators: readonly Operator[], output: string): void {
+  let counted: string | undefined;
+  for (const operator of operators) {
+    if (counted !== undefined && changesCount(operator)) {
+      fail(
+        'invalidSpec',
+        'E_STEP_UNSUPPORTED',
+        `rowCount counts the rows of output '${output}', but step '${operator.step.id}' after it changes their number`,
+        { at: { step: counted }, hint: 'make the rowCount check the last step before the output' },
+      );
+    }
+    if (operator.kind === 'expect' && operator.rowCounts.length > 0) counted = operator.step.id;
+  }
+}
+
+function changesCount(operator: Operator): boolean {
+  switch (operator.kind) {
+    case 'filter':
+      return true;
+    case 'expect':
+      return operator.step.checks.some((check) => check.action === 'deadLetter');
+    case 'infer':
+      return operator.step.onNull === 'deadLetter' || operator.step.onError === 'deadLetter';
+    case 'map':
+      return !operator.step.rowwise || operator.step.onError === 'deadLetter';
+    case 'select':
+    case 'sql':
+      return false;
+  }
 }

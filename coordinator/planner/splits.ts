@@ -5,7 +5,10 @@ import { limits } from '../../shared/limits.js';
 import type { InputFile, SourceInput, SourceRange, StagePlan } from '../../shared/plan.js';
 import { sha256Hex } from '../../shared/chunk-identity.js';
 
-/** The chunks of a source, in file and row order; pruned row groups have none. */
+/**
+ * The chunks of a source, in file and row order; pruned row groups have none. Where that leaves
+ * none at all, one of no rows stands for the source, so that its schema is published.
+ */
 export function sourceChunks(input: SourceInput): SourceRange[] {
   const ranges: SourceRange[] = [];
   input.files.forEach((file, index) => {
@@ -16,6 +19,9 @@ export function sourceChunks(input: SourceInput): SourceRange[] {
       start += rows;
     });
   });
+  if (ranges.length === 0 && input.files.length > 0) {
+    ranges.push({ file: 0, rowGroup: 0, rowStart: 0, rowEnd: 0 });
+  }
   return ranges;
 }
 

@@ -6,8 +6,7 @@ import type { Effect } from '../../coordinator/core/effects.js';
 import { due } from '../../coordinator/core/due.js';
 import type { Event } from '../../coordinator/core/events.js';
 import { lostAfterRestart } from '../../coordinator/core/reconcile.js';
-import { attemptChunks, isChunkDone, taskOfChunk } from '../../coordinator/core/stage.js';
-import type { JobState } from '../../coordinator/core/state.js';
+import { attemptChunks, isChunkDone } from '../../coordinator/core/stage.js';
 import { runningTask } from '../../coordinator/core/task.js';
 import { nextEligible } from '../../coordinator/scheduling/placement.js';
 import { whyJob } from '../../coordinator/scheduling/why.js';
@@ -15,6 +14,7 @@ import { attemptKey, jobId, type AttemptRef, type JobId, type StageId } from '..
 import { submitted } from '../coordinator/core/fixtures.js';
 import { SimCoordinator } from './coordinator.js';
 import { Prng } from './prng.js';
+import { checkEnd, fileOf, type Poison } from './promises.js';
 import { cancelled, SimWorker, type ToCoordinator, type Work } from './worker.js';
 
 const chaosSteps = 90;
@@ -41,7 +41,7 @@ export class Cluster {
   private readonly files = new Set<string>();
   private readonly dispatched = new Set<string>();
   /** The row of each job that kills its worker. */
-  private readonly poison = new Map<JobId, { row: number; deadLetter: boolean }>();
+  private readonly poison = new Map<JobId, Poison>();
   private readonly disturbed = new Set<JobId>();
   private readonly jobs: JobId[] = [];
   private readonly embedded: boolean;
@@ -68,7 +68,13 @@ export class Cluster {
       if (this.steps < chaosSteps && this.random.chance(0.25)) this.disturb();
       else this.progress();
     }
-    for (const job of this.coordinator.ended.values()) this.checkEnd(job);
+    for (const job of this.coordinator.ended.values()) {
+      checkEnd(job, {
+        poison: this.poison.get(job.id),
+        disturbed: this.disturbed.has(job.id),
+        files: this.files,
+      });
+    }
   }
 
   private submit(index: number): void {
@@ -76,7 +82,8 @@ export class Cluster {
     const id = jobId(`j${index}`);
     const chunks = random.below(7);
     const rows = Array.from({ length: chunks }, () => 1 + random.below(12));
-    const starts = rows.map((_, k) => k).filter((k) => k === 0 || random.chance(0.6));
+    // A source without rows has one chunk of none.
+    const starts = [0, ...rows.map((_, k) => k).filter((k) => k > 0 && random.chance(0.6))];
     const reused = rows.map((_, k) => k).filter(() => random.chance(0.2));
     const deadLetter = random.chance(0.5);
     const total = rows.reduce((sum, each) => sum + each, 0);
@@ -456,43 +463,6 @@ export class Cluster {
     return stage.doneBy[Number(chunk)] === Number(attempt);
   }
 
-  private checkEnd(job: JobState): void {
-    const bad = (why: string): never => {
-      throw new Error(`job ${job.id} ended ${job.phase.kind}: ${why}`);
-    };
-    const poison = this.poison.get(job.id);
-    if (job.phase.kind === 'cancelled') {
-      if (!this.disturbed.has(job.id)) bad('nobody cancelled it');
-      return;
-    }
-    if (job.phase.kind === 'failed') {
-      const { code, at } = job.phase.failure;
-      if (code === 'E_IO_TEST' || code === 'E_ATTEMPTS_EXHAUSTED') return;
-      if (code !== 'E_POISON_ROW' || at?.row !== poison?.row) bad(`${code} at row ${at?.row}`);
-      if (poison?.deadLetter) bad('its poison row should be a dead letter');
-      return;
-    }
-    for (const stage of job.stages) {
-      for (let chunk = 0; chunk < stage.chunkCount; chunk += 1) {
-        if (!isChunkDone(stage, chunk)) bad(`chunk ${chunk} of ${stage.id} is not done`);
-        const winner = fileOf(
-          { jobId: job.id, stageId: stage.id },
-          chunk,
-          stage.doneBy[chunk] ?? 0,
-        );
-        if (!this.files.has(winner)) {
-          bad(`file ${winner} of task ${taskOfChunk(stage, chunk)} is gone`);
-        }
-      }
-    }
-    const { rowsDone, rowsTotal, dead } = job.counts;
-    if (rowsDone !== rowsTotal) bad(`${rowsDone} of ${rowsTotal} rows were counted`);
-    const lettered = [...(job.stages[0]?.poison.values() ?? [])].flat();
-    if (lettered.some((row) => row !== poison?.row))
-      bad(`innocent rows ${lettered.join()} accused`);
-    if (dead > 1) bad(`${dead} dead letters`);
-  }
-
   private describe(): string {
     const { state } = this.coordinator;
     const jobs = [...state.jobs.values()].map(
@@ -504,12 +474,4 @@ export class Cluster {
     );
     return [...jobs, ...workers].join('; ');
   }
-}
-
-function fileOf(
-  ref: Pick<AttemptRef, 'jobId' | 'stageId'>,
-  chunk: number,
-  attempt: number,
-): string {
-  return `${ref.jobId}/${ref.stageId}/${chunk}/${attempt}`;
 }
