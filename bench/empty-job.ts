@@ -46,6 +46,8 @@ export function emptyJob(tasks: number): JobSubmitted {
     outputs: [],
     notes: [],
     chunkLocation: path.join(root, 'bench/.data/chunks'),
+
+    chunkKeepMs: 604_800_000,
     deadLetters: {},
     constants: { jobId: emptyJobId, nowMs: 0 },
   };

@@ -101,11 +101,11 @@ async function again(
     print((await begin(client, requestId)).jobId);
     return exitCodes.done;
   }
-  const { runHere } = await import('./run.js');
+  const { commandAgain, runHere } = await import('./run.js');
   return runHere({
     stateDirectory: stateDirectoryOf(flags),
     workers: flags.workers ?? availableParallelism(),
-    again: `windrow resubmit ${job}`,
+    again: commandAgain('resubmit', job, flags),
     begin: (here) => begin(here, requestId),
   });
 }

@@ -35,6 +35,8 @@ export class OwnerGone extends Error {}
 /** Share of the machine's memory that the workers of an embedded run may take together. */
 const memoryShare = 0.75;
 const ownerCheckMs = 500;
+/** The first worker usually speaks within half a second; a loaded machine may need longer. */
+const helloWaitMs = 10_000;
 
 /** @throws WindrowError when the state directory cannot be used */
 export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> {
@@ -43,31 +45,49 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     import('../client/client.js'),
   ]);
   mkdirSync(options.stateDirectory, { recursive: true });
-  const started = await startCoordinator({
+  const lost = new AbortController();
+  let workers: WorkerProcesses | undefined;
+  const starting = startCoordinator({
     stateDirectory: options.stateDirectory,
     embedded: true,
     allowCode: true,
     slotsHint: Math.max(1, options.workers),
+    devices: {
+      waitMs: options.workers > 0 ? helloWaitMs : 0,
+      local: async () => (await import('../worker/main.js')).localDevices(),
+    },
+    // Processes take longer to start than the coordinator does: they go first.
+    onOwned: (endpoint) => {
+      if (options.workers === 0) return;
+      workers = startWorkerProcesses({
+        endpoint,
+        count: options.workers,
+        slotsEach: 1,
+        pools: ['*'],
+        logDirectory: join(options.stateDirectory, 'logs'),
+        scratchDirectory: join(options.stateDirectory, 'scratch'),
+        memoryLimitBytes: totalmem() * memoryShare,
+        saidHello: async (pid) => {
+          await starting;
+          return (await client.workers()).some((worker) => worker.pid === pid);
+        },
+        onExit: (pid, crashed) => {
+          const tell = (started: Awaited<typeof starting>): void => {
+            if (!('busy' in started)) started.workerExited(pid, crashed);
+          };
+          // Whoever waits for the start hears of its failure.
+          void starting.then(tell, () => undefined);
+        },
+        onGiveUp: (error) => lost.abort(error),
+      });
+    },
+  });
+  const started = await starting.catch(async (error: unknown) => {
+    await workers?.stop();
+    throw error;
   });
   if ('busy' in started) {
     return guest(await connect(started.busy.endpoint), started.busy.pid);
-  }
-
-  const lost = new AbortController();
-  let workers: WorkerProcesses | undefined;
-  if (options.workers > 0) {
-    workers = startWorkerProcesses({
-      endpoint: started.endpoint,
-      count: options.workers,
-      slotsEach: 1,
-      pools: ['*'],
-      logDirectory: join(options.stateDirectory, 'logs'),
-      scratchDirectory: join(options.stateDirectory, 'scratch'),
-      memoryLimitBytes: totalmem() * memoryShare,
-      saidHello: async (pid) => (await client.workers()).some((worker) => worker.pid === pid),
-      onExit: (pid, crashed) => started.workerExited(pid, crashed),
-      onGiveUp: (error) => lost.abort(error),
-    });
   }
   const client = await connect(started.endpoint);
 

@@ -56,6 +56,7 @@ export function exitCodeOfState(state: JobStateName): ExitCode {
     case 'running':
     case 'committing':
     case 'stopping':
+    case 'suspended':
       return exitCodes.interrupted;
   }
 }

@@ -85,8 +85,8 @@ export function jobPage(
           job.outputs,
           [
             { title: 'OUTPUT', value: (output) => output.name },
-            { title: 'ROWS', value: (output) => output.rows, align: 'right' },
-            { title: 'FILES', value: (output) => output.files, align: 'right' },
+            { title: 'ROWS', value: (output) => countText(output.rows), align: 'right' },
+            { title: 'FILES', value: (output) => countText(output.files), align: 'right' },
             { title: 'PATH', value: (output) => output.path },
           ],
           200,
@@ -135,6 +135,10 @@ export function workerTable(workers: readonly WorkerView[]): string {
       align: 'right',
     },
   ]);
+}
+
+function countText(count: number | undefined): string | undefined {
+  return count === undefined ? undefined : formatCount(count);
 }
 
 function stateText(job: JobView): string {

@@ -42,9 +42,27 @@ export async function runSpec(spec: string, flags: RunFlags): Promise<ExitCode> 
   return runHere({
     stateDirectory: resolve(flags.state ?? join(dirname(spec), defaultStateName)),
     workers: flags.workers ?? availableParallelism(),
-    again: ['windrow run', spec, ...(flags.set ?? []).map((pair) => `--set '${pair}'`)].join(' '),
+    again: commandAgain('run', spec, flags),
     begin,
   });
+}
+
+/** The same command as the user would type it, as far as it decides what is gone on with. */
+export function commandAgain(
+  verb: string,
+  subject: string,
+  { state, workers, set = [] }: Pick<RunFlags, 'state' | 'workers' | 'set'>,
+): string {
+  return [
+    `windrow ${verb} ${shellWord(subject)}`,
+    ...(state === undefined ? [] : [`--state ${shellWord(state)}`]),
+    ...(workers === undefined ? [] : [`--workers ${String(workers)}`]),
+    ...set.map((pair) => `--set ${shellWord(pair)}`),
+  ].join(' ');
+}
+
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 export interface RunHereOptions {

@@ -35,8 +35,8 @@ export interface WorkerProcessesOptions {
 
 export interface WorkerProcesses {
   readonly pids: readonly number[];
-  /** Ends all of them: asks by closing their life line, then insists after `graceMs`. */
-  stop(graceMs?: number): Promise<void>;
+  /** Ends all of them at once, whatever they do: what they have not reported is done again. */
+  stop(): Promise<void>;
 }
 
 /** Deaths in a row before its hello after which a worker is not started again. */
@@ -88,14 +88,10 @@ export function startWorkerProcesses(options: WorkerProcessesOptions): WorkerPro
     get pids() {
       return [...alive.keys()];
     },
-    async stop(graceMs = 3000) {
+    async stop() {
       stopping.abort();
-      for (const child of alive.values()) child.stdin?.destroy();
-      const insist = setTimeout(() => {
-        for (const child of alive.values()) child.kill('SIGKILL');
-      }, graceMs);
+      for (const child of alive.values()) child.kill('SIGKILL');
       await Promise.all(kept);
-      clearTimeout(insist);
       rmSync(options.scratchDirectory, { recursive: true, force: true });
     },
   };

@@ -1,11 +1,13 @@
 /** Parts of an Arrow IPC stream, cut anywhere, as record batches. Never: the whole result at once. */
-import { RecordBatchReader, type RecordBatch } from 'apache-arrow';
+import type { RecordBatch } from 'apache-arrow';
 import type { ArrowPart } from '../shared/gen/windrow.js';
 
 export async function* recordBatches(
   parts: AsyncGenerator<ArrowPart, void, undefined>,
 ): AsyncGenerator<RecordBatch, void, undefined> {
   try {
+    // Most clients never read rows: Arrow is loaded by those that do.
+    const { RecordBatchReader } = await import('apache-arrow');
     const reader = await RecordBatchReader.from(bytesOf(parts));
     for await (const batch of reader) yield batch;
   } finally {

@@ -12,8 +12,6 @@ import { applyParams } from '../shared/spec-params.js';
 import { mapPaths, pasteTemplates } from '../shared/spec-paths.js';
 import { formatPath } from '../shared/spec-problems.js';
 import { Roots } from '../shared/storage/roots.js';
-import { bundleModule } from './bundles.js';
-import { readModel } from './models.js';
 import type { LoadedJob, LocalFile } from './types.js';
 
 export interface LoadOptions {
@@ -71,10 +69,13 @@ async function prepareStep(
 ): Promise<StepSpec> {
   if ('infer' in step) {
     const { model } = step.infer;
+    const { readModel } = await import('./models.js');
     if (!files.has(model)) files.set(model, await readModel(model, step.id));
     return step;
   }
   if ('map' in step) {
+    // Only jobs with functions pay for loading the bundler.
+    const { bundleModule } = await import('./bundles.js');
     const { file, chosen } = await bundleModule(step, options.bundleDirectory);
     files.set(step.map.module, file);
     return { ...step, map: { ...step.map, export: chosen } };

@@ -70,8 +70,8 @@ export class Catalogue {
 
   async why(idOrName: string): Promise<WhyView> {
     const live = this.live(idOrName);
-    const { state, nowMs, held } = this.deps;
-    if (live && held.has(live.id) && !isEnded(live.phase)) {
+    const { state, nowMs } = this.deps;
+    if (live && this.suspended(live)) {
       return {
         answer: `job ${live.id} is suspended: its coordinator stopped before it was done; run the same spec again to go on`,
         detail: { reason: 'suspended' },
@@ -152,15 +152,20 @@ export class Catalogue {
   view(job: JobState): JobView {
     const { nowMs, meter } = this.deps;
     const view = jobView(job, nowMs(), meter.rate(job));
-    return { ...view, progress: this.progress(job, view.progress) };
+    const state = this.suspended(job) ? 'suspended' : view.state;
+    return { ...view, state, progress: this.progress(job, view.progress) };
   }
 
   /** Progress with what is under way inside chunks, and what the job waits for. */
   progress(job: JobState, base?: ProgressView): ProgressView {
     const { state, nowMs, meter } = this.deps;
     const progress = base ?? jobView(job, nowMs(), meter.rate(job)).progress;
-    if (isEnded(job.phase) || progress.tasksRunning > 0) return progress;
+    if (isEnded(job.phase) || this.suspended(job) || progress.tasksRunning > 0) return progress;
     return { ...progress, waitingFor: whyJob(state, job, nowMs()).answer };
+  }
+
+  private suspended(job: JobState): boolean {
+    return this.deps.held.has(job.id) && !isEnded(job.phase);
   }
 
   private ended(id: JobId): boolean {

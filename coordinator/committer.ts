@@ -17,6 +17,7 @@ import type { Claim } from './commit/claims.js';
 import { freezeOutput } from './commit/freeze.js';
 import { readManifest } from './commit/output-files.js';
 import { type FrozenManifest, publishJob, summarize } from './commit/publish.js';
+import { sweep } from './commit/retention.js';
 import type { JobCountsSeed, JobSubmitted, JobSummary } from './core/events.js';
 import { isEnded, type JobState, type State } from './core/state.js';
 import type { JobChunks } from './job-chunks.js';
@@ -40,6 +41,8 @@ export interface Found {
 }
 
 const publishAttempts = 6;
+/** Files that belong to nobody stay this long: a worker that thaws may still be writing. */
+const orphanGraceMs = 3_600_000;
 
 export class Committer {
   private readonly store = new LocalStore();
@@ -173,6 +176,29 @@ export class Committer {
         await new Promise((resolve) => setTimeout(resolve, 100 * 2 ** attempt));
       }
     }
+  }
+
+  /** Cleans up around an ended job's outputs: old trash, orphans, chunks nobody used for long. */
+  async sweep({ id, plan }: JobState): Promise<void> {
+    const { stateDirectory, index, epoch, state, chunksOf, nowMs } = this.deps;
+    const inUse = new Set<string>();
+    for (const other of state.jobs.values()) {
+      if (isEnded(other.phase)) continue;
+      const chunks = chunksOf(other);
+      for (const stage of other.plan.stages) {
+        for (const identity of chunks.identities(stage.id)) inUse.add(identity);
+      }
+    }
+    await sweep({
+      store: this.store,
+      index,
+      epoch,
+      outputs: plan.outputs.map(({ path }) => path),
+      chunkLocations: [plan.chunkLocation],
+      inUse: (identity) => inUse.has(identity),
+      rules: { nowMs: nowMs(), graceMs: orphanGraceMs, keepMs: plan.chunkKeepMs },
+      self: { job: id, stateDirectory },
+    });
   }
 
   async release(job: JobState): Promise<void> {

@@ -178,6 +178,8 @@ export class EffectsRunner {
     forget(job.id);
     // Watchers wait for the end of the job: wake them.
     notices.publish({ jobId: job.id, seq: 0, timeMs: nowMs(), kind: 'end', data: '{}' });
+    // What cannot be cleaned now is cleaned after the next job here.
+    if (job.plan.outputs.length > 0) await committer.sweep(job).catch(() => undefined);
   }
 
   private async fail(job: JobState, failure: Failure): Promise<void> {

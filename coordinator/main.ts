@@ -28,6 +28,7 @@ import {
   readOwner,
   type StateLock,
 } from './journal/state-lock.js';
+import { type ExpectedDevices, KnownDevices } from './known-devices.js';
 import { Loop } from './loop.js';
 import { Notices } from './notices.js';
 import { ProgressMeter } from './progress-meter.js';
@@ -58,6 +59,13 @@ export interface CoordinatorOptions {
   readonly workerToken?: string;
   readonly tls?: TlsFiles;
   readonly leaseMs?: number;
+  /**
+   * Called once the state directory is ours, before anything else is done with it: workers started
+   * now get ready meanwhile. They find the coordinator at this endpoint a moment later.
+   */
+  readonly onOwned?: (endpoint: string) => void;
+  /** Where this machine's workers are all there will be: how to know their devices. */
+  readonly devices?: ExpectedDevices;
 }
 
 export interface RunningCoordinator {
@@ -97,6 +105,7 @@ export async function startCoordinator(
   const lock = lockStateDirectory(stateDirectory);
   if (lock.busy) return { busy: await ownerOf(stateDirectory, lock.owner) };
   try {
+    options.onOwned?.(`unix:${socketPath(stateDirectory)}`);
     return await new Coordinator(options, stateDirectory, lock).start();
   } catch (error) {
     lock.release();
@@ -234,11 +243,13 @@ class Coordinator {
       held.delete(id);
       this.checkIdle(state);
     };
+    const devices = new KnownDevices(options.devices);
     const workers = new WorkerService({
       epoch,
       leaseMs,
       nowMs,
       blobs,
+      devices,
       post: (...events) => loop.post(...events),
       log: (entry) => this.log(entry),
       chunkCount: (job, stage) =>
@@ -307,7 +318,7 @@ class Coordinator {
       nowMs,
       checkPath: (path) => roots.check(path),
       allowCode: options.embedded || options.allowCode === true,
-      devices: () => this.devices(state),
+      devices: () => devices.facts(),
       scratch: join(stateDirectory, 'previews'),
       readArrow: (directory, maxRows) => results.output(directory, maxRows),
       note,
@@ -367,6 +378,7 @@ class Coordinator {
         for (const timer of this.timers) clearTimeout(timer);
         workers.close();
         await Promise.all(this.doors.map((each) => each.close()));
+        await runner.idle();
         await loop.stop();
         await journal.close();
         this.lock.release();
@@ -393,15 +405,6 @@ class Coordinator {
     let slots = 0;
     for (const worker of state.workers.values()) slots += worker.slots;
     return slots || this.options.slotsHint || availableParallelism();
-  }
-
-  /** In embedded mode the workers are this machine; elsewhere a worker may still come. */
-  private async devices(state: State) {
-    const found = new Set<string>();
-    for (const worker of state.workers.values())
-      for (const device of worker.devices) found.add(device);
-    const known = found.size > 0;
-    return { known: known || this.options.embedded, devices: [...found], hardware: [] };
   }
 
   private async drainWorker(state: State, loop: Loop, id: string): Promise<void> {

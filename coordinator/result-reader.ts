@@ -1,8 +1,6 @@
 /** Published rows as an Arrow IPC stream, batch by batch. Reads what the manifest names, no more. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { RecordBatchStreamWriter } from 'apache-arrow';
-import { arrowBatch, arrowSchema } from '../shared/arrow-columns.js';
 import { fail } from '../shared/failure.js';
 import type { Manifest } from '../shared/manifest.js';
 import { manifestPath } from '../shared/storage/paths.js';
@@ -20,7 +18,13 @@ export class ResultReader {
       fail('io', 'E_NO_RESULT', `${directory} has no manifest`, { hint: 'run the job again' });
     }
     const manifest = JSON.parse(readFileSync(path, 'utf8')) as Manifest;
-    const { DuckDBInstance } = await import('@duckdb/node-api');
+    // Few coordinators are asked for rows: only those load what reads them.
+    const [{ DuckDBInstance }, { RecordBatchStreamWriter }, { arrowBatch, arrowSchema }] =
+      await Promise.all([
+        import('@duckdb/node-api'),
+        import('apache-arrow'),
+        import('../shared/arrow-columns.js'),
+      ]);
     const instance = await DuckDBInstance.create(':memory:', {
       threads: '1',
       memory_limit: '128MB',

@@ -3,6 +3,7 @@
  * reused, and only then journal it. Whatever is wrong is found here, before any work.
  */
 import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import type {
   ExplainResponse,
   SubmitRequest,
@@ -17,6 +18,7 @@ import { limits } from '../shared/limits.js';
 import type { JobPlan } from '../shared/plan.js';
 import { validateSpec } from '../shared/spec-file.js';
 import type { JobView } from '../shared/views.js';
+import type { DeviceFacts } from './analyse/devices.js';
 import { planJob, type PlannedJob } from './analyse/plan-job.js';
 import type { BlobStore } from './blob-store.js';
 import type { Catalogue } from './catalogue.js';
@@ -38,11 +40,7 @@ export interface SubmissionDependencies {
   /** Throws E_URI_DENIED for what lies outside the roots. */
   readonly checkPath: (path: string) => void;
   readonly allowCode: boolean;
-  readonly devices: () => Promise<{
-    known: boolean;
-    devices: readonly string[];
-    hardware: readonly string[];
-  }>;
+  readonly devices: () => Promise<DeviceFacts>;
   readonly slots: () => number;
   readonly held: ReadonlySet<JobId>;
   /** Lets a suspended job go on. */
@@ -115,6 +113,19 @@ export class Submission {
   ): AsyncGenerator<{ data: Uint8Array }> {
     const rows = Math.min(Math.max(1, request.rows || 20), 10_000);
     const directory = `${this.deps.scratch}/${randomBytes(6).toString('hex')}`;
+    try {
+      yield* this.previewRows(request, rows, directory, aborted);
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  }
+
+  private async *previewRows(
+    request: { job?: SubmitRequest | undefined; step: string },
+    rows: number,
+    directory: string,
+    aborted: AbortSignal,
+  ): AsyncGenerator<{ data: Uint8Array }> {
     const { jobId: id } = await this.submitPreview(request, rows, directory);
     for await (const notice of this.deps.catalogue.watch(id, 0, true, aborted, 1000)) void notice;
     if (aborted.aborted) return void (await this.cancel(id));
@@ -167,7 +178,7 @@ export class Submission {
       files: this.filesOf(request.files),
       blobPath: (digest) => deps.blobs.path(digest),
       checkPath: deps.checkPath,
-      devices: await deps.devices(),
+      devices: deps.devices,
       slots: deps.slots(),
       jobId: id,
       nowMs,

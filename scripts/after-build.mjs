@@ -1,4 +1,4 @@
-/** Finishes a build: makes the CLI executable, reachable as `npx windrow` in the checkout, and stamps the build. */
+/** Finishes a build: bundles its programs, makes the CLI executable, reachable as `npx windrow` in the checkout, and stamps the build. */
 import {
   chmodSync,
   existsSync,
@@ -9,6 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
+import { bundlePrograms } from './bundle.mjs';
 import { buildStamp, root } from './ready.mjs';
 
 const shebang = '#!/usr/bin/env node\n';
@@ -17,6 +18,7 @@ if (!existsSync(main)) {
   console.error(`the build made no ${main}: is cli/main.ts there?`);
   process.exit(1);
 }
+await bundlePrograms(path.join(root, 'dist'));
 const text = readFileSync(main, 'utf8');
 if (!text.startsWith(shebang)) writeFileSync(main, shebang + text.replace(/^#!.*\n/, ''));
 chmodSync(main, 0o755);

@@ -42,6 +42,42 @@ const hint = 'write the file again, or leave it out of the source';
  *   E_NO_FILES when it is not there
  */
 export async function readFooter(path: string): Promise<ParquetFooter> {
+  return withFooter(path, ({ bytes, mtimeMs }, footer) => ({
+    path,
+    bytes,
+    mtimeMs,
+    ...decodeFooter(footer, path, bytes),
+  }));
+}
+
+/** Where the pages of one column of a row group lie. Nested columns have one for each leaf. */
+export interface PageExtent {
+  readonly rowGroup: number;
+  /** Top-level column. */
+  readonly column: string;
+  /** Bytes [start, end) of the file. */
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Extents of all pages. @throws WindrowError as `readFooter` */
+export async function readPageExtents(path: string): Promise<PageExtent[]> {
+  return withFooter(path, ({ bytes }, footer) => {
+    const metadata = decodeMetadata(footer, path);
+    checkRowGroups(metadata, path, bytes - footer.length);
+    return metadata.row_groups.flatMap(({ columns }, rowGroup) =>
+      columns.map(({ meta_data: meta }): PageExtent => {
+        const { start, size } = extentOf(meta!);
+        return { rowGroup, column: meta!.path_in_schema[0] ?? '', start, end: start + size };
+      }),
+    );
+  });
+}
+
+async function withFooter<Result>(
+  path: string,
+  take: (file: { readonly bytes: number; readonly mtimeMs: number }, footer: Buffer) => Result,
+): Promise<Result> {
   let file: FileHandle;
   try {
     file = await open(path, 'r');
@@ -55,12 +91,7 @@ export async function readFooter(path: string): Promise<ParquetFooter> {
     const stat = await file.stat();
     if (!stat.isFile()) invalid(path, 'is not a regular file');
     const footer = await readFooterBytes(file, path, stat.size);
-    return {
-      path,
-      bytes: stat.size,
-      mtimeMs: stat.mtimeMs,
-      ...decodeFooter(footer, path, stat.size),
-    };
+    return take({ bytes: stat.size, mtimeMs: stat.mtimeMs }, footer);
   } finally {
     await file.close();
   }
@@ -113,13 +144,7 @@ function decodeFooter(
   fileBytes: number,
 ): Omit<ParquetFooter, 'path' | 'bytes' | 'mtimeMs'> {
   const bytes = footer.subarray(0, footer.length - 8);
-  let metadata: FileMetaData;
-  try {
-    checkCompactStruct(bytes);
-    metadata = parquetMetadata(footer, { geoparquet: false, parsers: rawStatistics });
-  } catch (error) {
-    return invalid(path, `footer cannot be decoded: ${(error as Error).message}`, error);
-  }
+  const metadata = decodeMetadata(footer, path);
   try {
     const columns = topLevelColumns(metadata.schema, path);
     const rowGroupRows = checkRowGroups(metadata, path, fileBytes - footer.length);
@@ -134,6 +159,15 @@ function decodeFooter(
   } catch (error) {
     if (error instanceof WindrowError) throw error;
     return invalid(path, `footer is not that of Parquet: ${(error as Error).message}`, error);
+  }
+}
+
+function decodeMetadata(footer: Buffer, path: string): FileMetaData {
+  try {
+    checkCompactStruct(footer.subarray(0, footer.length - 8));
+    return parquetMetadata(footer, { geoparquet: false, parsers: rawStatistics });
+  } catch (error) {
+    return invalid(path, `footer cannot be decoded: ${(error as Error).message}`, error);
   }
 }
 
@@ -231,16 +265,17 @@ function checkRowGroups(metadata: FileMetaData, path: string, dataEnd: number): 
   return rows;
 }
 
-function checkExtent(
-  meta: NonNullable<FileMetaData['row_groups'][number]['columns'][number]['meta_data']>,
-  rowGroup: number,
-  path: string,
-  dataEnd: number,
-): void {
+type ColumnMeta = NonNullable<FileMetaData['row_groups'][number]['columns'][number]['meta_data']>;
+
+function extentOf(meta: ColumnMeta): { start: number; size: number } {
   const size = Number(meta.total_compressed_size);
   const dictionary = Number(meta.dictionary_page_offset ?? 0n);
   const data = Number(meta.data_page_offset);
-  const start = dictionary > 0 ? Math.min(dictionary, data) : data;
+  return { start: dictionary > 0 ? Math.min(dictionary, data) : data, size };
+}
+
+function checkExtent(meta: ColumnMeta, rowGroup: number, path: string, dataEnd: number): void {
+  const { start, size } = extentOf(meta);
   if (
     size < 0 ||
     Number(meta.num_values) < 0 ||

@@ -23,20 +23,37 @@ export function checkCompactStruct(bytes: Uint8Array): void {
   walk.struct(0);
 }
 
+/**
+ * Whole numbers among the members of the struct that the bytes begin with, by field number, and how
+ * many bytes it takes. Page headers consist of these.
+ * @throws Error as `checkCompactStruct`, also where the struct is longer than the bytes
+ */
+export function readCompactIntegers(bytes: Uint8Array): {
+  readonly fields: ReadonlyMap<number, number>;
+  readonly length: number;
+} {
+  const walk = new Walk(bytes);
+  const fields = new Map<number, number>();
+  walk.struct(0, (field, value) => fields.set(field, value));
+  return { fields, length: walk.at };
+}
+
 class Walk {
-  private at = 0;
+  at = 0;
   private containers = 0;
 
   constructor(private readonly bytes: Uint8Array) {}
 
-  struct(depth: number): void {
+  struct(depth: number, take?: (field: number, value: number) => void): void {
     this.enter(depth);
+    let field = 0;
     for (;;) {
       const header = this.byte();
       const type = header & 0x0f;
       if (type === stop) return;
-      if (header >> 4 === 0) this.varint();
-      this.value(type, depth, false);
+      field = header >> 4 === 0 ? unzigzag(this.varint()) : field + (header >> 4);
+      if (take && isInteger(type)) take(field, unzigzag(this.varint()));
+      else this.value(type, depth, false);
     }
   }
 
@@ -113,4 +130,13 @@ class Walk {
     }
     throw new Error(`number of more than ${varintBytesMax} bytes at byte ${this.at} of the footer`);
   }
+}
+
+/** i16, i32 and i64 are all written as varints. */
+function isInteger(type: number): boolean {
+  return type >= 4 && type <= 6;
+}
+
+function unzigzag(value: number): number {
+  return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
 }

@@ -248,6 +248,8 @@ export interface JobPlan {
   readonly notes: readonly PlanNote[];
   /** Directory where chunks of this job live (absolute). */
   readonly chunkLocation: string;
+  /** How long chunks that nobody uses stay (`checkpoints.keep`), milliseconds. */
+  readonly chunkKeepMs: number;
   readonly deadLetters: { readonly maxRows?: number; readonly maxFraction?: number };
   /** Salt of non-deterministic stages and the value of `now()` inside the job. */
   readonly constants: { readonly jobId: JobId; readonly nowMs: number };

@@ -264,7 +264,7 @@ function checkNumber(value: number, path: SpecPath, problems: SpecProblems): voi
       hint: 'write a finite number',
     });
   } else if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
-    problems.add('E_SPEC_INVALID', path, `integer ${value} is beyond 2^53, where digits get lost`, {
+    problems.add('E_SPEC_INVALID', path, `an integer beyond 2^53 loses digits: it reads as ${value}`, {
       hint: 'write it as quoted text and cast it in SQL',
     });
   }

@@ -6,6 +6,8 @@ export type JobStateName =
   | 'running'
   | 'committing'
   | 'stopping'
+  /** Its coordinator stopped before it was done; a run of the same spec goes on with it. */
+  | 'suspended'
   | 'succeeded'
   | 'failed'
   | 'cancelled'

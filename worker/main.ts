@@ -28,7 +28,7 @@ import {
   type DeviceThread,
   startDeviceThread,
 } from './inference/device-thread.js';
-import { probeDevices } from './inference/devices.js';
+import { type FoundDevice, probeDevices } from './inference/devices.js';
 import { ReportQueue } from './reports.js';
 import { Session } from './session.js';
 import { Slots } from './slots.js';
@@ -64,6 +64,12 @@ const cancelGraceMs = 10_000;
 const drainGraceMs = 60_000;
 const farewellMs = 3_000;
 
+const drainedFailure: Failure = {
+  kind: 'workerLost',
+  code: 'E_WORKER_DRAINED',
+  message: 'the worker is leaving; another one goes on',
+};
+
 interface AttemptRows {
   readonly ref: AttemptRef;
   rows: number;
@@ -75,10 +81,19 @@ interface AttemptRows {
 
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
   const { devices } = await probeDevices();
-  return new Worker(
-    options,
-    devices.map(({ device }) => device),
-  ).start();
+  return new Worker(options, devices).start();
+}
+
+/** What a worker of this machine would say it has. */
+export async function localDevices(): Promise<{ devices: string[]; hardware: string[] }> {
+  return namesOf((await probeDevices()).devices);
+}
+
+function namesOf(found: readonly FoundDevice[]): { devices: string[]; hardware: string[] } {
+  return {
+    devices: found.map(({ device }) => device),
+    hardware: found.filter(({ hardware }) => hardware).map(({ device }) => device),
+  };
 }
 
 class Worker {
@@ -101,7 +116,7 @@ class Worker {
 
   constructor(
     private readonly options: WorkerOptions,
-    private readonly devices: readonly string[],
+    private readonly devices: readonly FoundDevice[],
   ) {
     this.id = options.id ?? `${hostname()}-${process.pid}-${this.incarnation.slice(0, 4)}`;
     this.scratch = resolve(options.spillDirectory ?? join(tmpdir(), `windrow-${this.incarnation}`));
@@ -125,7 +140,7 @@ class Worker {
           pid: process.pid,
           host: hostname(),
           version: '1',
-          devices: [...this.devices],
+          ...namesOf(this.devices),
           running: [...this.slots.attempts(), ...this.waitingRefs()].map(attemptToWire),
         }),
         heartbeat: () => this.heartbeat(),
@@ -202,13 +217,14 @@ class Worker {
     for (const blob of blobsOf(program)) blobs[blob.digest] = await this.blobs.path(blob);
     const device = needsDevice(program) ? await this.deviceChannel() : undefined;
     if (this.cancelled.delete(attemptKey(ref))) return this.ended(ref, cancelledFailure);
+    if (this.draining) return this.ended(ref, drainedFailure);
     this.slots.start({
       ref,
       program,
       programDigest: assignment.programDigest,
       chunks: assignment.chunks.map(chunkWork),
       chunkDirectory: assignment.chunkDirectory,
-      attemptTag: `${this.incarnation}-${ref.attempt}`,
+      attemptTag: `${ref.jobId}-${this.incarnation}-${ref.attempt}`,
       probe: assignment.probe,
       blobs,
       memoryLimitBytes: this.threadMemoryBytes(),
@@ -259,6 +275,7 @@ class Worker {
     if (this.draining) return;
     this.draining = true;
     this.session.goodbye('draining');
+    this.slots.drain();
     this.leaveIfDone();
   }
 
@@ -289,6 +306,7 @@ class Worker {
     this.log(ref, 'warn', 'an attempt did not stop when told to: this worker process is recycled');
     this.draining = true;
     this.session.goodbye('draining');
+    this.slots.drain();
     const until = Date.now() + drainGraceMs;
     while (this.slots.busy > 1 && Date.now() < until) {
       await new Promise((resolve) => setTimeout(resolve, 50));

@@ -8,10 +8,12 @@ import { Piscina } from 'piscina';
 import { type Failure, toFailure } from '../shared/failure.js';
 import { attemptKey, type AttemptRef } from '../shared/ids.js';
 import type { ChunkRecord } from '../shared/plan.js';
-import type { AttemptMessage, AttemptResult, AttemptTask } from './attempt/protocol.js';
-
-/** Values of the control word that an attempt looks at. */
-export const control = { go: 0, cancel: 1 } as const;
+import {
+  type AttemptMessage,
+  type AttemptResult,
+  type AttemptTask,
+  controlWord,
+} from './attempt/protocol.js';
 
 export interface SlotEvents {
   chunk(ref: AttemptRef, chunk: number, record: ChunkRecord): void;
@@ -92,12 +94,19 @@ export class Slots {
     const entry = this.running.get(attemptKey(ref));
     if (!entry) return false;
     if (entry.stuckTimer) return true;
-    Atomics.store(entry.word, 0, control.cancel);
+    Atomics.store(entry.word, 0, controlWord.cancel);
     Atomics.notify(entry.word, 0);
     entry.port.postMessage({ type: 'interrupt' });
     entry.stuckTimer = setTimeout(() => this.events.stuck(ref), this.options.cancelGraceMs);
     entry.stuckTimer.unref();
     return true;
+  }
+
+  /** Attempts stop after the chunk they are at; what is left of them goes elsewhere. */
+  drain(): void {
+    for (const { word } of this.running.values()) {
+      Atomics.compareExchange(word, 0, controlWord.go, controlWord.drain);
+    }
   }
 
   /** Ends the idle threads. Call only when nothing runs. */

@@ -36,10 +36,13 @@ export interface AnalyseOptions {
   /** Where the bytes of a digest lie on this machine. */
   readonly blobPath: (digest: string) => string;
   readonly checkPath: CheckPath;
-  readonly devices: DeviceFacts;
+  /** Asked only for a model that does not name the CPU. */
+  readonly devices: () => Promise<DeviceFacts>;
   readonly footers: FooterCache;
   readonly nowMs: number;
 }
+
+const unasked: DeviceFacts = { known: false, devices: [], hardware: [] };
 
 /** The whole file is held for a moment; more belongs into external data. */
 const modelBytesMax = 2 ** 31 - 1;
@@ -172,7 +175,8 @@ class Analysis {
   ): Promise<BoundStep> {
     const { id, infer } = step;
     const file = this.file(infer.model, id, 'E_MODEL_MISSING');
-    const choice = chooseDevice(infer.device, this.options.devices);
+    const facts = infer.device === 'cpu' ? unasked : await this.options.devices();
+    const choice = chooseDevice(infer.device, facts);
     if ('failure' in choice) throw new WindrowError({ ...choice.failure, at: { step: id } });
     const signature = await this.signature(file, infer.model, id);
     const bound = bindInfer(step, relation, { file, signature, device: choice.device });

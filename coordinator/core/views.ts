@@ -66,7 +66,10 @@ function progress(job: JobState, nowMs: number, pace: Pace | undefined): JobView
   const rowsDone = Math.min(counts.rowsTotal, Math.max(counts.rowsDone, pace?.rowsDone ?? 0));
   const perSecond = pace?.rowsPerSecond ?? average(job, nowMs);
   const left = counts.rowsTotal - rowsDone;
-  const eta = perSecond > 0 && !isEnded(job.phase) ? Math.ceil(left / perSecond) : undefined;
+  // A pace is worth telling once a chunk is done in this run: the first rows come slowly.
+  const worked = counts.rowsDone > counts.rowsReused + counts.rowsPruned;
+  const eta =
+    perSecond > 0 && worked && !isEnded(job.phase) ? Math.ceil(left / perSecond) : undefined;
   return {
     rowsDone,
     rowsTotal: counts.rowsTotal,

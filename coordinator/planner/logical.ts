@@ -13,9 +13,13 @@ export interface Chain {
   readonly rowCounts: OutputPlan['rowCounts'];
 }
 
-/** One chain for each output, in the order of the spec. Chains share operators by reference. */
+/**
+ * One chain for each output, in the order of the spec. Chains share operators by reference.
+ * @throws WindrowError E_STEP_UNSUPPORTED for a row count that no output can tell
+ */
 export function chainsOf(spec: JobSpec, facts: Facts): Chain[] {
-  return spec.outputs.map((output, index) => {
+  const counts = new Map<string, OutputPlan['rowCounts']>();
+  const chains = spec.outputs.map((output, index): Chain => {
     const operators: Operator[] = [];
     let at = output.from;
     let columns: readonly ColumnDef[] | undefined;
@@ -28,34 +32,43 @@ export function chainsOf(spec: JobSpec, facts: Facts): Chain[] {
     if (!source) {
       return fail('invalidSpec', 'E_UNKNOWN_STEP', `there is no source or step '${at}'`);
     }
-    refuseEarlyCounts(operators, output.name ?? output.from);
+    for (const each of operators) {
+      if (each.kind === 'expect' && each.rowCounts.length > 0)
+        counts.set(each.step.id, each.rowCounts);
+    }
     return {
       output: index,
       source,
       operators: operators.filter((each) => each.kind !== 'expect' || each.step.checks.length > 0),
       columns: columns ?? source.columns,
-      rowCounts: operators.flatMap((each) => (each.kind === 'expect' ? each.rowCounts : [])),
+      rowCounts: lastCounts(operators),
     };
   });
+  const judged = new Set(chains.flatMap(({ rowCounts }) => rowCounts.map(({ step }) => step)));
+  for (const step of counts.keys()) if (!judged.has(step)) refuseEarlyCount(step);
+  return chains;
 }
 
 /**
- * A row count is judged on the rows of the output, so none may be dropped or added after it.
- * @throws WindrowError E_STEP_UNSUPPORTED
+ * Row counts that the output's own rows tell: no step after them changes the number of rows. Other
+ * outputs of the same step see the same rows there, so that judging it once is enough.
  */
-function refuseEarlyCounts(operators: readonly Operator[], output: string): void {
-  let counted: string | undefined;
-  for (const operator of operators) {
-    if (counted !== undefined && changesCount(operator)) {
-      fail(
-        'invalidSpec',
-        'E_STEP_UNSUPPORTED',
-        `rowCount counts the rows of output '${output}', but step '${operator.step.id}' after it changes their number`,
-        { at: { step: counted }, hint: 'make the rowCount check the last step before the output' },
-      );
-    }
-    if (operator.kind === 'expect' && operator.rowCounts.length > 0) counted = operator.step.id;
+function lastCounts(operators: readonly Operator[]): OutputPlan['rowCounts'] {
+  const counts: OutputPlan['rowCounts'][number][] = [];
+  for (const operator of [...operators].reverse()) {
+    if (operator.kind === 'expect') counts.unshift(...operator.rowCounts);
+    if (changesCount(operator)) break;
   }
+  return counts;
+}
+
+function refuseEarlyCount(step: string): never {
+  fail(
+    'invalidSpec',
+    'E_STEP_UNSUPPORTED',
+    'rowCount counts the rows of an output, but steps after it change their number',
+    { at: { step }, hint: 'make the rowCount check the last step before an output' },
+  );
 }
 
 function changesCount(operator: Operator): boolean {

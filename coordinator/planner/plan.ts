@@ -1,4 +1,5 @@
 /** From a spec and facts to the physical plan. Pure: equal arguments, equal plan. */
+import { parseDurationMs } from '../../shared/duration.js';
 import { canonicalJson, fileIdentity, sha256Hex } from '../../shared/chunk-identity.js';
 import { fail } from '../../shared/failure.js';
 import type { JobId } from '../../shared/ids.js';
@@ -43,6 +44,7 @@ export function plan(spec: JobSpec, facts: Facts, options: PlanOptions): Planned
       stages: planned.stages,
       outputs,
       notes: [...facts.notes, ...planned.notes],
+      chunkKeepMs: parseDurationMs(spec.checkpoints.keep),
       chunkLocation:
         spec.checkpoints.location ?? `${withoutSlash(spec.outputs[0]!.parquet)}/_windrow/chunks`,
       deadLetters: {

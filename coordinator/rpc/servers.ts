@@ -9,9 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
-import { ReflectionService } from '@grpc/reflection';
-import { HealthImplementation } from 'grpc-health-check';
+import type { HealthImplementation } from 'grpc-health-check';
 import { sha256Hex } from '../../shared/chunk-identity.js';
 import { fail } from '../../shared/failure.js';
 import {
@@ -40,14 +38,12 @@ export function socketPath(stateDirectory: string): string {
 
 export class Door {
   private readonly server: Server;
-  private readonly health = new HealthImplementation({ '': 'SERVING' });
+  private health: HealthImplementation | undefined;
 
   constructor(jobs: JobServiceServer, workers: WorkerServiceServer) {
     this.server = new Server(channelOptions);
     this.server.addService(JobServiceService, jobs);
     this.server.addService(WorkerServiceService, workers);
-    this.health.addToServer(this.server);
-    reflection().addToServer(this.server);
   }
 
   async listenUnix(path: string): Promise<string> {
@@ -61,12 +57,13 @@ export class Door {
   /** @throws WindrowError E_LISTEN when the address is taken */
   async listenTcp(address: string, tls: TlsFiles | undefined): Promise<string> {
     const { host } = splitAddress(address);
+    await this.addStandardServices();
     const port = await this.bind(address, tls ? secure(tls) : ServerCredentials.createInsecure());
     return `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
   }
 
   stopServing(): void {
-    this.health.setStatus('', 'NOT_SERVING');
+    this.health?.setStatus('', 'NOT_SERVING');
   }
 
   async close(): Promise<void> {
@@ -76,6 +73,21 @@ export class Door {
       new Promise<void>((resolve) => setTimeout(resolve, 500).unref()),
     ]);
     this.server.forceShutdown();
+  }
+
+  /**
+   * Health and reflection, for probes and tools from elsewhere. They parse protocol files, which
+   * takes longer than all the rest of a small embedded run: only a door to the network has them.
+   */
+  private async addStandardServices(): Promise<void> {
+    const [{ HealthImplementation }, { ReflectionService }, { loadSync }] = await Promise.all([
+      import('grpc-health-check'),
+      import('@grpc/reflection'),
+      import('@grpc/proto-loader'),
+    ]);
+    this.health = new HealthImplementation({ '': 'SERVING' });
+    this.health.addToServer(this.server);
+    new ReflectionService(loadSync(protoPath(), { keepCase: true })).addToServer(this.server);
   }
 
   private bind(address: string, credentials: ServerCredentials): Promise<number> {
@@ -156,10 +168,9 @@ export function bearerToken(metadata: Metadata): string {
   return text.startsWith('Bearer ') ? text.slice(7) : '';
 }
 
-function reflection(): ReflectionService {
+/** Beside the sources, and two rooms further up from what is built of them. */
+function protoPath(): string {
   const proto = fileURLToPath(new URL('../../shared/proto/windrow.proto', import.meta.url));
-  const found = existsSync(proto)
-    ? proto
-    : fileURLToPath(new URL('../../../shared/proto/windrow.proto', import.meta.url));
-  return new ReflectionService(loadSync(found, { keepCase: true }));
+  if (existsSync(proto)) return proto;
+  return fileURLToPath(new URL('../../../shared/proto/windrow.proto', import.meta.url));
 }

@@ -20,6 +20,7 @@ import { failureToStatus } from '../../shared/rpc.js';
 import { attemptFromWire, chunkRecordFromWire } from '../../shared/wire.js';
 import type { BlobStore } from '../blob-store.js';
 import type { Event } from '../core/events.js';
+import type { KnownDevices } from '../known-devices.js';
 import { bearerToken, tokenMatches } from './servers.js';
 
 type Stream = ServerDuplexStream<WorkerMessage, CoordinatorMessage>;
@@ -36,6 +37,7 @@ export interface WorkerServiceDependencies {
   readonly leaseMs: number;
   readonly nowMs: () => number;
   readonly blobs: BlobStore;
+  readonly devices: KnownDevices;
   /** Chunks of a stage; 0 for what is not known here. A report of any other number is dropped. */
   readonly chunkCount: (job: string, stage: string) => number;
   readonly post: (...events: Event[]) => Promise<void>;
@@ -189,6 +191,7 @@ export class WorkerService {
       flushing: false,
     };
     this.connections.set(id, connection);
+    this.deps.devices.heard(id, hello);
     this.write(id, {
       $case: 'welcome',
       value: {
@@ -284,6 +287,7 @@ export class WorkerService {
     const connection = this.connections.get(id);
     if (connection?.incarnation !== incarnation) return;
     this.connections.delete(id);
+    this.deps.devices.gone(id);
     this.post({ type: 'worker.exited', workerId: id, incarnation, crashed, nowMs: this.now() });
   }
 
@@ -292,6 +296,7 @@ export class WorkerService {
     for (const { id, incarnation, lastHeardMs, stream } of [...this.connections.values()]) {
       if (nowMs - lastHeardMs <= this.deps.leaseMs) continue;
       this.connections.delete(id);
+      this.deps.devices.gone(id);
       stream?.end();
       this.post({ type: 'worker.leaseExpired', workerId: id, incarnation, nowMs });
     }

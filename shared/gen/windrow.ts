@@ -216,6 +216,8 @@ export interface Hello {
   token: string;
   /** Epoch of the last Welcome this process saw; 0 if none. */
   epoch: number;
+  /** Those of devices that are real; a Vulkan device emulated in software is not among them. */
+  hardware: string[];
 }
 
 export interface Heartbeat {
@@ -2370,6 +2372,7 @@ function createBaseHello(): Hello {
     running: [],
     token: "",
     epoch: 0,
+    hardware: [],
   };
 }
 
@@ -2407,6 +2410,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.epoch !== 0) {
       writer.uint32(88).int64(message.epoch);
+    }
+    for (const v of message.hardware) {
+      writer.uint32(98).string(v!);
     }
     return writer;
   },
@@ -2512,6 +2518,14 @@ export const Hello: MessageFns<Hello> = {
             message.epoch = longToNumber(reader.int64());
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.hardware.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2540,6 +2554,7 @@ export const Hello: MessageFns<Hello> = {
     message.running = object.running?.map((e) => AttemptId.fromPartial(e)) || [];
     message.token = object.token ?? "";
     message.epoch = object.epoch ?? 0;
+    message.hardware = object.hardware?.map((e) => e) || [];
     return message;
   },
 };

@@ -10,8 +10,8 @@ import { mlpModel } from '../../shared/onnx-model.js';
 
 export const cli = resolve('dist/cli/main.js');
 
-/** Rows of the sample data: two files of 20 row groups. */
-export const sampleRows = 400_000;
+/** Rows of the sample data: two files of 12 row groups. */
+export const sampleRows = 240_000;
 export const rowGroupRows = 10_240;
 
 /** Statement runner on a fresh DuckDB. */
@@ -59,10 +59,7 @@ function sampleModel(): Uint8Array {
   return mlpModel(layers, { input: 'x', output: 'y' });
 }
 
-export function writeSpec(
-  directory: string,
-  changes: { mode?: string; extraSteps?: string } = {},
-): string {
+export function writeSpec(directory: string, changes: { minAmount?: number } = {}): string {
   const features = ['amount', 'visits', ...Array.from({ length: 12 }, (_, k) => `f${k}`)];
   const path = join(directory, 'job.yaml');
   writeFileSync(
@@ -73,7 +70,7 @@ metadata: { name: chaos }
 sources:
   orders: { parquet: data/*.parquet }
 steps:
-  - { id: paying, filter: { from: orders, where: "amount > 5" } }
+  - { id: paying, filter: { from: orders, where: "amount > ${changes.minAmount ?? 5}" } }
   - id: scored
     infer:
       from: paying
@@ -86,7 +83,7 @@ steps:
       onFail: deadLetter
       checks: [{ name: has_age, notNull: age }]
 outputs:
-  - { name: scored, from: checked, parquet: out, mode: ${changes.mode ?? 'overwrite'} }
+  - { name: scored, from: checked, parquet: out, mode: overwrite }
 `,
   );
   return path;

@@ -114,6 +114,19 @@ it('goes on with the same job and the same workers after the coordinator restart
   await expectWhole(job);
 });
 
+it('lets a worker that is told to leave finish its chunk, and hands the rest to another', async () => {
+  const leaving = startWorker(coordinator.endpoint);
+  startWorker(coordinator.endpoint);
+  const job = await submit();
+  await untilRows(job, sampleRows / 8);
+  const left = new Promise<number | null>((resolveLeft) => leaving.once('exit', resolveLeft));
+  leaving.kill('SIGTERM');
+  expect(await left).toBe(0);
+  await expectWhole(job);
+  const retries = (await allEvents(job)).filter(({ event }) => event === 'retry');
+  expect(retries.map((event) => event['code'])).not.toContain('E_WORKER_CRASHED');
+});
+
 it('gives the same job for the same request id', async () => {
   startWorker(coordinator.endpoint);
   const job = await loadJob(writeSpec(directory), {});

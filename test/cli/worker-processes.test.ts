@@ -101,7 +101,7 @@ describe('worker processes', () => {
     expect(crashed).toBe(false);
   });
 
-  test('end when their life line closes, and leave no scratch files', async () => {
+  test('end when told to, and leave no scratch files', async () => {
     let exits = 0;
     const workers = startWorkerProcesses(
       options(program(livesWithParent), { count: 3, onExit: () => exits++ }),
@@ -116,10 +116,10 @@ describe('worker processes', () => {
     expect(exits).toBe(0);
   });
 
-  test('that do not listen are killed after the grace', async () => {
+  test('that listen to nothing end as well', async () => {
     const workers = startWorkerProcesses(options(program(`setInterval(() => {}, 1000);`)));
     const [pid] = workers.pids;
-    await workers.stop(50);
+    await workers.stop();
     expect(() => process.kill(pid!, 0)).toThrow('ESRCH');
   });
 

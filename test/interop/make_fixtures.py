@@ -92,6 +92,13 @@ write(
 )
 write("delta-length", plain(), use_dictionary=False, column_encoding={"name": "DELTA_LENGTH_BYTE_ARRAY"})
 write("page-checksum", plain(), write_page_checksum=True)
+write(
+    "page-checksum-v2",
+    plain(),
+    write_page_checksum=True,
+    data_page_version="2.0",
+    data_page_size=512,
+)
 write("small-pages", plain(1000), data_page_size=256, row_group_size=500)
 
 write(

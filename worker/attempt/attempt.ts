@@ -5,6 +5,7 @@
 import { fail, type Failure, toFailure } from '../../shared/failure.js';
 import type { ChunkRecord } from '../../shared/plan.js';
 import { ChunkRun, type ChunkOutcome } from './chunk-run.js';
+import { PageChecksums } from './page-checksums.js';
 import type { AttemptMessage, AttemptTask, ChunkWork } from './protocol.js';
 import type { Runtime } from './runtime.js';
 import { ChunkSink } from './sink.js';
@@ -40,9 +41,15 @@ export async function runChunks(
         ...new Set([task.chunkDirectory, ...task.chunks.flatMap(ChunkRun.directories)]),
       ],
     });
+    const pages = new PageChecksums(
+      task.program.scan.columns.map(({ name }) => name),
+      () => runtime.scope.throwIfCancelled(),
+    );
     for (const work of task.chunks) {
+      runtime.scope.throwIfDraining();
       const run = new ChunkRun(kernel, program, runtime.scope, work);
       await run.verifyInput();
+      if (work.source) await pages.verify(work.source);
       if (task.probe) {
         await run.probe();
       } else {

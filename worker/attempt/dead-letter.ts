@@ -16,12 +16,7 @@ interface ParquetJs {
   };
 }
 
-// The package is CommonJS without types.
-const { ParquetSchema, ParquetWriter } = createRequire(import.meta.url)(
-  'parquetjs-lite',
-) as ParquetJs;
-
-const schema = new ParquetSchema({
+const columns = {
   source_file: { type: 'UTF8', optional: true },
   row_group: { type: 'INT32', optional: true },
   row: { type: 'INT64', optional: true },
@@ -29,7 +24,12 @@ const schema = new ParquetSchema({
   code: { type: 'UTF8' },
   message: { type: 'UTF8' },
   row_json: { type: 'UTF8', optional: true },
-});
+};
+
+/** CommonJS without types; loaded when the first row dies, as in most jobs none does. */
+function parquetJs(): ParquetJs {
+  return createRequire(import.meta.url)('parquetjs-lite') as ParquetJs;
+}
 
 export interface DeadLetterOrigin {
   readonly file?: string;
@@ -43,7 +43,8 @@ export async function writeDeadLetters(
   dead: readonly DeadRow[],
   rowJson: (row: DeadRow) => string | undefined,
 ): Promise<void> {
-  const writer = await ParquetWriter.openFile(schema, path);
+  const { ParquetSchema, ParquetWriter } = parquetJs();
+  const writer = await ParquetWriter.openFile(new ParquetSchema(columns), path);
   try {
     for (const row of [...dead].sort((a, b) => a.row - b.row)) {
       const json = rowJson(row);

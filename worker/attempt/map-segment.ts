@@ -4,12 +4,12 @@
  */
 import type { RecordBatch } from 'apache-arrow';
 import { toFailure, WindrowError } from '../../shared/failure.js';
-import type { MapStep } from '../../shared/plan.js';
 import { readRecordBatch } from '../functions/arrow.js';
 import type { MapFunction, MapReturned, RowPlace } from '../functions/map.js';
 import { stageColumns, writeResults } from '../functions/results.js';
 import type { Kernel } from '../kernel/duckdb.js';
 import { quoteName } from '../kernel/sql-text.js';
+import { mapResult } from './map-relation.js';
 import type { Scope } from './scope.js';
 import { type Relation, rowColumn } from './statement.js';
 
@@ -99,54 +99,4 @@ async function rowPlaces(kernel: Kernel, table: string): Promise<RowPlace> {
   const result = await kernel.run(`select ${rowColumn} from ${quoteName(table)}`);
   const numbers = (await result.getColumns())[0] as bigint[] | undefined;
   return (index) => (numbers?.[index] === undefined ? undefined : Number(numbers[index]));
-}
-
-function mapResult(
-  input: Relation,
-  step: MapStep,
-  rowsTable: string,
-  resultTable: string,
-): Relation {
-  const returned = step.columns.map(({ name }) => name);
-  const own = returned.map((name) => `${quoteName(resultTable)}.${quoteName(name)}`);
-  if (!step.rowwise) {
-    return {
-      sql: `select ${own.join(', ')} from ${quoteName(resultTable)}`,
-      columns: returned,
-      carriesRow: false,
-      open: false,
-    };
-  }
-  const kept = keptColumns(input, step);
-  const items = [...kept, ...(input.carriesRow ? [rowColumn] : [])].map(
-    (name) => `${quoteName(rowsTable)}.${quoteName(name)}`,
-  );
-  return {
-    sql: `select ${[...items, ...own].join(', ')} from ${quoteName(rowsTable)} positional join ${quoteName(resultTable)} where __windrow_ok`,
-    columns: [...kept, ...returned],
-    carriesRow: input.carriesRow,
-    open: true,
-  };
-}
-
-function keptColumns(input: Relation, step: MapStep): string[] {
-  const replaced = new Set(step.columns.map(({ name }) => name.toLowerCase()));
-  return input.columns.filter((name) => !replaced.has(name.toLowerCase()));
-}
-
-/** The columns after a map step, without running it: for binding what comes later. */
-export function emptyMapResult(input: Relation, step: MapStep): Relation {
-  const kept = step.rowwise ? keptColumns(input, step) : [];
-  const carriesRow = step.rowwise && input.carriesRow;
-  const items = [
-    ...kept.map(quoteName),
-    ...(carriesRow ? [rowColumn] : []),
-    ...step.columns.map(({ name, type }) => `cast(null as ${type}) as ${quoteName(name)}`),
-  ];
-  return {
-    sql: `select ${items.join(', ')} from (${input.sql})`,
-    columns: [...kept, ...step.columns.map(({ name }) => name)],
-    carriesRow,
-    open: false,
-  };
 }

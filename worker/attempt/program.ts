@@ -15,7 +15,7 @@ import { loadMapFunction, type MapFunction } from '../functions/map.js';
 import { type PredictEnv, predictFunction, type PreparedPredict } from '../inference/predict.js';
 import type { Kernel } from '../kernel/duckdb.js';
 import { quoteName } from '../kernel/sql-text.js';
-import { emptyMapResult, runMapSegment } from './map-segment.js';
+import { emptyMapResult } from './map-relation.js';
 import { keepRowColumn } from './row-query.js';
 import type { Scope } from './scope.js';
 import {
@@ -165,9 +165,11 @@ export class PreparedProgram {
    */
   build(input: Relation, tables: string[], steps = this.program.steps.length): Promise<Relation> {
     const kernel = this.attached();
-    return this.wrap(input, steps, (relation, map) =>
-      runMapSegment(kernel, map, relation, this.scope, tables),
-    );
+    return this.wrap(input, steps, async (relation, map) => {
+      // Arrow comes with it, which threads without functions do without.
+      const { runMapSegment } = await import('./map-segment.js');
+      return runMapSegment(kernel, map, relation, this.scope, tables);
+    });
   }
 
   private async wrap(input: Relation, steps: number, runMap: RunMap): Promise<Relation> {

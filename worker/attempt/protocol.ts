@@ -27,6 +27,9 @@ export interface ChunkWork {
   readonly poisonRows: readonly number[];
 }
 
+/** What main tells a running attempt: go on, stop at once, or stop after this chunk. */
+export const controlWord = { go: 0, cancel: 1, drain: 2 } as const;
+
 /** One attempt as the thread gets it (structured clone). */
 export interface AttemptTask {
   readonly ref: AttemptRef;
@@ -41,7 +44,7 @@ export interface AttemptTask {
   readonly blobs: Readonly<Record<string, string>>;
   readonly memoryLimitBytes: number;
   readonly spillDirectory: string;
-  /** Int32Array[1]: 0 = go on, 1 = cancel. Checked between chunks and inside callbacks. */
+  /** Int32Array[1] with a `controlWord`. Checked between chunks, cancel inside callbacks too. */
   readonly control: SharedArrayBuffer;
   /** To the process's device thread, where a model of the program runs on one; transferred. */
   readonly device?: DeviceChannel;

@@ -3,7 +3,8 @@
  * with all its details, and the cancel flag. One a thread; its tally is exchanged for each run.
  */
 import type { DuckDBScalarMainFunction } from '@duckdb/node-api';
-import { WindrowError } from '../../shared/failure.js';
+import { fail, WindrowError } from '../../shared/failure.js';
+import { controlWord } from './protocol.js';
 
 /** A row that was dropped as bad. `row` is -1 where it has no number in a file any more. */
 export interface DeadRow {
@@ -40,7 +41,13 @@ export class Scope {
   }
 
   get cancelled(): boolean {
-    return Atomics.load(this.control, 0) === 1;
+    return Atomics.load(this.control, 0) === controlWord.cancel;
+  }
+
+  /** The worker is leaving: the chunk under way is finished, the next one is another worker's. */
+  throwIfDraining(): void {
+    if (Atomics.load(this.control, 0) !== controlWord.drain) return;
+    fail('workerLost', 'E_WORKER_DRAINED', 'the worker is leaving; another one goes on');
   }
 
   throwIfCancelled(): void {

@@ -7,6 +7,7 @@ import { mkdirSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { parquetMetadata } from 'hyparquet';
+import { failpoint } from '../../shared/failpoint.js';
 import { fail } from '../../shared/failure.js';
 import type { ChunkFile } from '../../shared/plan.js';
 import { chunkFilePath, deadLetterFilePath, temporaryPath } from '../../shared/storage/paths.js';
@@ -75,7 +76,9 @@ export class ChunkSink {
       await file.close();
     }
     this.taken.push(path);
+    failpoint('sink.rename.before');
     await rename(written, path);
+    failpoint('sink.rename.after');
     await syncDirectory(dirname(path));
     return { path, ...content, partition };
   }

@@ -19,12 +19,11 @@ import { Batch } from './batch.js';
 import type { BatchResult } from './batch.js';
 import type { DeviceChannel } from './device-thread.js';
 import { elementTypes } from './host-tensor.js';
-import { acquireModel } from './models.js';
 import { outputWriter } from './outputs.js';
 import type { OutputWriter } from './outputs.js';
 import { rawVector, structChild, writeItems } from './raw-vectors.js';
 import type { RawVector } from './raw-vectors.js';
-import { inputReader } from './tensors.js';
+import { inputReader, isPacked } from './tensors.js';
 
 export interface PredictEnv {
   readonly modelPath: string;
@@ -66,17 +65,19 @@ export interface PreparedPredict {
 export async function preparePredict(env: PredictEnv): Promise<PreparedPredict> {
   const { step } = env;
   const cancelled = (): boolean => Atomics.load(env.control, 0) === 1;
-  let columns = 0;
+  let argumentCount = 0;
   const readers = step.inputs.map((input) => {
-    const reader = inputReader(input, columns);
-    columns += input.columns.length;
+    const reader = inputReader(input, argumentCount);
+    argumentCount += isPacked(input) ? 1 : input.columns.length;
     return reader;
   });
   const writers = step.outputs.map(outputWriter);
   const hasOk = step.onNull === 'deadLetter' || step.onError === 'deadLetter';
   const shape = writers.length === 1 && !hasOk ? 'scalar' : 'struct';
+  // ONNX Runtime comes with it: threads without models do without.
+  const { acquireModel } = await import('./models.js');
   const model = await acquireModel({ ...env, device: step.device }, env.device, cancelled);
-  const rowArgument = env.rowIds ? columns : undefined;
+  const rowArgument = env.rowIds ? argumentCount : undefined;
   const { onDead } = env;
   const batch = new Batch(
     { step, model, readers, writers, rowArgument, cancelled, onDead: onDead.bind(env) },
@@ -153,6 +154,7 @@ function listSuffixes(type: string): readonly string[] {
 
 function parameterTypes(input: TensorInput): DuckDBType[] {
   const { duck } = elementTypes[input.type];
+  if (isPacked(input)) return [LIST(duck)];
   return input.columns.map(({ type }) =>
     listSuffixes(type).reduce<DuckDBType>(
       (inner, suffix) =>
@@ -164,8 +166,9 @@ function parameterTypes(input: TensorInput): DuckDBType[] {
 
 function argumentSql(input: TensorInput): string[] {
   const { sql } = elementTypes[input.type];
-  return input.columns.map(({ name, type }) => {
+  const columns = input.columns.map(({ name, type }) => {
     const quoted = `"${name.replaceAll('"', '""')}"`;
     return `CAST(${quoted} AS ${sql}${listSuffixes(type).join('')})`;
   });
+  return isPacked(input) ? [`list_value(${columns.join(', ')})`] : columns;
 }

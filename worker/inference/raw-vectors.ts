@@ -16,6 +16,7 @@ interface Bindings {
   list_vector_reserve(vector: RawVector, capacity: number): void;
   list_vector_set_size(vector: RawVector, size: number): void;
   list_vector_get_child(vector: RawVector): RawVector;
+  list_vector_get_size(vector: RawVector): number;
   struct_vector_get_child(vector: RawVector, index: number): RawVector;
   vector_ensure_validity_writable(vector: RawVector): void;
   vector_assign_string_element(vector: RawVector, index: number, text: string): void;
@@ -52,27 +53,34 @@ export function rawVector(vector: DuckDBVector): RawVector {
   return inside(vector).vector;
 }
 
-/** The elements of one column, and one bit for each (lowest first) unless all are valid. */
-export interface ColumnItems {
+/** A LIST column of fixed-width elements. */
+export interface ListItems {
+  /** Low and high words of offset and length of each row, in turns. */
+  readonly entries: Uint32Array;
   readonly items: TensorArray;
+  /** One bit for each item, lowest first; undefined when all are valid. */
   readonly validity: Uint32Array | undefined;
 }
 
 /**
- * A column of fixed-width elements without the vector object around it, whose making costs as much
- * as a third of the copy. `make` is the array of the column's type; a boolean is one byte.
+ * A LIST column whose elements are `make`'s (a boolean is one byte), without the vector objects
+ * around it. Each read below is a copy and costs about 4 µs before the first byte.
  */
-export function readColumn(
+export function readList(
   chunk: DuckDBDataChunk,
   index: number,
   rows: number,
   make: TensorArrayType,
-): ColumnItems {
+): ListItems {
   const vector = bindings.data_chunk_get_vector(chunk.chunk, index);
-  const data = bindings.vector_get_data(vector, rows * make.BYTES_PER_ELEMENT);
-  const bits = bindings.vector_get_validity(vector, Math.ceil(rows / 64) * 8);
+  const child = bindings.list_vector_get_child(vector);
+  const size = bindings.list_vector_get_size(vector);
+  const entries = bindings.vector_get_data(vector, rows * 16);
+  const items = bindings.vector_get_data(child, size * make.BYTES_PER_ELEMENT);
+  const bits = bindings.vector_get_validity(child, Math.ceil(size / 64) * 8);
   return {
-    items: new make(data.buffer, data.byteOffset, rows),
+    entries: new Uint32Array(entries.buffer, entries.byteOffset, rows * 4),
+    items: new make(items.buffer, items.byteOffset, size),
     validity: bits ? new Uint32Array(bits.buffer, bits.byteOffset, bits.byteLength / 4) : undefined,
   };
 }

@@ -1,15 +1,15 @@
 /**
- * Columns of one DuckDB chunk -> the dense tensors a model reads. Buffers are kept from chunk to
- * chunk, and the loop over scalar float columns allocates nothing. Never: runs a model.
+ * Columns of one DuckDB chunk -> the dense tensors a model reads: as they lie there where they can
+ * be, else copied into buffers that are kept from chunk to chunk. Never: runs a model.
  */
 import type { DuckDBDataChunk, DuckDBVector } from '@duckdb/node-api';
 import { fail } from '../../shared/failure.js';
-import { toHalf } from '../../shared/half-float.js';
 import type { TensorInput } from '../../shared/plan.js';
-import { allocate, elementTypes, product, resolveRest, sliceData } from './host-tensor.js';
+import { allocate, product, resolveRest, sliceData } from './host-tensor.js';
 import type { HostTensor, TensorArray, TensorData } from './host-tensor.js';
 import { ListColumn } from './list-column.js';
-import { readColumn, validityWords } from './raw-vectors.js';
+import { PackedColumns } from './packed-columns.js';
+import { validityWords } from './raw-vectors.js';
 import type { RowMarks } from './row-marks.js';
 
 /** One model input: knows which rows are unfit, then gathers the fit ones into a dense tensor. */
@@ -25,8 +25,16 @@ export interface InputReader {
   slice(from: number, to: number): HostTensor;
 }
 
+/** Whether an input's columns come as one argument, `list_value(a, b, …)`, instead of one each. */
+export function isPacked(input: TensorInput): boolean {
+  return !input.list && input.type !== 'string';
+}
+
 export function inputReader(input: TensorInput, firstArgument: number): InputReader {
-  return input.list ? new ListReader(input, firstArgument) : new ScalarReader(input, firstArgument);
+  if (input.list) return new ListReader(input, firstArgument);
+  return isPacked(input)
+    ? new PackedReader(input, firstArgument)
+    : new StringReader(input, firstArgument);
 }
 
 class DenseRows {
@@ -53,63 +61,92 @@ class DenseRows {
   }
 }
 
-class ScalarReader implements InputReader {
+class PackedReader implements InputReader {
   readonly tensor: string;
   readonly shapeKey = undefined;
   private readonly dense: DenseRows;
   private readonly shape: readonly number[];
-  private readonly columns: TensorArray[] = [];
-  private readonly strings: DuckDBVector[] = [];
+  private readonly packed: PackedColumns;
+  /** The chunk's own elements, when they are the tensor. */
+  private whole: TensorArray | undefined;
+
+  constructor(
+    private readonly input: TensorInput,
+    argument: number,
+  ) {
+    this.tensor = input.tensor;
+    this.dense = new DenseRows(input.type);
+    this.shape = shapeOf(input);
+    this.packed = new PackedColumns(input, argument);
+  }
+
+  examine(chunk: DuckDBDataChunk, marks: RowMarks): void {
+    this.packed.examine(chunk, marks);
+  }
+
+  gather(rows: Int32Array | undefined, count: number): void {
+    this.whole = rows ? undefined : this.packed.asTensor();
+    if (this.whole) return;
+    this.packed.gather(this.dense.reserve(count, this.shape) as TensorArray, rows, count);
+  }
+
+  slice(from: number, to: number): HostTensor {
+    if (!this.whole) return this.dense.slice(from, to);
+    const width = this.input.columns.length;
+    const data = sliceData(this.whole, from * width, to * width);
+    return { type: this.input.type, dims: [to - from, ...this.shape], data };
+  }
+}
+
+class StringReader implements InputReader {
+  readonly tensor: string;
+  readonly shapeKey = undefined;
+  private readonly dense = new DenseRows('string');
+  private readonly shape: readonly number[];
+  private readonly vectors: DuckDBVector[] = [];
 
   constructor(
     private readonly input: TensorInput,
     private readonly firstArgument: number,
   ) {
     this.tensor = input.tensor;
-    this.dense = new DenseRows(input.type);
-    const shape = resolveRest(input.dims.slice(1), input.columns.length);
-    if (!shape) {
-      const dims = input.dims.map((dim) => dim ?? '?').join(', ');
-      fail(
-        'invalidSpec',
-        'E_MODEL_INPUT',
-        `${input.columns.length} columns cannot fill tensor "${input.tensor}" of shape [${dims}]`,
-        { hint: 'name as many columns as the tensor has elements a row, in its order' },
-      );
-    }
-    this.shape = shape;
+    this.shape = shapeOf(input);
   }
 
   examine(chunk: DuckDBDataChunk, marks: RowMarks): void {
-    const { input, firstArgument } = this;
-    const make = elementTypes[input.type].columnArray;
-    input.columns.forEach(({ name }, index) => {
-      if (make) {
-        const column = readColumn(chunk, firstArgument + index, marks.rows, make);
-        this.columns[index] = column.items;
-        marks.markNulls(column.validity, name);
-      } else {
-        const vector = chunk.getColumnVector(firstArgument + index);
-        this.strings[index] = vector;
-        marks.markNulls(validityWords(vector), name);
-      }
+    this.input.columns.forEach(({ name }, index) => {
+      const vector = chunk.getColumnVector(this.firstArgument + index);
+      this.vectors[index] = vector;
+      marks.markNulls(validityWords(vector), name);
     });
   }
 
   gather(rows: Int32Array | undefined, count: number): void {
-    const target = this.dense.reserve(count, this.shape);
-    const { columns } = this;
-    const { type } = this.input;
-    if (Array.isArray(target)) gatherStrings(target, this.strings, rows, count);
-    else if (rows) gatherRows(target, columns, rows, type === 'float16');
-    else if (type === 'float16') interleaveHalves(target as Uint16Array, columns, count);
-    else if (type !== 'float32') interleave(target, columns, count);
-    else interleaveFloats(target as Float32Array, columns as Float32Array[], count);
+    const target = this.dense.reserve(count, this.shape) as string[];
+    const width = this.vectors.length;
+    this.vectors.forEach((vector, column) => {
+      for (let i = 0; i < count; i++) {
+        target[i * width + column] = vector.getItem(rows ? rows[i]! : i) as string;
+      }
+    });
   }
 
   slice(from: number, to: number): HostTensor {
     return this.dense.slice(from, to);
   }
+}
+
+/** The dimensions after the first. @throws WindrowError invalidSpec `E_MODEL_INPUT` */
+function shapeOf({ tensor, columns, dims }: TensorInput): readonly number[] {
+  const shape = resolveRest(dims.slice(1), columns.length);
+  if (shape) return shape;
+  const text = dims.map((dim) => dim ?? '?').join(', ');
+  fail(
+    'invalidSpec',
+    'E_MODEL_INPUT',
+    `${columns.length} columns cannot fill tensor "${tensor}" of shape [${text}]`,
+    { hint: 'name as many columns as the tensor has elements a row, in its order' },
+  );
 }
 
 class ListReader implements InputReader {
@@ -142,78 +179,4 @@ class ListReader implements InputReader {
   slice(from: number, to: number): HostTensor {
     return this.dense.slice(from, to);
   }
-}
-
-/**
- * Columns to `[count, k]`. Four columns at a time: each cache line of the target is then visited a
- * quarter as often, which is twice as fast as one column at a time.
- */
-function interleaveFloats(target: Float32Array, columns: readonly Float32Array[], count: number) {
-  const width = columns.length;
-  let column = 0;
-  for (; column + 4 <= width; column += 4) {
-    const a = columns[column]!;
-    const b = columns[column + 1]!;
-    const c = columns[column + 2]!;
-    const d = columns[column + 3]!;
-    for (let row = 0, at = column; row < count; row++, at += width) {
-      target[at] = a[row]!;
-      target[at + 1] = b[row]!;
-      target[at + 2] = c[row]!;
-      target[at + 3] = d[row]!;
-    }
-  }
-  for (; column < width; column++) {
-    const source = columns[column]!;
-    for (let row = 0, at = column; row < count; row++, at += width) target[at] = source[row]!;
-  }
-}
-
-// The same for the other element types, apart so that the loop above sees one kind of array only.
-function interleave(target: TensorArray, columns: readonly TensorArray[], count: number) {
-  const width = columns.length;
-  for (let column = 0; column < width; column++) {
-    const source = columns[column]!;
-    for (let row = 0, at = column; row < count; row++, at += width) target[at] = source[row]!;
-  }
-}
-
-function interleaveHalves(target: Uint16Array, columns: readonly TensorArray[], count: number) {
-  const width = columns.length;
-  for (let column = 0; column < width; column++) {
-    const source = columns[column]!;
-    for (let row = 0, at = column; row < count; row++, at += width) {
-      target[at] = toHalf(source[row] as number);
-    }
-  }
-}
-
-function gatherRows(
-  target: TensorArray,
-  columns: readonly TensorArray[],
-  rows: Int32Array,
-  half: boolean,
-) {
-  const width = columns.length;
-  for (let column = 0; column < width; column++) {
-    const source = columns[column]!;
-    for (let i = 0, at = column; i < rows.length; i++, at += width) {
-      const value = source[rows[i]!]!;
-      target[at] = half ? toHalf(value as number) : value;
-    }
-  }
-}
-
-function gatherStrings(
-  target: string[],
-  vectors: readonly DuckDBVector[],
-  rows: Int32Array | undefined,
-  count: number,
-) {
-  const width = vectors.length;
-  vectors.forEach((vector, column) => {
-    for (let i = 0; i < count; i++) {
-      target[i * width + column] = vector.getItem(rows ? rows[i]! : i) as string;
-    }
-  });
 }

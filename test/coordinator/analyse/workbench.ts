@@ -62,7 +62,7 @@ export class Workbench {
       files: this.files,
       blobPath: (digest) => this.blobs.get(digest)!,
       checkPath: options.checkPath ?? (() => undefined),
-      devices: options.devices ?? cpuOnly,
+      devices: () => Promise.resolve(options.devices ?? cpuOnly),
       slots: 2,
       jobId: jobId('jtest'),
       nowMs: options.nowMs ?? nowMs,

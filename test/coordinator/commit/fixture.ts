@@ -82,6 +82,8 @@ export function plan(
     outputs: [output],
     notes: [],
     chunkLocation: `${root}/out/_windrow/chunks`,
+
+    chunkKeepMs: 604_800_000,
     deadLetters: {},
     constants: { jobId: jobId('j'), nowMs: 0 },
   };

@@ -40,7 +40,8 @@ export function stagePlan(shape: StageShape): StagePlan {
         },
       ]
     : [];
-  const chunks = typeof rows === 'number' ? rows : rows.length;
+  // A source without rows has one chunk of none.
+  const chunks = typeof rows === 'number' ? rows : Math.max(1, rows.length);
   const input: StagePlan['input'] =
     shape.over !== undefined
       ? { kind: 'stage', stage: stageId(shape.over) }
@@ -105,6 +106,8 @@ export function jobPlan(
     ],
     notes: [],
     chunkLocation: '/out/_windrow/chunks',
+
+    chunkKeepMs: 604_800_000,
     deadLetters,
     constants: { jobId: J, nowMs: 0 },
   };

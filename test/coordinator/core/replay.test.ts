@@ -180,8 +180,14 @@ describe('submission', () => {
     expect(jobOf(state).phase).toEqual({ kind: 'committing' });
   });
 
-  it('a job without rows goes straight to its commit', () => {
-    expect(jobOf(after(submitted({ stages: [{ rows: [] }] }))).phase.kind).toBe('committing');
+  it('a job without chunks goes straight to its commit', () => {
+    expect(jobOf(after(submitted({ stages: [{ rows: 0 }] }))).phase.kind).toBe('committing');
+  });
+
+  it('a source without rows has one chunk, which publishes its schema', () => {
+    const job = jobOf(after(submitted({ stages: [{ rows: [] }] })));
+    expect(job.phase.kind).toBe('running');
+    expect(job.counts).toMatchObject({ chunksTotal: 1, rowsTotal: 0 });
   });
 
   it('reused chunks are not done again', () => {

@@ -1,0 +1,190 @@
+/** Files and paths that are wrong: inputs refused before native code sees them, outputs before any work. */
+import { copyFileSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { duckdb, expectInvalid, expectRefused, Place, type Refusal, windrow } from './place.js';
+
+let place: Place;
+beforeAll(async () => {
+  place = await Place.open();
+});
+afterAll(() => place.close());
+
+const fixtures = join(import.meta.dirname, '../interop/fixtures');
+
+interface FileCase extends Refusal {
+  readonly name: string;
+  /** Makes the bytes of the source's one file from those of a good one. */
+  readonly spoil: (good: Buffer) => Buffer;
+}
+
+function withFooterLength(good: Buffer, length: number): Buffer {
+  const bytes = Buffer.from(good);
+  bytes.writeUInt32LE(length, bytes.length - 8);
+  return bytes;
+}
+
+const spoiled: FileCase[] = [
+  {
+    name: 'truncated at its end',
+    spoil: (good) => good.subarray(0, good.length - 100),
+    code: 'E_PARQUET_INVALID',
+    says: [/does not end with PAR1/],
+  },
+  {
+    name: 'truncated in its middle, its footer kept',
+    spoil: (good) => {
+      const footer = good.readUInt32LE(good.length - 8) + 8;
+      return Buffer.concat([good.subarray(0, 5000), good.subarray(good.length - footer)]);
+    },
+    code: 'E_PARQUET_INVALID',
+    says: [/row group 0/, /outside the data/],
+  },
+  {
+    name: 'with a footer longer than itself',
+    spoil: (good) => withFooterLength(good, good.length),
+    code: 'E_PARQUET_INVALID',
+    says: [/longer than the file/],
+  },
+  {
+    name: 'with a footer of 4 GiB',
+    spoil: (good) => withFooterLength(good, 0xffffffff),
+    code: 'E_PARQUET_INVALID',
+    says: [/longer than the file/],
+  },
+  {
+    name: 'of 21 bytes that ask for two thousand million schema elements',
+    spoil: () => {
+      const footer = [0x15, 0x02, 0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 0x07];
+      return Buffer.from([...Buffer.from('PAR1'), ...footer, 9, 0, 0, 0, ...Buffer.from('PAR1')]);
+    },
+    code: 'E_PARQUET_INVALID',
+    says: [/list of 2147483647 elements/],
+  },
+  {
+    name: 'whose footer is noise',
+    spoil: (good) => {
+      const bytes = Buffer.from(good);
+      bytes.fill(0xa5, bytes.length - 400, bytes.length - 8);
+      return bytes;
+    },
+    code: 'E_PARQUET_INVALID',
+    says: [/footer/],
+  },
+  {
+    name: 'that is empty',
+    spoil: () => Buffer.alloc(0),
+    code: 'E_PARQUET_INVALID',
+    says: [/0 bytes/],
+  },
+  {
+    name: 'that is text',
+    spoil: () => Buffer.from('id,amount\n1,2\n'.repeat(100)),
+    code: 'E_PARQUET_INVALID',
+    says: [/PAR1/],
+  },
+];
+
+describe('a file is refused', () => {
+  it.concurrent.each(spoiled)('$name', async ({ name, spoil, code, says }) => {
+    const good = readFileSync(place.path('data.parquet'));
+    const file = place.write(`${name.replaceAll(/\W+/g, '-')}/bad.parquet`, spoil(good));
+    const spec = place.spec(`file ${name}`, { sources: { orders: { parquet: file } } });
+    await expectInvalid(place, spec, { code, says: [...says, `file ${file}`, /hint: /] });
+  });
+
+  it.concurrent.each(['file_row_number', '__windrow_row'])('with a column %s', async (name) => {
+    const file = place.path(`${name}.parquet`);
+    await duckdb(`copy (select 1 as id, 2 as ${name}) to '${file}' (format parquet)`);
+    const spec = place.spec(`column ${name}`, { sources: { orders: { parquet: file } } });
+    const says = [new RegExp(`column ${name}`), `file ${file}`, /rename/];
+    await expectInvalid(place, spec, { code: 'E_COLUMN_RESERVED', says });
+  });
+});
+
+describe('a path is refused', () => {
+  const cases: (Refusal & { parquet: string })[] = [
+    {
+      parquet: 'nowhere/*.parquet',
+      code: 'E_NO_FILES',
+      says: [/source 'orders'/, /nearest directory/],
+    },
+    { parquet: 'nowhere.parquet', code: 'E_NO_FILES', says: [/nowhere\.parquet/] },
+    { parquet: 's3://bucket/a.parquet', code: 'E_URI_SCHEME', says: [/s3:/, /local/] },
+    { parquet: 'a/%2e%2e/%2e%2e/data.parquet', code: 'E_URI_DENIED', says: [/encoded/] },
+    { parquet: 'a%00.parquet', code: 'E_URI_DENIED', says: [/NUL/] },
+  ];
+  it.concurrent.each(cases)('$parquet', async ({ parquet, code, says }) => {
+    const spec = place.spec(`path ${parquet}`, { sources: { orders: { parquet } } });
+    await expectInvalid(place, spec, { code, says: [...says, /hint: /] });
+  });
+});
+
+describe('an output is refused', () => {
+  it.concurrent('that holds files of others', async () => {
+    const spec = place.spec('foreign', {});
+    copyFileSync(place.path('data.parquet'), place.write('foreign/out/theirs.parquet', ''));
+    const says = [/theirs\.parquet/, /mode: overwrite/];
+    await expectRefused(place, spec, { code: 'E_OUTPUT_EXISTS', says });
+    expect(place.published(spec)).toEqual(['theirs.parquet']);
+  });
+
+  it.concurrent.each([
+    ['below a file', '../data.parquet/out'],
+    ['where nobody may write', '/proc/windrow/out'],
+  ])('%s', async (name, parquet) => {
+    const spec = place.spec(name, { outputs: [{ name: 'result', from: 'orders', parquet }] });
+    const says = [/output result/, /hint: name a directory/];
+    await expectRefused(place, spec, { code: 'E_OUTPUT_NOT_WRITABLE', says });
+  });
+
+  it.concurrent('that is read by the same job', async () => {
+    const spec = place.spec('own input', {
+      outputs: [{ name: 'result', from: 'orders', parquet: '..', mode: 'overwrite' }],
+    });
+    await expectRefused(place, spec, { code: 'E_OUTPUT_IS_INPUT', says: [/result/, /hint: /] });
+    expect(readFileSync(place.path('data.parquet')).length).toBeGreaterThan(1000);
+  });
+});
+
+describe('a file that is damaged behind its footer fails the job', () => {
+  it.concurrent('where a page does not match its checksum', async () => {
+    const bytes = readFileSync(join(fixtures, 'pyarrow-page-checksum.parquet'));
+    // In the values of the first page, where only its checksum can tell.
+    bytes[60] = bytes[60]! ^ 0x01;
+    const file = place.write('flipped.parquet', bytes);
+    const spec = place.spec('flipped', { sources: { orders: { parquet: file } } });
+    const run = await windrow(['run', spec, '--workers', '1']);
+    expect(run.stderr).toContain('error E_PARQUET_CORRUPT: ');
+    expect(run.stderr).toMatch(/row group 0/);
+    expect(run.stderr).toMatch(/column id/);
+    expect(run.stderr).toContain(`file ${file}`);
+    expect(run.code, run.stderr).toBe(1);
+    expect(place.published(spec).filter((name) => name.endsWith('.parquet'))).toEqual([]);
+  });
+});
+
+describe('a source without rows', () => {
+  it.concurrent('still publishes its schema', async () => {
+    const spec = place.spec('no rows', {
+      sources: { orders: { parquet: join(fixtures, 'pyarrow-empty.parquet') } },
+    });
+    const run = await windrow(['run', spec, '--workers', '1']);
+    expect(run.code, run.stderr).toBe(0);
+    const out = join(dirname(spec), 'out');
+    const [one] = await duckdb(`select count(*)::int as n from '${out}/*.parquet'`);
+    expect(one).toEqual({ n: 0 });
+    const columns = await duckdb(`describe select * from '${out}/*.parquet'`);
+    expect(columns.slice(0, 2)).toMatchObject([{ column_name: 'id' }, { column_name: 'small' }]);
+  });
+
+  it.concurrent('nor rows left by pruning, still publishes its schema', async () => {
+    const spec = place.spec('all pruned', {
+      steps: [{ id: 'none', filter: { from: 'orders', where: 'id < 0' } }],
+    });
+    const run = await windrow(['run', spec, '--workers', '1']);
+    expect(run.code, run.stderr).toBe(0);
+    const out = join(dirname(spec), 'out');
+    expect(await duckdb(`select count(*)::int as n from '${out}/*.parquet'`)).toEqual([{ n: 0 }]);
+  });
+});

@@ -1,0 +1,94 @@
+/** SQL that is wrong, or reaches for what is not its own: refused before any work, with the step. */
+import { afterAll, beforeAll, describe, it } from 'vitest';
+import { expectInvalid, Place, type Refusal } from './place.js';
+
+let place: Place;
+beforeAll(async () => {
+  place = await Place.open();
+});
+afterAll(() => place.close());
+
+interface SqlCase extends Partial<Refusal> {
+  readonly sql: string;
+}
+
+/** Whatever they are, the step is named and there is a hint. */
+const always = [/step a/, /hint: /];
+
+describe('a query is refused', () => {
+  const cases: SqlCase[] = [
+    { sql: "select * from read_text('/etc/hostname')" },
+    { sql: "select * from 'other.csv'" },
+    { sql: "select * from '/etc/passwd'" },
+    { sql: "select * from read_parquet('/data/other.parquet')" },
+    { sql: "select * from read_csv('/etc/passwd')" },
+    { sql: "select * from glob('/*')" },
+    { sql: 'select * from duckdb_settings()' },
+    { sql: 'select * from information_schema.tables' },
+    { sql: "select *, (select content from read_text('/etc/hostname')) as c from orders" },
+    { sql: "select * from orders where name in (select content from read_text('/etc/hostname'))" },
+    { sql: "copy orders to '/tmp/stolen.csv'" },
+    { sql: "attach '/tmp/other.db' as other" },
+    { sql: 'install httpfs' },
+    { sql: 'set enable_external_access = true' },
+    { sql: 'pragma database_list' },
+    { sql: 'select * from orders; select 1' },
+    { sql: 'drop table orders' },
+    { sql: "select query('select 1') from orders" },
+    { sql: 'select * frm orders', code: 'E_SQL_SYNTAX', says: [/character/] },
+    { sql: '', code: 'E_SPEC_INVALID', says: [/query/] },
+    { sql: 'select * from ordres', code: 'E_UNKNOWN_STEP', says: [/'ordres'/, /orders/] },
+    { sql: 'select amuont from orders', code: 'E_UNKNOWN_COLUMN', says: [/amuont/, /amount/] },
+    { sql: 'select * from a', code: 'E_SPEC_CYCLE', says: [/a → a/] },
+  ];
+  it.concurrent.each(cases)('$sql', async ({ sql, code, says }) => {
+    const spec = place.spec(`query ${sql}`, { steps: [{ id: 'a', sql: { query: sql } }] });
+    const own = code === 'E_SPEC_INVALID' ? [] : always;
+    await expectInvalid(place, spec, {
+      code: code ?? 'E_SQL_DENIED',
+      says: [...own, ...(says ?? [])],
+    });
+  });
+
+  it.concurrent('where steps read each other in a circle through their SQL', async () => {
+    const spec = place.spec('circle', {
+      steps: [
+        { id: 'a', sql: { query: 'select * from c' } },
+        { id: 'b', filter: { from: 'a', where: 'id > 1' } },
+        { id: 'c', sql: { query: 'select id from b where id < 9' } },
+      ],
+    });
+    await expectInvalid(place, spec, { code: 'E_SPEC_CYCLE', says: [/a → c → b → a/, /hint: /] });
+  });
+});
+
+describe('an expression is refused', () => {
+  const cases: SqlCase[] = [
+    { sql: "getenv('HOME') = 'x'" },
+    { sql: "list_transform(['HOME'], x -> getenv(x))[1] = 'x'" },
+    { sql: `"getenv"('HOME') = 'x'` },
+    { sql: "main.getenv('HOME') = 'x'" },
+    { sql: "current_setting('temp_directory') = 'x'" },
+    {
+      sql: "list_transform([1], x -> (select max(content) from read_text('/etc/hostname'))) is null",
+    },
+    { sql: "exists (from read_text('/etc/hostname'))" },
+    { sql: 'amuont > 1', code: 'E_UNKNOWN_COLUMN', says: [/amuont/, /amount/] },
+    { sql: 'amount > $mn', code: 'E_UNKNOWN_PARAM', says: [/mn/, /min/] },
+    { sql: 'amount > )', code: 'E_SQL_SYNTAX', says: [/character/] },
+    { sql: 'amount', code: 'E_SQL_BIND', says: [/BOOLEAN/] },
+    { sql: 'amont(amount) > 1', code: 'E_SQL_BIND', says: [/amont/] },
+    { sql: "name > 1::integer and age + 'x' > 2", code: 'E_SQL_BIND', says: [/age|VARCHAR|x/] },
+    { sql: 'sum(amount) > 1', code: 'E_STEP_UNSUPPORTED', says: [/sum/] },
+  ];
+  it.concurrent.each(cases)('$sql', async ({ sql, code, says }) => {
+    const spec = place.spec(`where ${sql}`, {
+      params: { min: 1 },
+      steps: [{ id: 'a', filter: { from: 'orders', where: sql } }],
+    });
+    await expectInvalid(place, spec, {
+      code: code ?? 'E_SQL_DENIED',
+      says: [...always, ...(says ?? [])],
+    });
+  });
+});

@@ -1,0 +1,132 @@
+/**
+ * Compares the pages of a row group with the checksums that their headers carry, which DuckDB does
+ * not, before anything decodes them. Holds one block of a page at a time. Never: decodes a page.
+ * Format: https://github.com/apache/parquet-format (PageHeader, field 4)
+ */
+import { open, type FileHandle } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import { fail } from '../../shared/failure.js';
+import { readPageExtents, type PageExtent } from '../../shared/parquet-footer.js';
+import { readCompactIntegers } from '../../shared/parquet-thrift.js';
+import type { SourceWork } from './protocol.js';
+
+/** Enough for nearly every page header; its statistics may hold long values. */
+const headerBytes = 256;
+const headerBytesMax = 1024 * 1024;
+const blockBytes = 1024 * 1024;
+/** Where the first page lies in nearly every file: after the magic. */
+const firstPage = 4;
+
+interface PageHeader {
+  readonly length: number;
+  /** Bytes of the page as stored, after its header. */
+  readonly bytes: number;
+  readonly crc: number | undefined;
+}
+
+/** Remembers what it checked of the last file, as several chunks may be cut from one row group. */
+export class PageChecksums {
+  private path: string | undefined;
+  private extents: readonly PageExtent[] = [];
+  private readonly checked = new Set<number>();
+  private readonly columns: ReadonlySet<string>;
+
+  /** @param columns top-level columns that are read */
+  constructor(
+    columns: readonly string[],
+    private readonly throwIfCancelled: () => void,
+  ) {
+    this.columns = new Set(columns);
+  }
+
+  /** @throws WindrowError E_PARQUET_CORRUPT with file, row group and column */
+  async verify(source: SourceWork): Promise<void> {
+    const known = this.path === source.path;
+    if (source.rowStart === source.rowEnd || (known && this.extents.length === 0)) return;
+    if (known && this.checked.has(source.rowGroup)) return;
+    const file = await open(source.path, 'r');
+    try {
+      if (!known) await this.look(file, source.path);
+      for (const extent of this.extents) {
+        if (extent.rowGroup !== source.rowGroup || !this.columns.has(extent.column)) continue;
+        await this.verifyColumn(file, extent);
+      }
+      this.checked.add(source.rowGroup);
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Writers give checksums to all pages or to none: one look tells, and costs one small read. */
+  private async look(file: FileHandle, path: string): Promise<void> {
+    const first = await readHeader(file, firstPage, firstPage + headerBytesMax).catch(
+      () => undefined,
+    );
+    const none = first !== undefined && first.crc === undefined;
+    this.extents = none ? [] : await readPageExtents(path);
+    this.checked.clear();
+    this.path = path;
+  }
+
+  private async verifyColumn(file: FileHandle, extent: PageExtent): Promise<void> {
+    const { rowGroup, column, start, end } = extent;
+    const corrupt = (message: string): never =>
+      fail('badData', 'E_PARQUET_CORRUPT', message, {
+        at: { file: this.path!, rowGroup, column },
+        hint: 'write the file again, or leave it out of the source',
+      });
+    for (let at = start; at < end;) {
+      this.throwIfCancelled();
+      const header = await readHeader(file, at, end).catch((error: Error) =>
+        corrupt(`page header at byte ${at} cannot be read: ${error.message}`),
+      );
+      const from = at + header.length;
+      at = from + header.bytes;
+      if (at > end) corrupt(`page at byte ${from} of ${header.bytes} bytes ends after its column`);
+      if (header.crc === undefined) {
+        if (from - header.length === start) return;
+        continue;
+      }
+      const found = await checksum(file, from, header.bytes);
+      if (found !== header.crc) {
+        const [is, was] = [found, header.crc].map((crc) => crc?.toString(16).padStart(8, '0'));
+        corrupt(`page at byte ${from} has checksum ${is}, it was written with ${was}`);
+      }
+    }
+  }
+}
+
+async function readHeader(file: FileHandle, at: number, end: number): Promise<PageHeader> {
+  for (let bytes = headerBytes; ; bytes *= 16) {
+    const wanted = Math.min(bytes, headerBytesMax, end - at);
+    const block = Buffer.allocUnsafe(wanted);
+    const { bytesRead } = await file.read(block, 0, wanted, at);
+    try {
+      const { fields, length } = readCompactIntegers(block.subarray(0, bytesRead));
+      const size = fields.get(3) ?? -1;
+      if (size < 0) throw new RangeError('it has no size');
+      const crc = fields.get(4);
+      return { length, bytes: size, crc: crc === undefined ? undefined : crc >>> 0 };
+    } catch (error) {
+      if (bytesRead < wanted || wanted < bytes || bytes >= headerBytesMax) throw error;
+    }
+  }
+}
+
+/** Undefined where the file ends before the page does. */
+async function checksum(
+  file: FileHandle,
+  from: number,
+  bytes: number,
+): Promise<number | undefined> {
+  const block = Buffer.allocUnsafe(Math.min(bytes, blockBytes));
+  let crc = 0;
+  for (let done = 0; done < bytes;) {
+    const wanted = Math.min(block.length, bytes - done);
+    const { bytesRead } = await file.read(block, 0, wanted, from + done);
+    if (bytesRead === 0) return undefined;
+    crc = crc32(block.subarray(0, bytesRead), crc);
+    done += bytesRead;
+  }
+  return crc;
+}
