@@ -30,6 +30,8 @@ export interface Progress {
 export interface Run {
   /** From process start to exit. */
   readonly wallMs: number;
+  /** By all threads of all processes of the run together. */
+  readonly cpuMs: number;
   /** Null when the run was killed. */
   readonly result: RunResult | null;
   /** Largest resident set of the process itself, which is the coordinator in an embedded run. */
@@ -46,6 +48,14 @@ export function residentBytes(pid: number): number {
   } catch {
     return 0;
   }
+}
+
+/** CPU time of processes that ran below this one and have ended, with all below them. */
+function endedChildrenCpuMs(): number {
+  const stat = readFileSync('/proc/self/stat', 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  // Fields 16 and 17 of proc(5), in ticks of a hundredth of a second.
+  return (Number(fields[13]) + Number(fields[14])) * 10;
 }
 
 /** Processes below this one, of any depth. */
@@ -78,6 +88,7 @@ export async function runJob(
   onProgress: (progress: Progress) => 'kill' | undefined = () => undefined,
 ): Promise<Run> {
   const started = performance.now();
+  const cpuBefore = endedChildrenCpuMs();
   const child = spawn(process.execPath, [cli, 'run', ...args], {
     cwd: root,
     detached: true,
@@ -105,7 +116,13 @@ export async function runJob(
   clearInterval(sampler);
   const wallMs = performance.now() - started;
   if (!killed && code !== 0) throw new Error(`windrow run ${args.join(' ')} ended with ${code}`);
-  return { wallMs, result, coordinatorBytes: peak.coordinator, workerBytes: peak.worker };
+  return {
+    wallMs,
+    cpuMs: endedChildrenCpuMs() - cpuBefore,
+    result,
+    coordinatorBytes: peak.coordinator,
+    workerBytes: peak.worker,
+  };
 }
 
 export function median(values: readonly number[]): number {

@@ -2,10 +2,10 @@
  * The engine inside this process: the coordinator of a state directory and its worker processes. If
  * another live process owns that directory, its coordinator is used instead. Never: what to run.
  */
-import { mkdirSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '../client/types.js';
+import { makeDirectorySync } from '../shared/storage/directories.js';
 import { note } from './output.js';
 import type { WorkerProcesses } from './worker-processes.js';
 import { startWorkerProcesses } from './worker-processes.js';
@@ -35,6 +35,8 @@ export class OwnerGone extends Error {}
 /** Share of the machine's memory that the workers of an embedded run may take together. */
 const memoryShare = 0.75;
 const ownerCheckMs = 500;
+/** About as long as a worker takes to be ready while this process plans. */
+const headStartMs = 400;
 /** The first worker usually speaks within half a second; a loaded machine may need longer. */
 const helloWaitMs = 10_000;
 
@@ -44,7 +46,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     import('../coordinator/main.js'),
     import('../client/client.js'),
   ]);
-  mkdirSync(options.stateDirectory, { recursive: true });
+  makeDirectorySync(options.stateDirectory);
   const lost = new AbortController();
   let workers: WorkerProcesses | undefined;
   const starting = startCoordinator({
@@ -67,6 +69,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
         logDirectory: join(options.stateDirectory, 'logs'),
         scratchDirectory: join(options.stateDirectory, 'scratch'),
         memoryLimitBytes: totalmem() * memoryShare,
+        headStartMs,
         saidHello: async (pid) => {
           await starting;
           return (await client.workers()).some((worker) => worker.pid === pid);

@@ -1,43 +1,88 @@
 /** Turns an attempt that placement chose into the message its worker gets. Reads state, changes none. */
 import type { Assignment, ChunkWork } from '../shared/gen/windrow.js';
-import type { AttemptRef } from '../shared/ids.js';
+import type { AttemptRef, StageId } from '../shared/ids.js';
+import type { ChunkRecord } from '../shared/plan.js';
 import { attemptToWire, chunkFileToWire } from '../shared/wire.js';
 import { attemptChunks } from './core/stage.js';
 import type { JobState, Probe, StageState } from './core/state.js';
 import type { JobChunks } from './job-chunks.js';
 import type { ChunkIndex } from './journal/journal.js';
 
-/** @throws WindrowError E_CHUNK_LOST (fetchFailed) when an upstream chunk is not in the index */
-export async function assignment(
+/** Files of upstream chunks, by identity. */
+export type Upstream = ReadonlyMap<string, ChunkRecord>;
+
+const nothing: Upstream = new Map();
+
+/**
+ * What an attempt over a stage reads has to be looked up; for all others the answer is there at
+ * once, so that a hundred thousand of them cost no turn of the event loop each.
+ */
+export function upstreamOf(
+  ref: AttemptRef,
+  stage: StageState,
+  chunks: JobChunks,
+  index: ChunkIndex,
+): Upstream | Promise<Upstream> {
+  if (chunks.stage(ref.stageId).input.kind !== 'stage') return nothing;
+  const numbers = chunkNumbers(stage, ref);
+  return index.lookup(numbers.flatMap((chunk) => chunks.upstream(ref.stageId, chunk)));
+}
+
+/** Chunks of the stage it reads that are no longer in the index, so that they have to be done again. */
+export function lostUpstream(
+  ref: AttemptRef,
+  stage: StageState,
+  chunks: JobChunks,
+  upstream: Upstream,
+): { readonly stageId: StageId; readonly chunk: number }[] {
+  const { input } = chunks.stage(ref.stageId);
+  if (input.kind !== 'stage') return [];
+  return chunkNumbers(stage, ref).flatMap((chunk) =>
+    chunks
+      .upstreamNumbers(ref.stageId, chunk)
+      .filter((number) => !upstream.has(chunks.identity(input.stage, number)))
+      .map((number) => ({ stageId: input.stage, chunk: number })),
+  );
+}
+
+export function assignment(
   ref: AttemptRef,
   job: JobState,
   stage: StageState,
   chunks: JobChunks,
-  index: ChunkIndex,
-): Promise<Assignment> {
-  const task = stage.tasks.get(ref.task);
-  const probe = task?.kind === 'running' ? task.probe : undefined;
-  const numbers = probe ? [probe.chunk] : attemptChunks(stage, ref.task);
-  const work: ChunkWork[] = [];
-  for (const chunk of numbers) work.push(await chunkWork(ref, chunk, probe, stage, chunks, index));
+  upstream: Upstream,
+): Assignment {
+  const probe = probeOf(stage, ref);
   return {
     attempt: attemptToWire(ref),
     programDigest: chunks.stage(ref.stageId).digest,
-    chunks: work,
+    chunks: chunkNumbers(stage, ref).map((chunk) =>
+      chunkWork(ref, chunk, probe, stage, chunks, upstream),
+    ),
     chunkDirectory: job.plan.chunkLocation,
     taskTimeoutMs: job.run.taskTimeoutMs ?? 0,
     probe: probe !== undefined,
   };
 }
 
-async function chunkWork(
+function probeOf(stage: StageState, ref: AttemptRef): Probe | undefined {
+  const task = stage.tasks.get(ref.task);
+  return task?.kind === 'running' ? task.probe : undefined;
+}
+
+function chunkNumbers(stage: StageState, ref: AttemptRef): number[] {
+  const probe = probeOf(stage, ref);
+  return probe ? [probe.chunk] : attemptChunks(stage, ref.task);
+}
+
+function chunkWork(
   ref: AttemptRef,
   chunk: number,
   probe: Probe | undefined,
   stage: StageState,
   chunks: JobChunks,
-  index: ChunkIndex,
-): Promise<ChunkWork> {
+  upstream: Upstream,
+): ChunkWork {
   const identity = chunks.identity(ref.stageId, chunk);
   const poisonRows = [...(stage.poison.get(chunk) ?? [])];
   const found = chunks.range(ref.stageId, chunk);
@@ -45,9 +90,9 @@ async function chunkWork(
     if (chunks.stage(ref.stageId).input.kind === 'empty') {
       return { chunk, identity, source: undefined, inputs: [], poisonRows };
     }
-    const upstream = chunks.upstream(ref.stageId, chunk);
-    const records = await index.lookup(upstream);
-    const inputs = upstream.flatMap((each) => records.get(each)?.files ?? []);
+    const inputs = chunks
+      .upstream(ref.stageId, chunk)
+      .flatMap((each) => upstream.get(each)?.files ?? []);
     return { chunk, identity, source: undefined, inputs: inputs.map(chunkFileToWire), poisonRows };
   }
   const { file, range } = found;

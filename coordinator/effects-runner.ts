@@ -11,7 +11,7 @@ import type { AttemptRef, JobId, StageId, WorkerId } from '../shared/ids.js';
 import { attemptToWire } from '../shared/wire.js';
 import type { Catalogue } from './catalogue.js';
 import type { Committer } from './committer.js';
-import { assignment } from './dispatch.js';
+import { assignment, lostUpstream, type Upstream, upstreamOf } from './dispatch.js';
 import type { JobChunks } from './job-chunks.js';
 import type { ChunkIndex, Journal } from './journal/journal.js';
 import type { Notices } from './notices.js';
@@ -83,25 +83,57 @@ export class EffectsRunner {
     const stage = job?.stages.find(({ id }) => id === ref.stageId);
     if (!job || !stage) return;
     const chunks = this.deps.chunksOf(job);
-    const send = async (): Promise<void> => {
-      const work = await assignment(ref, job, stage, chunks, this.deps.index);
+    const send = (upstream: Upstream): void => {
       // It may have been cancelled or lost since placement chose it.
       const task = runningTask(this.deps.state, ref);
       if (!task || task.cancelling) return;
+      const lost = lostUpstream(ref, stage, chunks, upstream);
+      if (lost.length > 0) return this.track(this.doAgain(ref, worker, lost));
+      const work = assignment(ref, job, stage, chunks, upstream);
       const program = (): string => JSON.stringify(chunks.stage(ref.stageId).program);
       // A worker that left meanwhile is found out by its lease or its next hello.
       this.deps.workers.assign(worker, work, program);
     };
-    this.track(
-      send().catch((error: unknown) =>
-        this.deps.loop().post({
-          type: 'attempt.ended',
-          attempt: ref,
-          workerId: worker,
-          failure: toFailure(error, { kind: 'io', code: 'E_DISPATCH' }),
-          nowMs: this.deps.nowMs(),
-        }),
-      ),
+    const failed = (error: unknown): Promise<void> =>
+      this.deps.loop().post({
+        type: 'attempt.ended',
+        attempt: ref,
+        workerId: worker,
+        failure: toFailure(error, { kind: 'io', code: 'E_DISPATCH' }),
+        nowMs: this.deps.nowMs(),
+      });
+    try {
+      const upstream = upstreamOf(ref, stage, chunks, this.deps.index);
+      if (upstream instanceof Promise) this.track(upstream.then(send).catch(failed));
+      else send(upstream);
+    } catch (error) {
+      this.track(failed(error));
+    }
+  }
+
+  /** What the attempt was to read is gone: its producers run again first, then the task. */
+  private doAgain(
+    ref: AttemptRef,
+    workerId: WorkerId,
+    lost: readonly { readonly stageId: StageId; readonly chunk: number }[],
+  ): Promise<void> {
+    const nowMs = this.deps.nowMs();
+    const { jobId } = ref;
+    const failure: Failure = {
+      kind: 'fetchFailed',
+      code: 'E_CHUNK_LOST',
+      message: `${lost.length} chunks that task ${ref.task} of stage ${ref.stageId} reads are no longer in the index`,
+      hint: 'nothing: they are done again',
+    };
+    return this.deps.loop().post(
+      ...lost.map(({ stageId, chunk }) => ({
+        type: 'chunk.lost' as const,
+        jobId,
+        stageId,
+        chunk,
+        nowMs,
+      })),
+      { type: 'attempt.ended', attempt: ref, workerId, failure, nowMs },
     );
   }
 

@@ -49,14 +49,19 @@ export class JobChunks {
   /** Identities of the chunks that a chunk of a stage over a stage rewrites, in order. */
   upstream(id: StageId, chunk: number): string[] {
     const { input } = this.stage(id);
+    if (input.kind !== 'stage') {
+      fail('broken', 'E_INTERNAL', `stage ${id} of job ${this.jobId} reads no stage`);
+    }
+    return this.upstreamNumbers(id, chunk).map((number) => this.identity(input.stage, number));
+  }
+
+  /** The chunks that a chunk of a stage over a stage rewrites, in order. */
+  upstreamNumbers(id: StageId, chunk: number): number[] {
     const group = this.groups.get(id)?.[chunk];
-    if (input.kind !== 'stage' || !group) {
+    if (!group) {
       fail('broken', 'E_INTERNAL', `stage ${id} of job ${this.jobId} has no group ${chunk}`);
     }
-    const identities: string[] = [];
-    for (let at = group.from; at < group.to; at += 1)
-      identities.push(this.identity(input.stage, at));
-    return identities;
+    return Array.from({ length: group.to - group.from }, (_, at) => group.from + at);
   }
 
   /** The rows and file of a chunk over a source. */

@@ -2,13 +2,15 @@
  * The coordinator's heartbeat: events in, transitions, journal, effects out, placement after each
  * batch. An effect runs only after the events before it are durable. Holds no decision of its own.
  */
-import type { AttemptStarted, Event } from './core/events.js';
+import type { AttemptEnded, AttemptStarted, Event } from './core/events.js';
 import { isDurable } from './core/events.js';
 import type { Effect } from './core/effects.js';
-import type { State } from './core/state.js';
+import { jobToRow } from './core/snapshot.js';
+import { isEnded, type State } from './core/state.js';
 import { transition } from './core/transition.js';
 import { due } from './core/due.js';
 import { nextEligible, place } from './scheduling/placement.js';
+import { QueueDepth } from './scheduling/queue-depth.js';
 import type { Journal, StoredNotice } from './journal/journal.js';
 import type { JobId } from '../shared/ids.js';
 
@@ -27,6 +29,8 @@ export interface LoopDependencies {
   readonly held: ReadonlySet<JobId>;
   /** Journal lost or a broken invariant: the process cannot go on. */
   readonly fatal: (error: unknown) => void;
+  /** Events between two snapshots of the living jobs. */
+  readonly snapshotEvents?: number;
 }
 
 interface Posted {
@@ -37,6 +41,8 @@ interface Posted {
 
 /** How often clocks are looked at when nothing else happens. */
 const tickMs = 200;
+/** Events after which living jobs are written whole: some 30 MB of journal, a second of replay. */
+const snapshotEventsDefault = 500_000;
 
 export class Loop {
   private queue: Posted[] = [];
@@ -44,7 +50,9 @@ export class Loop {
   private scheduled = false;
   private tail: Promise<void> = Promise.resolve();
   private stopped = false;
+  private eventsSinceSnapshot = 0;
   private readonly ticker: NodeJS.Timeout;
+  private readonly queueDepth = new QueueDepth();
   private eligible: NodeJS.Timeout | undefined;
 
   constructor(private readonly deps: LoopDependencies) {
@@ -115,6 +123,7 @@ export class Loop {
     const durable: Event[] = [];
     const apply = (event: Event): void => {
       if (isDurable(event)) durable.push(event);
+      if (event.type === 'attempt.ended' && !event.failure) this.countEnd(event);
       for (const effect of transition(state, event)) {
         // Facts that follow from events which are not kept themselves, such as a worker's death.
         if (effect.type === 'record') durable.push(effect.event);
@@ -122,11 +131,24 @@ export class Loop {
       }
     };
     for (const posted of batch) for (const event of posted.events) apply(event);
-    const starts: AttemptStarted[] = place(state, nowMs(), { held });
+    const ahead = this.queueDepth.depths(nowMs(), this.slots());
+    const starts: AttemptStarted[] = place(state, nowMs(), { held, ahead });
     for (const start of starts) apply(start);
     this.armEligible();
     if (batch.length === 0 && effects.length === 0 && durable.length === 0) return;
     this.commit(batch, durable, effects);
+  }
+
+  private countEnd({ attempt, nowMs }: AttemptEnded): void {
+    const stages = this.deps.state.jobs.get(attempt.jobId)?.stages;
+    const stage = stages?.find(({ id }) => id === attempt.stageId);
+    if (stage) this.queueDepth.attemptEnded(stage, nowMs);
+  }
+
+  private slots(): number {
+    let slots = 0;
+    for (const worker of this.deps.state.workers.values()) slots += worker.slots;
+    return slots;
   }
 
   private commit(batch: readonly Posted[], durable: readonly Event[], effects: readonly Effect[]) {
@@ -137,7 +159,8 @@ export class Loop {
       durable.length > 0 || notices.length > 0
         ? journal.append(epoch, durable, notices)
         : Promise.resolve();
-    this.tail = Promise.all([this.tail, written]).then(
+    const compacted = this.compact(durable.length);
+    this.tail = Promise.all([this.tail, written, compacted]).then(
       () => {
         for (const posted of batch) posted.resolve();
         for (const notice of notices) publish(notice);
@@ -147,6 +170,21 @@ export class Loop {
         for (const posted of batch) posted.reject(error);
         fatal(error);
       },
+    );
+  }
+
+  /** Every so often a row per living job takes the place of its events, so that a start stays quick. */
+  private compact(events: number): Promise<void> {
+    this.eventsSinceSnapshot += events;
+    const most = this.deps.snapshotEvents ?? snapshotEventsDefault;
+    if (this.eventsSinceSnapshot < most) return Promise.resolve();
+    this.eventsSinceSnapshot = 0;
+    const { state, journal, epoch } = this.deps;
+    // In the journal's queue it stands behind the events it covers.
+    const jobs = [...state.jobs.values()].filter((job) => !isEnded(job.phase));
+    return journal.snapshot(
+      epoch,
+      jobs.map((job) => ({ jobId: job.id, row: jobToRow(job) })),
     );
   }
 

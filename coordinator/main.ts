@@ -2,24 +2,20 @@
  * Constructs a coordinator from its rooms and runs it: in a process of its own, or inside
  * `windrow run`. The only place in the coordinator that knows all the others.
  */
-import { readFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fail } from '../shared/failure.js';
 import type { JobId } from '../shared/ids.js';
-import type { EventView, JobView, WhyView } from '../shared/views.js';
 import { BlobStore } from './blob-store.js';
 import { Catalogue } from './catalogue.js';
 import { Committer } from './committer.js';
 import type { Event } from './core/events.js';
 import { lostAfterRestart, reconcile } from './core/reconcile.js';
-import { jobFromRow } from './core/snapshot.js';
-import { emptyState, isEnded, type JobState, type State } from './core/state.js';
-import { transition } from './core/transition.js';
+import { jobToRow } from './core/snapshot.js';
+import { isEnded, type JobState, type State } from './core/state.js';
 import { EffectsRunner } from './effects-runner.js';
 import { JobChunks } from './job-chunks.js';
-import { openReadOnly } from './journal/journal-reader.js';
 import { openJournal } from './journal/sqlite-journal.js';
 import {
   isLocked,
@@ -32,6 +28,7 @@ import { type ExpectedDevices, KnownDevices } from './known-devices.js';
 import { Loop } from './loop.js';
 import { Notices } from './notices.js';
 import { ProgressMeter } from './progress-meter.js';
+import { replay } from './replay.js';
 import { ResultReader } from './result-reader.js';
 import { jobService } from './rpc/job-service.js';
 import {
@@ -43,6 +40,7 @@ import {
   tokenMatches,
 } from './rpc/servers.js';
 import { type LogEntry, WorkerService } from './rpc/worker-service.js';
+import { makeDirectory } from '../shared/storage/directories.js';
 import { Roots } from '../shared/storage/roots.js';
 import { Submission } from './submission.js';
 
@@ -101,7 +99,7 @@ export async function startCoordinator(
     });
   }
   const stateDirectory = resolve(options.stateDirectory);
-  await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
+  await makeDirectory(stateDirectory, 0o700);
   const lock = lockStateDirectory(stateDirectory);
   if (lock.busy) return { busy: await ownerOf(stateDirectory, lock.owner) };
   try {
@@ -136,74 +134,14 @@ async function ownerOf(
   return { endpoint: owner.endpoint, pid: owner.pid };
 }
 
+export { readOnlyView } from './read-only.js';
+
 /** The live process that works on a state directory, if there is one. */
 export async function findOwner(
   stateDirectory: string,
 ): Promise<BusyCoordinator['busy'] | undefined> {
   const directory = resolve(stateDirectory);
   return isLocked(directory) ? ownerOf(directory, readOwner(directory)) : undefined;
-}
-
-/** Jobs of a state directory that no living process owns. */
-export async function readOnlyView(stateDirectory: string): Promise<{
-  get(job: string): Promise<JobView>;
-  list(query?: { state?: string; limit?: number }): Promise<JobView[]>;
-  events(job: string): AsyncIterable<EventView>;
-  why(job: string): Promise<WhyView>;
-}> {
-  const journal = openReadOnly(resolve(stateDirectory));
-  if (!journal) {
-    fail('invalidSpec', 'E_NO_STATE', `${stateDirectory} holds no journal`, {
-      hint: 'name the state directory with --state, or a coordinator with --connect',
-    });
-  }
-  const loaded = await journal.load();
-  const state = replay(loaded);
-  const held = new Set([...state.jobs.keys()]);
-  const catalogue = new Catalogue({
-    state,
-    journal,
-    notices: new Notices(),
-    meter: new ProgressMeter(),
-    held,
-    rssBytes: () => 0,
-    nowMs: () => Date.now(),
-  });
-  return {
-    get: (job) => catalogue.get(job),
-    list: (query) => catalogue.list(query?.state, query?.limit ?? 100),
-    why: (job) => catalogue.why(job),
-    async *events(job) {
-      const never = new AbortController().signal;
-      for await (const { seq, timeMs, kind, data, jobId: id } of catalogue.watch(
-        job,
-        0,
-        false,
-        never,
-        Infinity,
-      )) {
-        const fields = JSON.parse(data) as Record<string, unknown>;
-        yield { event: kind, job: id, seq, time: new Date(timeMs).toISOString(), ...fields };
-      }
-    },
-  };
-}
-
-function replay({
-  snapshots,
-  events,
-}: {
-  snapshots: readonly string[];
-  events: readonly Event[];
-}): State {
-  const state = emptyState();
-  for (const row of snapshots) {
-    const job = jobFromRow(row);
-    state.jobs.set(job.id, job);
-  }
-  // Effects of the past were carried out, or are derived anew by `reconcile`.
-  for (const event of events) transition(state, event);
-  return state;
 }
 
 class Coordinator {
@@ -276,7 +214,7 @@ class Coordinator {
       warn: (id, text) => note(id, 'warning', { text }),
     });
     const slots = (): number => this.slots(state);
-    const fatal = (error: unknown): void => this.fatal(error);
+    const fatal = (error: unknown): void => this.fatal(error, state);
     const runner = new EffectsRunner({
       state,
       epoch,
@@ -457,9 +395,17 @@ class Coordinator {
   }
 
   /** The journal is lost or a rule of ours is broken: say what is known and stop at once. */
-  private fatal(error: unknown): void {
+  private fatal(error: unknown, state: State): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const dump = join(this.stateDirectory, `crash-${process.pid}.json`);
+    const jobs = [...state.jobs.values()].map((job) => JSON.parse(jobToRow(job)) as unknown);
+    const workers = [...state.workers.values()].map(({ attempts, ...worker }) => ({
+      ...worker,
+      attempts: [...attempts.keys()],
+    }));
+    writeFileSync(dump, JSON.stringify({ error: text, jobs, workers }));
     process.stderr.write(
-      `error E_INTERNAL: the coordinator stops: ${(error as Error)?.stack ?? String(error)}\n`,
+      `error E_INTERNAL: the coordinator stops: ${text}\nhint: its state was written to ${dump}; run the job again, finished work is kept\n`,
     );
     process.exit(70);
   }

@@ -22,7 +22,8 @@ type Issue = z.core.$ZodIssue;
 
 /** The spec with its defaults, or undefined after noting what is wrong with it. */
 export function checkShape(input: unknown, problems: SpecProblems): JobSpec | undefined {
-  const parsed = jobSpecSchema.safeParse(input);
+  // A spec is parsed once or twice: compiling a parser for it would take longer.
+  const parsed = jobSpecSchema.safeParse(input, { jitless: true });
   if (parsed.success) return parsed.data;
   reportAll(parsed.error.issues, [], input, problems);
   return undefined;

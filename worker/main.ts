@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { hostname, tmpdir, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +15,7 @@ import { type Failure, formatFailure, toFailure, WindrowError } from '../shared/
 import { attemptKey, type AttemptRef } from '../shared/ids.js';
 import { limits } from '../shared/limits.js';
 import type { BlobRef, StageProgram } from '../shared/plan.js';
+import { makeDirectory } from '../shared/storage/directories.js';
 import {
   attemptFromWire,
   attemptToWire,
@@ -166,7 +167,7 @@ class Worker {
   }
 
   async start(): Promise<RunningWorker> {
-    await mkdir(this.scratch, { recursive: true });
+    await makeDirectory(this.scratch);
     const done = new Promise<number>((resolve) => (this.finish = resolve));
     this.session.connect();
     return { done, drain: () => this.drain() };

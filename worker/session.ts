@@ -69,6 +69,8 @@ export class Session {
         this.events.refused(error.message);
       }
     });
+    // A call that never got through has a status and no close; the first of the two counts.
+    stream.on('status', () => this.reconnect(stream));
     stream.on('close', () => this.reconnect(stream));
     stream.on('drain', () => {
       this.paused = false;
@@ -160,6 +162,7 @@ export class Session {
 
   private reconnect(ended: ClientDuplexStream<WorkerMessage, CoordinatorMessage>): void {
     if (this.closed || this.stream !== ended) return;
+    this.stream = undefined;
     this.welcomed = false;
     clearInterval(this.heartbeatTimer);
     this.retryTimer = setTimeout(() => this.connect(), this.backoffMs);

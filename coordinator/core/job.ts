@@ -191,7 +191,7 @@ export function capDeadLetters(job: JobState, nowMs: number, effects: Effect[]):
   if (dead <= allowed) return;
   const failure: Failure = {
     kind: 'badData',
-    code: 'E_DEAD_LETTERS',
+    code: 'E_TOO_MANY_DEAD_LETTERS',
     message: `${dead} of ${rowsTotal} rows are dead letters, allowed are ${Math.floor(allowed)}`,
     hint: 'look at the dead-letter files, or raise deadLetters.maxRows or deadLetters.maxFraction',
   };

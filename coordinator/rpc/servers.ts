@@ -149,7 +149,7 @@ function secure({ cert, key, ca }: TlsFiles): ServerCredentials {
     try {
       return readFileSync(path);
     } catch (error) {
-      return fail('invalidSpec', 'E_TLS', `cannot read ${path}: ${(error as Error).message}`);
+      return fail('invalidSpec', 'E_TLS_FILE', `cannot read ${path}: ${(error as Error).message}`);
     }
   };
   const pair = [{ cert_chain: read(cert), private_key: read(key) }];

@@ -11,14 +11,15 @@ import type { JobId } from '../../shared/ids.js';
 import type { StagePlan } from '../../shared/plan.js';
 import { FairShare } from './fair-share.js';
 import { freeSlots, openStages } from './fit.js';
+import { noQueue, type QueueDepths } from './queue-depth.js';
 import { Seats, type Seat } from './seats.js';
 import { StageQueue } from './stage-queue.js';
 
 export interface PlacementOptions {
   /** Jobs that are kept but not run. */
   readonly held?: ReadonlySet<JobId>;
-  /** Attempts each slot may have queued on its worker beside the one it runs; default 0. */
-  readonly ahead?: number;
+  /** Attempts each slot may have queued on its worker beside the one it runs; default none. */
+  readonly ahead?: number | QueueDepths;
 }
 
 export function place(
@@ -26,12 +27,12 @@ export function place(
   nowMs: number,
   options: PlacementOptions = {},
 ): AttemptStarted[] {
-  const ahead = options.ahead ?? 0;
+  const depths = depthsOf(options.ahead);
   let free = 0;
-  for (const worker of state.workers.values()) free += Math.max(0, freeSlots(worker, ahead));
+  for (const worker of state.workers.values()) free += Math.max(0, freeSlots(worker, depths.most));
   if (free === 0) return [];
 
-  const seats = new Seats(state, ahead);
+  const seats = new Seats(state, depths.most);
   const shares = new FairShare();
   const queues = new Map<JobState, StageQueue[]>();
   for (const job of state.jobs.values()) {
@@ -46,7 +47,7 @@ export function place(
   while (starts.length < free) {
     const turn = shares.pop();
     if (!turn) break;
-    const start = next(queues.get(turn.job) ?? [], seats, nowMs);
+    const start = next(queues.get(turn.job) ?? [], seats, depths, nowMs);
     // Nothing of this job fits anywhere: it is out of this round.
     if (!start) continue;
     starts.push(start);
@@ -54,6 +55,11 @@ export function place(
     shares.push(turn);
   }
   return starts;
+}
+
+function depthsOf(ahead: PlacementOptions['ahead']): QueueDepths {
+  if (typeof ahead === 'number') return { most: ahead, of: () => ahead };
+  return ahead ?? noQueue;
 }
 
 function stageQueues(job: JobState, nowMs: number, most: number): StageQueue[] {
@@ -65,6 +71,7 @@ function stageQueues(job: JobState, nowMs: number, most: number): StageQueue[] {
 function next(
   queues: readonly StageQueue[],
   seats: Seats,
+  depths: QueueDepths,
   nowMs: number,
 ): AttemptStarted | undefined {
   for (const queue of queues) {
@@ -74,7 +81,7 @@ function next(
       if (seat) return started(queue, queue.takeSuspect() as number, seat, nowMs);
     }
     if (!queue.hasTask) continue;
-    const seat = seats.take(plan);
+    const seat = seats.take(plan, depths.of(queue.stage));
     if (seat) return started(queue, queue.take() as number, seat, nowMs);
   }
   return undefined;

@@ -23,23 +23,21 @@ export class Seats {
   private readonly all: Seat[] = [];
   /** By what a stage asks for: seats with an idle slot, and seats with room in their queues. */
   private readonly tables = new Map<string, { idle: Table; ahead: Table }>();
+  private readonly tablesOfPlan = new Map<StagePlan, { idle: Table; ahead: Table }>();
   private reserving = false;
 
-  constructor(
-    state: State,
-    private readonly ahead: number,
-  ) {
+  /** @param most the deepest queue any stage may have */
+  constructor(state: State, most: number) {
     for (const worker of state.workers.values()) {
-      if (freeSlots(worker, ahead) <= 0) continue;
+      if (freeSlots(worker, most) <= 0) continue;
       this.all.push({ worker, used: worker.attempts.size, reserved: false });
     }
   }
 
-  take(plan: StagePlan): Seat | undefined {
-    const tables = this.tablesFor(plan);
-    return (
-      deal(tables.idle, 1) ?? (this.ahead > 0 ? deal(tables.ahead, 1 + this.ahead) : undefined)
-    );
+  /** @param ahead attempts of this stage that each slot may have queued */
+  take(plan: StagePlan, ahead: number): Seat | undefined {
+    const tables = this.tablesFor(plan, ahead);
+    return deal(tables.idle, 1) ?? (ahead > 0 ? deal(tables.ahead, 1 + ahead) : undefined);
   }
 
   /** A worker with nothing on it, or none: then the emptiest is kept free until it has drained. */
@@ -63,14 +61,18 @@ export class Seats {
     return undefined;
   }
 
-  private tablesFor(plan: StagePlan): { idle: Table; ahead: Table } {
-    const key = JSON.stringify([plan.pool, plan.devices]);
+  private tablesFor(plan: StagePlan, ahead: number): { idle: Table; ahead: Table } {
+    const known = this.tablesOfPlan.get(plan);
+    if (known) return known;
+    // Seats that are full for shallow queues may have room for deeper ones.
+    const key = JSON.stringify([plan.pool, plan.devices, ahead]);
     let tables = this.tables.get(key);
     if (!tables) {
       const seats = this.all.filter((seat) => fits(seat.worker, plan));
       tables = { idle: { seats, turn: 0 }, ahead: { seats: [...seats], turn: 0 } };
       this.tables.set(key, tables);
     }
+    this.tablesOfPlan.set(plan, tables);
     return tables;
   }
 }

@@ -16,7 +16,7 @@ export class StageQueue {
   constructor(
     readonly job: JobState,
     readonly index: number,
-    private readonly stage: StageState,
+    readonly stage: StageState,
     nowMs: number,
     most: number,
   ) {

@@ -9,7 +9,6 @@ import {
   copyFile,
   link,
   lstat,
-  mkdir,
   open,
   readFile,
   readdir,
@@ -18,6 +17,7 @@ import {
   unlink,
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { makeDirectory } from './directories.js';
 import type { ListedObject, ObjectHead, ObjectStore, TransferResult } from './object-store.js';
 import { temporaryPath } from './paths.js';
 
@@ -78,7 +78,7 @@ export class LocalStore implements ObjectStore {
   }
 
   async move(from: string, to: string): Promise<TransferResult> {
-    await mkdir(dirname(to), { recursive: true });
+    await makeDirectory(dirname(to));
     const result = await this.linkTo(from, to).catch((error: unknown) => {
       // No hard links between disks: the copy is as durable, only slower.
       if (codeOf(error) === 'EXDEV') return this.copy(from, to);
@@ -89,7 +89,7 @@ export class LocalStore implements ObjectStore {
   }
 
   async copy(from: string, to: string): Promise<TransferResult> {
-    await mkdir(dirname(to), { recursive: true });
+    await makeDirectory(dirname(to));
     if (await this.head(to)) return 'exists';
     const temporary = temporaryPath(to, randomUUID());
     try {
@@ -118,7 +118,7 @@ export class LocalStore implements ObjectStore {
   }
 
   private async writeTemporary(path: string, bytes: Uint8Array): Promise<string> {
-    await mkdir(dirname(path), { recursive: true });
+    await makeDirectory(dirname(path));
     const temporary = temporaryPath(path, randomUUID());
     const file = await open(temporary, 'wx');
     try {

@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { WorkerProcessesOptions } from '../../cli/worker-processes.js';
 import { startWorkerProcesses } from '../../cli/worker-processes.js';
 import type { WindrowError } from '../../shared/failure.js';
@@ -114,6 +114,21 @@ describe('worker processes', () => {
     expect(existsSync(join(directory, 'scratch'))).toBe(false);
     // An end that we asked for is not news for the coordinator.
     expect(exits).toBe(0);
+  });
+
+  test('start after the first one where that is to go ahead, or never where all is over', async () => {
+    const workers = startWorkerProcesses(
+      options(program(livesWithParent), { count: 3, headStartMs: 60_000 }),
+    );
+    expect(workers.pids).toHaveLength(1);
+    await workers.stop();
+    expect(workers.pids).toEqual([]);
+
+    const all = startWorkerProcesses(
+      options(program(livesWithParent), { count: 3, headStartMs: 1 }),
+    );
+    await vi.waitUntil(() => all.pids.length === 3);
+    await all.stop();
   });
 
   test('that listen to nothing end as well', async () => {

@@ -3,13 +3,13 @@
  * this attempt uses. Leaves nothing behind that was not reported. Never publishes, never overwrites.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { parquetMetadata } from 'hyparquet';
 import { failpoint } from '../../shared/failpoint.js';
 import { fail } from '../../shared/failure.js';
 import type { ChunkFile } from '../../shared/plan.js';
+import { makeDirectorySync } from '../../shared/storage/directories.js';
 import { chunkFilePath, deadLetterFilePath, temporaryPath } from '../../shared/storage/paths.js';
 
 type Partition = ChunkFile['partition'];
@@ -34,7 +34,7 @@ export class ChunkSink {
     const { directory, identity, attemptTag } = options;
     this.target = temporaryPath(chunkFilePath(directory, identity, attemptTag), 'w');
     this.deadLetterTarget = temporaryPath(deadLetterFilePath(directory, identity, attemptTag), 'w');
-    mkdirSync(dirname(this.target), { recursive: true });
+    makeDirectorySync(dirname(this.target));
   }
 
   /** Makes what was written durable, under its staged names; in the order of their partitions. */

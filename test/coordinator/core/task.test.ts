@@ -74,7 +74,7 @@ describe('chunks', () => {
     );
     expect(jobOf(state).phase).toMatchObject({
       kind: 'stopping',
-      outcome: { failure: { code: 'E_DEAD_LETTERS' } },
+      outcome: { failure: { code: 'E_TOO_MANY_DEAD_LETTERS' } },
     });
   });
 

@@ -1,0 +1,54 @@
+/** What a state directory tells about its jobs when no living process owns it. Changes nothing. */
+import { resolve } from 'node:path';
+import { fail } from '../shared/failure.js';
+import type { EventView, JobView, WhyView } from '../shared/views.js';
+import { Catalogue } from './catalogue.js';
+import { openReadOnly } from './journal/journal-reader.js';
+import { Notices } from './notices.js';
+import { ProgressMeter } from './progress-meter.js';
+import { replay } from './replay.js';
+
+/** Jobs of a state directory that no living process owns. */
+export async function readOnlyView(stateDirectory: string): Promise<{
+  get(job: string): Promise<JobView>;
+  list(query?: { state?: string; limit?: number }): Promise<JobView[]>;
+  events(job: string): AsyncIterable<EventView>;
+  why(job: string): Promise<WhyView>;
+}> {
+  const journal = openReadOnly(resolve(stateDirectory));
+  if (!journal) {
+    fail('invalidSpec', 'E_NO_STATE', `${stateDirectory} holds no journal`, {
+      hint: 'name the state directory with --state, or a coordinator with --connect',
+    });
+  }
+  const loaded = await journal.load();
+  const state = replay(loaded);
+  const held = new Set([...state.jobs.keys()]);
+  const catalogue = new Catalogue({
+    state,
+    journal,
+    notices: new Notices(),
+    meter: new ProgressMeter(),
+    held,
+    rssBytes: () => 0,
+    nowMs: () => Date.now(),
+  });
+  return {
+    get: (job) => catalogue.get(job),
+    list: (query) => catalogue.list(query?.state, query?.limit ?? 100),
+    why: (job) => catalogue.why(job),
+    async *events(job) {
+      const never = new AbortController().signal;
+      for await (const { seq, timeMs, kind, data, jobId: id } of catalogue.watch(
+        job,
+        0,
+        false,
+        never,
+        Infinity,
+      )) {
+        const fields = JSON.parse(data) as Record<string, unknown>;
+        yield { event: kind, job: id, seq, time: new Date(timeMs).toISOString(), ...fields };
+      }
+    },
+  };
+}

@@ -1,0 +1,15 @@
+/** Rebuilds the core's state from the journal. Discards effects: they were carried out, or are derived anew. */
+import { jobFromRow } from './core/snapshot.js';
+import { emptyState, type State } from './core/state.js';
+import { transition } from './core/transition.js';
+import type { Loaded } from './journal/journal.js';
+
+export function replay({ snapshots, events }: Loaded): State {
+  const state = emptyState();
+  for (const row of snapshots) {
+    const job = jobFromRow(row);
+    state.jobs.set(job.id, job);
+  }
+  for (const event of events) transition(state, event);
+  return state;
+}

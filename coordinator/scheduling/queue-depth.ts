@@ -1,0 +1,68 @@
+/**
+ * How many attempts a worker may have waiting beside those it runs: none for tasks that take a
+ * while, so that the last ones never queue behind each other; as many as a slot does in a blink for
+ * tasks so short that the way to the worker and back would take longer than they do. Pure.
+ */
+import type { StageState } from '../core/state.js';
+
+export interface QueueDepths {
+  /** The largest `of` any stage. */
+  readonly most: number;
+  /** Attempts of this stage that each slot may have queued. */
+  of(stage: StageState): number;
+}
+
+export const noQueue: QueueDepths = { most: 0, of: () => 0 };
+
+/** About the longest that a short task waits for others behind which it was queued. */
+const waitMs = 100;
+/** Ends of a stage's attempts are counted for at least so long. */
+const windowMs = 100;
+const depthMax = 64;
+
+interface Pace {
+  sinceMs: number;
+  ended: number;
+  /** Of the last whole window. */
+  perMs: number;
+}
+
+/** Watches attempts end well. Stages that have gone quiet are forgotten. */
+export class QueueDepth {
+  private readonly paces = new Map<StageState, Pace>();
+
+  attemptEnded(stage: StageState, nowMs: number): void {
+    let pace = this.paces.get(stage);
+    if (!pace) {
+      pace = { sinceMs: nowMs, ended: 0, perMs: 0 };
+      this.paces.set(stage, pace);
+    }
+    pace.ended += 1;
+    const elapsedMs = nowMs - pace.sinceMs;
+    if (elapsedMs < windowMs) return;
+    Object.assign(pace, { perMs: pace.ended / elapsedMs, sinceMs: nowMs, ended: 0 });
+  }
+
+  /** @param slots of all workers together */
+  depths(nowMs: number, slots: number): QueueDepths {
+    if (this.paces.size === 0 || slots === 0) return noQueue;
+    const depths = new Map<StageState, number>();
+    let most = 0;
+    for (const [stage, pace] of this.paces) {
+      const depth = Math.min(depthMax, Math.floor((perMsNow(pace, nowMs) * waitMs) / slots));
+      if (depth === 0) {
+        if (nowMs - pace.sinceMs > 10 * windowMs) this.paces.delete(stage);
+        continue;
+      }
+      depths.set(stage, depth);
+      most = Math.max(most, depth);
+    }
+    return most === 0 ? noQueue : { most, of: (stage) => depths.get(stage) ?? 0 };
+  }
+}
+
+/** The last window's pace, or less where the one under way goes slower already. */
+function perMsNow({ perMs, ended, sinceMs }: Pace, nowMs: number): number {
+  const elapsedMs = nowMs - sinceMs;
+  return elapsedMs > windowMs ? Math.min(perMs, ended / elapsedMs) : perMs;
+}

@@ -1,0 +1,149 @@
+/** User functions that are missing, broken or hostile: the job fails with the place, the engine goes on. */
+import { writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { JobSpecInput } from '../../shared/job-spec.js';
+import { expectFailed, expectInvalid, Place, type Refusal } from './place.js';
+
+let place: Place;
+beforeAll(async () => {
+  place = await Place.open();
+});
+afterAll(() => place.close());
+
+/** Attempts that do not stop take their worker along, which takes a while. */
+const patienceMs = 120_000;
+
+/** A job whose one step maps each row with this module. */
+function mapping(name: string, module: string, more: Partial<JobSpecInput> = {}): string {
+  const spec = place.spec(name, {
+    steps: [
+      {
+        id: 'mapped',
+        map: {
+          from: 'orders',
+          module: 'f.ts',
+          reads: ['id', 'name'],
+          columns: { label: 'VARCHAR' },
+        },
+      },
+    ],
+    ...more,
+  });
+  writeFileSync(join(dirname(spec), 'f.ts'), module);
+  return spec;
+}
+
+describe('a module is refused', () => {
+  const cases: (Refusal & { name: string; module: string })[] = [
+    {
+      name: 'that does not compile',
+      module: 'export function row(r: { id: bigint }) {\n  return { label: ;\n}\n',
+      code: 'E_MAP_MODULE',
+      says: [/f\.ts:2:\d+/],
+    },
+    {
+      name: 'that imports what is not there',
+      module: "import { x } from './gone.js';\nexport const row = () => ({ label: x });\n",
+      code: 'E_MAP_MODULE',
+      says: [/f\.ts:1:\d+/, /gone\.js/],
+    },
+    {
+      name: 'that exports nothing of use',
+      module: 'export const helper = 1;\n',
+      code: 'E_MAP_MODULE',
+      says: [/exports helper/, /batch or row/],
+    },
+  ];
+  it.concurrent.each(cases)('$name', async ({ name, module, code, says }) => {
+    await expectInvalid(place, mapping(name, module), { code, says: [...says, /hint: /] });
+  });
+
+  it.concurrent('that is not there', async () => {
+    const spec = place.spec('missing', {
+      steps: [
+        { id: 'mapped', map: { from: 'orders', module: 'gone.ts', columns: { label: 'VARCHAR' } } },
+      ],
+    });
+    const says = [/step mapped/, /gone\.ts/, /hint: /];
+    await expectInvalid(place, spec, { code: 'E_MAP_MODULE_MISSING', says });
+  });
+});
+
+describe('a function fails the job', () => {
+  it.concurrent("that throws, with its row and the line of the user's own file", async () => {
+    const spec = mapping(
+      'throws',
+      `interface Row {
+  id: bigint;
+  name: string;
+}
+
+function check(row: Row): string {
+  if (row.id === 31234n) throw new Error('no label for ' + row.name);
+  return row.name.toUpperCase();
+}
+
+export function row(row: Row) {
+  return { label: check(row) };
+}
+`,
+    );
+    const { failure } = await expectFailed(place, spec, 'E_MAP_THREW');
+    expect(failure.message).toMatch(/no label for user-/);
+    expect(failure.message).toMatch(/f\.ts:7:/);
+    expect(failure).toMatchObject({
+      kind: 'userCode',
+      at: { step: 'mapped', file: place.path('data.parquet'), rowGroup: 3, row: 31234 },
+    });
+    expect(failure.hint).toMatch(/onError/);
+  });
+
+  it.concurrent('whose module throws when it is loaded', async () => {
+    const spec = mapping('load', `\nthrow new Error('not today');\nexport function row() {}\n`);
+    const { failure } = await expectFailed(place, spec, 'E_MAP_IMPORT');
+    expect(failure.message).toMatch(/not today.*f\.ts:2:/);
+    expect(failure.at).toMatchObject({ step: 'mapped' });
+  });
+
+  it.concurrent.each([
+    ['calls process.exit', 'export function row() { process.exit(0); }'],
+    ['calls process.exit when it is loaded', 'process.exit(3);\nexport function row() {}'],
+    [
+      'calls process.exit later',
+      'export async function row() { setTimeout(() => process.exit(0), 1); await new Promise((r) => setTimeout(r, 60_000)); return {}; }',
+    ],
+  ])('that %s', async (name, module) => {
+    const { failure } = await expectFailed(place, mapping(name, module), 'E_MAP_EXIT');
+    expect(failure).toMatchObject({ kind: 'userCode', at: { step: 'mapped' } });
+    expect(failure.message).toMatch(/process\.exit/);
+  });
+
+  it.concurrent('that gives another type than it promised', async () => {
+    const spec = mapping('type', 'export function row() { return { label: { a: 1 } }; }\n');
+    const { failure } = await expectFailed(place, spec, 'E_MAP_RESULT');
+    expect(failure.at).toMatchObject({ step: 'mapped', column: 'label' });
+  });
+
+  const limited = { run: { taskTimeout: 'PT2S', attempts: 2 } };
+  it.concurrent.each([
+    ['loops for ever', 'export function row() { for (;;); }'],
+    ['waits for ever', 'export async function row() { await new Promise(() => {}); return {}; }'],
+  ])('that %s, once its attempts are used up', async (name, module) => {
+    const { failure } = await expectFailed(place, mapping(name, module, limited), 'E_TASK_TIMEOUT');
+    expect(failure.hint).toMatch(/taskTimeout/);
+  });
+
+  it.concurrent('that takes all memory there is', async () => {
+    const module = `const kept: unknown[] = [];
+export function row() {
+  for (let k = 0; k < 2_000; k += 1) kept.push(new Array(131_072).fill(k));
+  return { label: String(kept.length) };
+}
+`;
+    const spec = mapping('memory', module, { run: { attempts: 2 } });
+    const { failure } = await expectFailed(place, spec, 'E_OUT_OF_MEMORY');
+    expect(failure.at).toMatchObject({ step: 'mapped' });
+    expect(failure.hint).toMatch(/memory/);
+  });
+});
