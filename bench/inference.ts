@@ -100,7 +100,7 @@ async function section(features: 8 | 64, ten: string): Promise<string[]> {
   });
   const rss = (pick: (run: Run) => number): string => megabytes(Math.max(...runs.map(pick)));
   return [
-    `### ${features} → 256 → 256 → 1, ${thousands(rowCount)} rows, ${slots} slots`,
+    `${thousands(rowCount)} rows of 13 columns, ${features} → 256 → 256 → 1, ${slots} slots.`,
     table([
       line('limit: DuckDB + bare model', limit),
       line('· DuckDB reads, computes features, writes', relational),
@@ -122,6 +122,6 @@ async function section(features: 8 | 64, ten: string): Promise<string[]> {
 
 await makeVisits();
 const ten = await makeTenRows();
-const sections: string[] = [];
-for (const features of sizes) sections.push(...(await section(features, ten)));
-report('inference', sections);
+for (const features of sizes) {
+  report(`inference, ${features} features`, await section(features, ten));
+}

@@ -77,6 +77,9 @@ async function buildBundle(
       banner: { js: banner },
       charset: 'utf8',
       legalComments: 'none',
+      // So that an error is told with the line of the user's own file.
+      sourcemap: 'inline',
+      sourcesContent: false,
       logLevel: 'silent',
       metafile: true,
       write: false,

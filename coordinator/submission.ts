@@ -19,7 +19,7 @@ import type { JobPlan } from '../shared/plan.js';
 import { validateSpec } from '../shared/spec-file.js';
 import type { JobView } from '../shared/views.js';
 import type { DeviceFacts } from './analyse/devices.js';
-import { planJob, type PlannedJob } from './analyse/plan-job.js';
+import type { PlannedJob } from './analyse/plan-job.js';
 import type { BlobStore } from './blob-store.js';
 import type { Catalogue } from './catalogue.js';
 import type { Committer } from './committer.js';
@@ -173,6 +173,8 @@ export class Submission {
     }
     const nowMs = deps.nowMs();
     const id = makeJobId(nowMs, randomBytes(3).toString('hex'));
+    // DuckDB comes with it: a coordinator listens before that is loaded.
+    const { planJob } = await import('./analyse/plan-job.js');
     const planned = await planJob({
       spec,
       files: this.filesOf(request.files),

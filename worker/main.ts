@@ -151,7 +151,7 @@ class Worker {
       this.session.fetchBlob(digest),
     );
     this.slots = new Slots(
-      { slots: options.slots, cancelGraceMs },
+      { slots: options.slots, cancelGraceMs, heapBytes: this.threadHeapBytes() },
       {
         chunk: (ref, chunk, record) => {
           this.rowsOf(ref).reported += record.counts.rowsIn;
@@ -332,6 +332,12 @@ class Worker {
   private threadMemoryBytes(): number {
     const share = this.memoryLimitBytes() / this.options.slots;
     return Math.max(64 * 2 ** 20, Math.floor(share * 0.6));
+  }
+
+  /** What DuckDB leaves of a slot's share, within what V8 works well with. */
+  private threadHeapBytes(): number {
+    const share = this.memoryLimitBytes() / this.options.slots;
+    return Math.min(2 * 2 ** 30, Math.max(256 * 2 ** 20, Math.floor(share * 0.4)));
   }
 
   private overMemory(): boolean {

@@ -5,7 +5,7 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
-import { type Failure, toFailure } from '../shared/failure.js';
+import type { Failure } from '../shared/failure.js';
 import { attemptKey, type AttemptRef } from '../shared/ids.js';
 import type { ChunkRecord } from '../shared/plan.js';
 import {
@@ -14,6 +14,7 @@ import {
   type AttemptTask,
   controlWord,
 } from './attempt/protocol.js';
+import { threadFailure } from './thread-failure.js';
 
 export interface SlotEvents {
   chunk(ref: AttemptRef, chunk: number, record: ChunkRecord): void;
@@ -37,6 +38,8 @@ export interface SlotOptions {
   readonly slots: number;
   /** How long a cancelled attempt may take to come back. */
   readonly cancelGraceMs: number;
+  /** JavaScript heap of one thread, at most. */
+  readonly heapBytes: number;
 }
 
 export class Slots {
@@ -54,6 +57,7 @@ export class Slots {
       maxThreads: options.slots,
       idleTimeout: Infinity,
       concurrentTasksPerWorker: 1,
+      resourceLimits: { maxOldGenerationSizeMb: Math.floor(options.heapBytes / 2 ** 20) },
       // An idle thread must stay reachable for messages (the default lets its event loop sleep).
       atomics: 'disabled',
     });
@@ -84,7 +88,7 @@ export class Slots {
           await delivered;
           this.finish(entry, result.failure);
         },
-        (error: unknown) => this.finish(entry, toFailure(error)),
+        (error: unknown) => this.finish(entry, threadFailure(error, task.program)),
       )
       .catch(() => process.exit(70));
   }

@@ -74,14 +74,14 @@ export class WorkerService {
       session: (stream: Stream) => this.accept(stream, token),
       fetchBlob: (call) => {
         const refused = tokenRefusal(token, bearerToken(call.metadata));
-        if (refused) return void call.destroy(refused);
+        if (refused) return void call.emit('error', refused);
         const send = async (): Promise<void> => {
           for await (const part of this.deps.blobs.read(call.request.digest)) {
             if (!call.write(part)) await new Promise((resolve) => call.once('drain', resolve));
           }
           call.end();
         };
-        send().catch((error: unknown) => call.destroy(asStatus(toFailure(error))));
+        send().catch((error: unknown) => call.emit('error', asStatus(toFailure(error))));
       },
     };
   }
@@ -147,14 +147,15 @@ export class WorkerService {
           (this.connections.size >= limits.workersConnected
             ? { code: status.RESOURCE_EXHAUSTED, details: 'E_LIMIT: too many workers' }
             : undefined);
-        if (failure) return void stream.destroy(Object.assign(new Error(failure.details), failure));
+        // gRPC sends the status of an emitted error; a destroyed stream would just hang.
+        if (failure)
+          return void stream.emit('error', Object.assign(new Error(failure.details), failure));
         connection = this.hello(stream, message.value);
       } else if (connection && message) {
         this.receive(connection, message);
       } else {
-        stream.destroy(
-          Object.assign(new Error('hello first'), { code: status.FAILED_PRECONDITION }),
-        );
+        const refusal = { code: status.FAILED_PRECONDITION, details: 'hello first' };
+        stream.emit('error', Object.assign(new Error(refusal.details), refusal));
       }
     });
     const lost = (): void => {

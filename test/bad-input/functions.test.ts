@@ -11,9 +11,6 @@ beforeAll(async () => {
 });
 afterAll(() => place.close());
 
-/** Attempts that do not stop take their worker along, which takes a while. */
-const patienceMs = 120_000;
-
 /** A job whose one step maps each row with this module. */
 function mapping(name: string, module: string, more: Partial<JobSpecInput> = {}): string {
   const spec = place.spec(name, {
@@ -141,7 +138,7 @@ export function row() {
   return { label: String(kept.length) };
 }
 `;
-    const spec = mapping('memory', module, { run: { attempts: 2 } });
+    const spec = mapping('memory', module, { run: { attempts: 1 } });
     const { failure } = await expectFailed(place, spec, 'E_OUT_OF_MEMORY');
     expect(failure.at).toMatchObject({ step: 'mapped' });
     expect(failure.hint).toMatch(/memory/);

@@ -45,7 +45,8 @@ export class Workplace {
       cwd: this.directory,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NO_COLOR: '1', ...env },
+      // With the pool size set a worker stays one process, which its group's end takes along.
+      env: { ...process.env, NO_COLOR: '1', UV_THREADPOOL_SIZE: '12', ...env },
     });
     let stdout = '';
     let stderr = '';

@@ -11,6 +11,7 @@ import { fail, WindrowError } from '../../shared/failure.js';
 import type { MapStep } from '../../shared/plan.js';
 import { columnKind } from './column-kinds.js';
 import { toRows } from './rows.js';
+import { userPlace } from './user-place.js';
 
 /** One returned column, whatever the function made it of. */
 export type ReturnedColumn = Vector | ArrayLike<unknown>;
@@ -44,7 +45,8 @@ export async function loadMapFunction(
   const module = await importable(path, step.bundle.digest, moduleDirectory);
   let exported: unknown;
   try {
-    const loaded = (await import(pathToFileURL(module).href)) as Record<string, unknown>;
+    const href = pathToFileURL(module).href;
+    const loaded = await withoutExit(step, () => import(href) as Promise<Record<string, unknown>>);
     exported = loaded[step.export];
   } catch (error) {
     throw threw('E_MAP_IMPORT', 'loading the module failed', error, module, { step: step.id });
@@ -182,17 +184,17 @@ function threw(
 ): WindrowError {
   if (error instanceof WindrowError) return error;
   const message = error instanceof Error ? error.message : String(error);
-  const line = (error instanceof Error ? (error.stack ?? '') : '')
-    .split('\n')
-    .find((frame) => frame.includes(module))
-    ?.trim()
-    .replace(pathToFileURL(module).href, 'bundle');
+  const place = userPlace(error, module);
   return new WindrowError(
     {
       kind: 'userCode',
       code,
-      message: `${what}: ${message}${line === undefined ? '' : ` (${line})`}`,
+      message: `${what}: ${message}${place === undefined ? '' : ` (at ${place})`}`,
       at,
+      hint:
+        at.row === undefined
+          ? 'correct the function there'
+          : 'correct the function there, or set onError: deadLetter to leave such rows out',
     },
     error,
   );

@@ -1,0 +1,164 @@
+/** Servers: paths outside their roots, tokens that do not match, listeners that anybody could reach. */
+import type { ChildProcess } from 'node:child_process';
+import { copyFileSync, mkdirSync, symlinkSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ended, filesBelow, lineOf, Place, type Refusal, start, windrow } from './place.js';
+
+let place: Place;
+let server: ChildProcess;
+let address: string;
+
+beforeAll(async () => {
+  place = await Place.open();
+  mkdirSync(place.path('root'));
+  copyFileSync(place.path('data.parquet'), place.path('root/data.parquet'));
+  symlinkSync(place.path('data.parquet'), place.path('root/link.parquet'));
+  mkdirSync(place.path('outside'));
+  symlinkSync(place.path('outside'), place.path('root/way-out'));
+  place.write('client.token', 'a client is known by this\n');
+  place.write('worker.token', 'a worker is known by this\n');
+  place.write('wrong.token', 'anybody\n');
+  server = start([
+    'coordinator',
+    ...['--listen', '127.0.0.1:0', '--state', place.path('server')],
+    ...['--allow-root', place.path('root')],
+    ...['--client-token-file', place.path('client.token')],
+    ...['--worker-token-file', place.path('worker.token')],
+  ]);
+  address = (await lineOf(server, /ready on (\S+)/))[1]!;
+});
+
+afterAll(async () => {
+  const gone = ended(server);
+  server.kill('SIGTERM');
+  await gone;
+  place.close();
+});
+
+describe('a coordinator refuses', () => {
+  const paths: (Refusal & { name: string; parquet: string; out?: string })[] = [
+    {
+      name: 'a path outside',
+      parquet: 'ROOT/../data.parquet',
+      code: 'E_URI_DENIED',
+      says: [/outside the allowed roots/],
+    },
+    {
+      name: 'a file of the system',
+      parquet: '/etc/passwd',
+      code: 'E_URI_DENIED',
+      says: [/outside the allowed roots/],
+    },
+    {
+      name: 'a glob outside',
+      parquet: '/etc/*',
+      code: 'E_URI_DENIED',
+      says: [/outside the allowed roots/],
+    },
+    {
+      name: 'a link that escapes',
+      parquet: 'ROOT/link.parquet',
+      code: 'E_URI_DENIED',
+      says: [/outside the allowed roots/],
+    },
+    {
+      name: 'a link that a glob finds',
+      parquet: 'ROOT/l*.parquet',
+      code: 'E_URI_DENIED',
+      says: [/outside the allowed roots/],
+    },
+    {
+      name: 'an encoded way up',
+      parquet: 'ROOT/%2e%2e/data.parquet',
+      code: 'E_URI_DENIED',
+      says: [/encoded/],
+    },
+    { name: 'a NUL', parquet: 'ROOT/data%00.parquet', code: 'E_URI_DENIED', says: [/NUL/] },
+    {
+      name: 'an output outside',
+      parquet: 'ROOT/data.parquet',
+      out: 'outside/out',
+      code: 'E_URI_DENIED',
+      says: [/outside the allowed roots/],
+    },
+    {
+      name: 'an output behind a link',
+      parquet: 'ROOT/data.parquet',
+      out: 'root/way-out/out',
+      code: 'E_URI_DENIED',
+      says: [/outside the allowed roots/],
+    },
+  ];
+  it.concurrent.each(paths)('$name', async ({ name, parquet, out, code, says }) => {
+    const spec = place.spec(name, {
+      sources: { orders: { parquet: parquet.replace('ROOT', place.path('root')) } },
+      outputs: [{ name: 'result', from: 'orders', parquet: place.path(out ?? 'root/out') }],
+    });
+    const run = await windrow([
+      ...['run', spec, '--connect', address],
+      ...['--token-file', place.path('client.token')],
+    ]);
+    expect(run.stderr).toContain(`error ${code}: `);
+    for (const words of says) expect(run.stderr).toMatch(words);
+    expect(run.stderr).toMatch(/hint: /);
+    expect(run.code, run.stderr).toBe(2);
+    expect(filesBelow(place.path('outside'))).toEqual([]);
+    expect(filesBelow(place.path('root/out'))).toEqual([]);
+  });
+
+  it.concurrent('a function, where it was not told to run code', async () => {
+    const spec = place.spec('code', {
+      sources: { orders: { parquet: place.path('root/data.parquet') } },
+      steps: [{ id: 'a', map: { from: 'orders', module: 'f.js', columns: { b: 'VARCHAR' } } }],
+      outputs: [{ name: 'result', from: 'a', parquet: place.path('root/out') }],
+    });
+    place.write('code/f.js', 'export const row = () => ({ b: "" });\n');
+    const run = await windrow([
+      ...['run', spec, '--connect', address],
+      ...['--token-file', place.path('client.token')],
+    ]);
+    expect(run.stderr).toMatch(/error E_CODE_DENIED: .*\n.*--allow-code/);
+    expect(run.code, run.stderr).toBe(2);
+  });
+
+  it.concurrent.each([
+    ['a client without a token', []],
+    ['a client with a wrong token', ['--token-file', 'wrong.token']],
+  ])('%s', async (_, flags) => {
+    const run = await windrow(['list', '--connect', address, ...flags], place.directory);
+    expect(run.stderr).toMatch(/error E_UNAUTHENTICATED: .*\n.*hint: /);
+    expect(run.code, run.stderr).toBe(2);
+  });
+
+  it.concurrent.each([
+    ['a worker without a token', []],
+    ['a worker with a wrong token', ['--token-file', 'wrong.token']],
+  ])('%s', async (_, flags) => {
+    const args = ['worker', '--coordinator', address, '--slots', '1', ...flags];
+    const run = await windrow(args, place.directory);
+    expect(run.stderr).toMatch(/E_UNAUTHENTICATED.*token/);
+    expect(run.stderr).toMatch(/--token-file/);
+    expect(run.code, run.stderr).toBe(2);
+  });
+});
+
+describe('a listener is refused', () => {
+  it.concurrent.each([
+    [['coordinator', '--listen', '0.0.0.0:0']],
+    [['coordinator', '--listen', '[::]:0']],
+    [['dev', '--listen', '0.0.0.0:0', '--workers', '1']],
+    [['coordinator', '--listen', '0.0.0.0:0', '--client-token-file', 'client.token']],
+  ])('%j', async (args) => {
+    const run = await windrow([...args, '--state', place.path('open')], place.directory);
+    expect(run.stderr).toMatch(/error E_INSECURE_BIND: .*--tls-cert.*\n.*127\.0\.0\.1/);
+    expect(run.code, run.stderr).toBe(2);
+  });
+});
+
+describe('an address is refused', () => {
+  it.concurrent('where nobody listens', async () => {
+    const run = await windrow(['list', '--connect', '127.0.0.1:1']);
+    expect(run.stderr).toMatch(/error E_UNREACHABLE: .*\n.*hint: /);
+    expect(run.code, run.stderr).toBe(4);
+  });
+});
