@@ -1,5 +1,5 @@
 /** The job spec's JSON Schema (draft-7), as text that is the same each time. Never: files. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { jobSpecSchema } from './job-spec.js';
 
 export function jobSchemaText(): string {

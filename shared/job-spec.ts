@@ -2,7 +2,7 @@
  * The job spec: one zod schema that gives the types, the validation and the JSON Schema. What users
  * write is in docs/SPEC.md. Never: anything that needs data, models or a coordinator to decide.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { byteSizeMax, byteSizePattern } from './byte-size.js';
 import { durationPattern } from './duration.js';
 import { limits } from './limits.js';

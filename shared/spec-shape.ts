@@ -2,7 +2,7 @@
  * The spec's shape: runs the zod schema and says what it finds as a person would, about the branch
  * of a union that was meant. Never: what the parts mean together; that is spec-meaning.ts.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   checkKinds,
   jobSpecSchema,

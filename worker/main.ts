@@ -59,7 +59,7 @@ export interface RunningWorker {
 }
 
 /** Exit codes that a parent may act on. */
-export const workerExit = { drained: 0, refused: 4, recycled: 75 } as const;
+export const workerExit = { drained: 0, refused: 2, recycled: 75 } as const;
 
 const cancelGraceMs = 10_000;
 const drainGraceMs = 60_000;
@@ -319,7 +319,8 @@ class Worker {
   }
 
   private refused(message: string): void {
-    process.stderr.write(`error E_WORKER_REFUSED: ${message}\n`);
+    const code = /^E_\w+: /.test(message) ? '' : 'E_WORKER_REFUSED: ';
+    process.stderr.write(`error ${code}${message}\n`);
     this.session.close();
     this.finish(workerExit.refused);
   }

@@ -64,9 +64,9 @@ export class Session {
     this.welcomed = false;
     this.paused = false;
     stream.on('data', (message: CoordinatorMessage) => this.receive(message));
-    stream.on('error', (error: Error & { code?: number }) => {
+    stream.on('error', (error: Error & { code?: number; details?: string }) => {
       if (error.code !== undefined && finalStatus.has(error.code)) {
-        this.events.refused(error.message);
+        this.events.refused(error.details ?? error.message);
       }
     });
     // A call that never got through has a status and no close; the first of the two counts.

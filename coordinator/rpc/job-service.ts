@@ -56,7 +56,8 @@ export function jobService(deps: JobServiceDependencies): JobServiceServer {
         }
         call.end();
       };
-      run().catch((error: unknown) => call.destroy(statusOf(error) as unknown as Error));
+      // gRPC sends the status of an emitted error; a destroyed stream would leave the client waiting.
+      run().catch((error: unknown) => call.emit('error', statusOf(error)));
     };
 
   return {

@@ -111,6 +111,8 @@ export function filesBelow(directory: string): string[] {
     .map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1));
 }
 
+const patienceMs = 100_000;
+
 let running = 0;
 const queue: (() => void)[] = [];
 
@@ -138,7 +140,14 @@ export function ended(child: ChildProcess): Promise<Ended> {
   let stderr = '';
   child.stdout?.on('data', (data: Buffer) => (stdout += data.toString()));
   child.stderr?.on('data', (data: Buffer) => (stderr += data.toString()));
-  return new Promise((done) => child.on('close', (code) => done({ code, stdout, stderr })));
+  // A command that hangs fails its own test, and does not hold up the others.
+  const late = setTimeout(() => child.kill('SIGKILL'), patienceMs);
+  return new Promise((done) =>
+    child.on('close', (code) => {
+      clearTimeout(late);
+      done({ code, stdout, stderr });
+    }),
+  );
 }
 
 /** Resolves with the first line of stderr that matches; rejects when the process ends before. */

@@ -136,8 +136,18 @@ describe('a coordinator refuses', () => {
   ])('%s', async (_, flags) => {
     const args = ['worker', '--coordinator', address, '--slots', '1', ...flags];
     const run = await windrow(args, place.directory);
-    expect(run.stderr).toMatch(/E_UNAUTHENTICATED.*token/);
+    expect(run.stderr).toMatch(/error E_UNAUTHENTICATED: the worker token/);
     expect(run.stderr).toMatch(/--token-file/);
+    expect(run.code, run.stderr).toBe(2);
+  });
+});
+
+describe('a stream that cannot begin ends with its error', () => {
+  it.concurrent.each(['events', 'logs', 'wait'])('%s of a job that is not there', async (verb) => {
+    const flags = verb === 'wait' ? [] : ['--follow'];
+    const token = ['--token-file', place.path('client.token')];
+    const run = await windrow([verb, 'nope', ...flags, '--connect', address, ...token]);
+    expect(run.stderr).toMatch(/error E_\w+: .*nope/);
     expect(run.code, run.stderr).toBe(2);
   });
 });

@@ -62,6 +62,28 @@ describe('a query is refused', () => {
   });
 });
 
+describe('a step is refused', () => {
+  it.concurrent('whose column is a word of SQL, with a hint to quote it', async () => {
+    const spec = place.spec('reserved word', {
+      steps: [
+        { id: 'named', select: { from: 'orders', columns: { '*': true, at: 'id' } } },
+        { id: 'a', filter: { from: 'named', where: 'at > 5' } },
+      ],
+    });
+    await expectInvalid(place, spec, { code: 'E_SQL_SYNTAX', says: [/step a/, /"at", in double/] });
+  });
+
+  it.concurrent('that counts rows before other steps drop some', async () => {
+    const spec = place.spec('early count', {
+      steps: [
+        { id: 'a', expect: { from: 'orders', checks: [{ rowCount: { min: 1 } }] } },
+        { id: 'b', filter: { from: 'a', where: 'id > 5' } },
+      ],
+    });
+    await expectInvalid(place, spec, { code: 'E_STEP_UNSUPPORTED', says: [/rowCount/, ...always] });
+  });
+});
+
 describe('an expression is refused', () => {
   const cases: SqlCase[] = [
     { sql: "getenv('HOME') = 'x'" },

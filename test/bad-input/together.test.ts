@@ -41,7 +41,8 @@ export async function batch(rows) {
 }
 
 function jobOf({ stdout }: Ended): { job: string; state: string } {
-  return JSON.parse(stdout.trim().split('\n').at(-1)!) as { job: string; state: string };
+  const { job, state } = JSON.parse(stdout.trim().split('\n').at(-1)!) as Record<string, string>;
+  return { job: job!, state: state! };
 }
 
 async function untilStarted(child: ReturnType<typeof start>): Promise<void> {

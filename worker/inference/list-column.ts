@@ -84,6 +84,13 @@ export class ListColumn {
     for (let i = 0; i < count; i++) at = this.copy(0, rows ? rows[i]! : i, target, at);
   }
 
+  /** The chunk is done: its vectors are let go. */
+  release(): void {
+    this.levels = [];
+    this.leaf = undefined;
+    this.items = undefined;
+  }
+
   private open(vector: DuckDBVector): void {
     this.levels = [];
     this.items = undefined;

@@ -8,7 +8,7 @@ import { toHalf } from '../../shared/half-float.js';
 import type { TensorInput } from '../../shared/plan.js';
 import { elementTypes } from './host-tensor.js';
 import type { TensorArray } from './host-tensor.js';
-import { isValid, readList } from './raw-vectors.js';
+import { giveBack, isValid, readList } from './raw-vectors.js';
 import type { ListItems } from './raw-vectors.js';
 import { rowNull } from './row-marks.js';
 import type { RowMarks } from './row-marks.js';
@@ -52,6 +52,14 @@ export class PackedColumns {
         target[at] = half ? toHalf(value as number) : value;
       }
     }
+  }
+
+  /** The chunk is done; its elements must not be touched any more. */
+  release(): void {
+    if (!this.list) return;
+    giveBack(this.list.items);
+    giveBack(this.list.entries);
+    this.list = undefined;
   }
 
   // Offsets within one chunk stay far below 2^32, so the low words tell all.

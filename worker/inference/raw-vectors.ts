@@ -3,6 +3,7 @@
  * written in bulk. Everything that leans on the pinned version's insides is here and nowhere else.
  */
 import { createRequire } from 'node:module';
+import { MessageChannel } from 'node:worker_threads';
 import type { DuckDBDataChunk, DuckDBVector } from '@duckdb/node-api';
 import type { TensorArray, TensorArrayType } from './host-tensor.js';
 
@@ -83,6 +84,18 @@ export function readList(
     items: new make(items.buffer, items.byteOffset, size),
     validity: bits ? new Uint32Array(bits.buffer, bits.byteOffset, bits.byteLength / 4) : undefined,
   };
+}
+
+const nowhere = new MessageChannel().port1;
+nowhere.close();
+
+/**
+ * Frees an array's memory now instead of at the next collection: what is handed to a closed port is
+ * dropped there. Blocks of one size then come back warm; left to the collector, those of a wide model
+ * cost a page fault for every 4 KB and make it mark the whole heap every few hundred thousand rows.
+ */
+export function giveBack(array: TensorArray): void {
+  nowhere.postMessage(null, [array.buffer as ArrayBuffer]);
 }
 
 /** The elements of a fixed-width vector; a boolean is one byte. */

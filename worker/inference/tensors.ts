@@ -23,6 +23,8 @@ export interface InputReader {
   gather(rows: Int32Array | undefined, count: number): void;
   /** Gathered rows [from, to), without copying. */
   slice(from: number, to: number): HostTensor;
+  /** The chunk is done: nothing that was gathered or sliced from it is used again. */
+  release(): void;
 }
 
 /** Whether an input's columns come as one argument, `list_value(a, b, …)`, instead of one each. */
@@ -96,6 +98,11 @@ class PackedReader implements InputReader {
     const data = sliceData(this.whole, from * width, to * width);
     return { type: this.input.type, dims: [to - from, ...this.shape], data };
   }
+
+  release(): void {
+    this.whole = undefined;
+    this.packed.release();
+  }
 }
 
 class StringReader implements InputReader {
@@ -133,6 +140,10 @@ class StringReader implements InputReader {
 
   slice(from: number, to: number): HostTensor {
     return this.dense.slice(from, to);
+  }
+
+  release(): void {
+    this.vectors.length = 0;
   }
 }
 
@@ -178,5 +189,9 @@ class ListReader implements InputReader {
 
   slice(from: number, to: number): HostTensor {
     return this.dense.slice(from, to);
+  }
+
+  release(): void {
+    this.list.release();
   }
 }
