@@ -6,6 +6,9 @@ import { clientTls, readToken } from './arguments.js';
 import { exitCodes, usageError } from './exit.js';
 import { note } from './output.js';
 
+/** Set for the child that `runAgain` starts: its standard input is a life line. */
+const lifeLine = 'WINDROW_LIFE_LINE';
+
 export interface WorkerFlags extends TlsFlags {
   readonly coordinator?: string;
   readonly slots?: number;
@@ -42,6 +45,7 @@ export async function serveWorker(flags: WorkerFlags): Promise<number> {
     ...(tls === undefined ? {} : { tls }),
     ...(flags.memory === undefined ? {} : { memoryLimitBytes: flags.memory }),
     ...(flags.spill === undefined ? {} : { spillDirectory: flags.spill }),
+    exitWithParent: process.env[lifeLine] !== undefined,
   });
   let asked = false;
   const leave = (): void => {
@@ -58,10 +62,11 @@ export async function serveWorker(flags: WorkerFlags): Promise<number> {
 /** The same command as a child with the pool size set; signals and its exit code pass through. */
 function runAgain(poolSize: string): Promise<number> {
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
-    stdio: 'inherit',
+    // The pipe is its life line: kill -9 of this process ends the child, too.
+    stdio: ['pipe', 'inherit', 'inherit'],
     // Ctrl-C reaches us, and we pass it on: the child must not get it twice.
     detached: true,
-    env: { ...process.env, UV_THREADPOOL_SIZE: poolSize },
+    env: { ...process.env, UV_THREADPOOL_SIZE: poolSize, [lifeLine]: '1' },
   });
   const pass = (signal: NodeJS.Signals): void => void child.kill(signal);
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, pass);

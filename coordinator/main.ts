@@ -29,7 +29,6 @@ import { Loop } from './loop.js';
 import { Notices } from './notices.js';
 import { ProgressMeter } from './progress-meter.js';
 import { replay } from './replay.js';
-import { ResultReader } from './result-reader.js';
 import { jobService } from './rpc/job-service.js';
 import {
   bearerToken,
@@ -243,7 +242,11 @@ class Coordinator {
       publish: (notice) => notices.publish(notice),
       run: (effect) => runner.run(effect),
     });
-    const results = new ResultReader(join(stateDirectory, 'tmp'));
+    const output = async function* (directory: string, maxRows: number | undefined) {
+      // Few coordinators are asked for rows: only those load what reads them.
+      const { ResultReader } = await import('./result-reader.js');
+      yield* new ResultReader(join(stateDirectory, 'tmp')).output(directory, maxRows);
+    };
     const submission = new Submission({
       state,
       journal,
@@ -258,7 +261,7 @@ class Coordinator {
       allowCode: options.embedded || options.allowCode === true,
       devices: () => devices.facts(),
       scratch: join(stateDirectory, 'previews'),
-      readArrow: (directory, maxRows) => results.output(directory, maxRows),
+      readArrow: output,
       note,
       wake: (job) => {
         held.delete(job.id);
@@ -274,7 +277,7 @@ class Coordinator {
           submission,
           catalogue,
           blobs,
-          results,
+          results: { output },
           logs: (job) => this.logs.filter(({ text }) => text.startsWith(`${job}/`)),
           drainWorker: (id) => this.drainWorker(state, loop, id),
           authorize: (metadata) => authorize(clientToken, bearerToken(metadata)),

@@ -1,11 +1,30 @@
 /** Published rows as an Arrow IPC stream, batch by batch. Reads what the manifest names, no more. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { AsyncByteQueue, RecordBatchStreamWriter } from 'apache-arrow';
+import { arrowBatch, arrowSchema } from '../shared/arrow-columns.js';
 import { fail } from '../shared/failure.js';
 import type { Manifest } from '../shared/manifest.js';
 import { manifestPath } from '../shared/storage/paths.js';
 
 const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
+
+/** What the writer has made since it was last asked: nothing gathers while a reader is slow. */
+class Written extends AsyncByteQueue {
+  private parts: Uint8Array[] = [];
+
+  override write(part: ArrayBufferLike | ArrayBufferView): void {
+    const view = ArrayBuffer.isView(part)
+      ? new Uint8Array(part.buffer, part.byteOffset, part.byteLength)
+      : new Uint8Array(part);
+    if (view.byteLength > 0) this.parts.push(view);
+  }
+
+  take(): Uint8Array[] {
+    return this.parts.splice(0);
+  }
+}
 
 export class ResultReader {
   /** @param scratch directory DuckDB may spill to */
@@ -18,13 +37,6 @@ export class ResultReader {
       fail('io', 'E_NO_RESULT', `${directory} has no manifest`, { hint: 'run the job again' });
     }
     const manifest = JSON.parse(readFileSync(path, 'utf8')) as Manifest;
-    // Few coordinators are asked for rows: only those load what reads them.
-    const [{ DuckDBInstance }, { RecordBatchStreamWriter }, { arrowBatch, arrowSchema }] =
-      await Promise.all([
-        import('@duckdb/node-api'),
-        import('apache-arrow'),
-        import('../shared/arrow-columns.js'),
-      ]);
     const instance = await DuckDBInstance.create(':memory:', {
       threads: '1',
       memory_limit: '128MB',
@@ -46,20 +58,17 @@ export class ResultReader {
       );
       const types = result.columnTypes();
       const schema = arrowSchema(result.columnNames(), types);
+      const written = new Written();
       const writer = new RecordBatchStreamWriter();
-      const parts = writer[Symbol.asyncIterator]();
-      writer.reset(undefined, schema);
-      const batches = async (): Promise<void> => {
-        for (;;) {
-          const chunk = await result.fetchChunk();
-          if (!chunk || chunk.rowCount === 0) break;
-          writer.write(arrowBatch(schema, types, chunk));
-        }
-        writer.finish();
-      };
-      const written = batches();
-      for (let next = await parts.next(); !next.done; next = await parts.next()) yield next.value;
-      await written;
+      writer.reset(written, schema);
+      for (;;) {
+        const chunk = await result.fetchChunk();
+        if (!chunk || chunk.rowCount === 0) break;
+        writer.write(arrowBatch(schema, types, chunk));
+        yield* written.take();
+      }
+      writer.finish();
+      yield* written.take();
     } finally {
       connection.closeSync();
       instance.closeSync();

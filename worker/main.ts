@@ -81,6 +81,7 @@ interface AttemptRows {
 }
 
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
+  if (options.exitWithParent) endWithParent();
   const { devices } = await probeDevices();
   return new Worker(options, devices).start();
 }
@@ -408,6 +409,14 @@ function channelCredentials(tls: WorkerOptions['tls']): ChannelCredentials {
   return credentials.createSsl(read(tls.ca), read(tls.key), read(tls.cert));
 }
 
+/** Standard input is a pipe that the kernel closes when the parent dies, however it dies. */
+function endWithParent(): void {
+  const end = (): void => void process.kill(process.pid, 'SIGKILL');
+  process.stdin.on('end', end);
+  process.stdin.on('error', end);
+  process.stdin.resume();
+}
+
 /** `node worker/main.js --coordinator ADDRESS …`: what embedded mode and tests start. */
 async function runAsProcess(): Promise<void> {
   const { values } = parseArgs({
@@ -431,12 +440,6 @@ async function runAsProcess(): Promise<void> {
     process.stderr.write('error E_USAGE: --coordinator ADDRESS and a whole --slots are needed\n');
     process.exit(2);
   }
-  if (values['exit-with-parent']) {
-    // The kernel closes the pipe when the parent dies, however it dies.
-    process.stdin.on('end', () => process.kill(process.pid, 'SIGKILL'));
-    process.stdin.on('error', () => process.kill(process.pid, 'SIGKILL'));
-    process.stdin.resume();
-  }
   const worker = await startWorker({
     coordinator: values.coordinator,
     slots,
@@ -445,6 +448,7 @@ async function runAsProcess(): Promise<void> {
     ...(process.env['WINDROW_WORKER_TOKEN'] ? { token: process.env['WINDROW_WORKER_TOKEN'] } : {}),
     ...(values.memory ? { memoryLimitBytes: Number(values.memory) } : {}),
     ...(values.spill ? { spillDirectory: values.spill } : {}),
+    exitWithParent: values['exit-with-parent'],
   });
   process.on('SIGTERM', () => worker.drain());
   // Ctrl-C reaches the whole process group; in embedded mode the parent decides.

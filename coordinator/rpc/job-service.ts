@@ -17,7 +17,7 @@ export interface JobServiceDependencies {
   readonly submission: Submission;
   readonly catalogue: Catalogue;
   readonly blobs: BlobStore;
-  readonly results: ResultReader;
+  readonly results: Pick<ResultReader, 'output'>;
   readonly logs: (job: string) => readonly LogEntry[];
   readonly drainWorker: (id: string) => Promise<void>;
   /** Throws when the call may not be made (token). */
