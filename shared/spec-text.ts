@@ -264,9 +264,14 @@ function checkNumber(value: number, path: SpecPath, problems: SpecProblems): voi
       hint: 'write a finite number',
     });
   } else if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
-    problems.add('E_SPEC_INVALID', path, `an integer beyond 2^53 loses digits: it reads as ${value}`, {
-      hint: 'write it as quoted text and cast it in SQL',
-    });
+    problems.add(
+      'E_SPEC_INVALID',
+      path,
+      `an integer beyond 2^53 loses digits: it reads as ${value}`,
+      {
+        hint: 'write it as quoted text and cast it in SQL',
+      },
+    );
   }
 }
 

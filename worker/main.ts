@@ -323,7 +323,7 @@ class Worker {
     const code = /^E_\w+: /.test(message) ? '' : 'E_WORKER_REFUSED: ';
     process.stderr.write(`error ${code}${message}\n`);
     this.session.close();
-    this.finish(workerExit.refused);
+    void this.slots.close().finally(() => this.finish(workerExit.refused));
   }
 
   private memoryLimitBytes(): number {

@@ -115,6 +115,11 @@ export class Slots {
 
   /** Ends the idle threads. Call only when nothing runs. */
   async close(): Promise<void> {
+    // A thread that is ended while it still loads native code takes the process along.
+    const loaded = Array.from({ length: this.options.slots }, () =>
+      this.pool.run(undefined, { name: 'loaded' }),
+    );
+    await Promise.allSettled(loaded);
     await this.pool.destroy();
   }
 

@@ -34,6 +34,8 @@ export const rows = 50_000;
 export type Change = Partial<JobSpecInput>;
 
 export class Place {
+  private readonly folders = new Set<string>();
+
   private constructor(readonly directory: string) {}
 
   static async open(): Promise<Place> {
@@ -70,7 +72,10 @@ export class Place {
       outputs: [{ name: 'result', from: change.steps?.at(-1)?.id ?? 'orders', parquet: 'out' }],
       ...change,
     };
-    return this.write(`${slug(name)}/job.json`, JSON.stringify(whole));
+    // Cases run at the same time, and different ones may have the same letters and digits.
+    const folder = this.folders.has(slug(name)) ? `${slug(name)}-${this.folders.size}` : slug(name);
+    this.folders.add(folder);
+    return this.write(`${folder}/job.json`, JSON.stringify(whole));
   }
 
   /** What stands in a spec's output, staging included, and what stands in its dead letters. */

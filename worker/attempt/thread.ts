@@ -24,6 +24,11 @@ function forgetDevice(): void {
   device = undefined;
 }
 
+/** Answers once this thread has loaded everything it needs. */
+export function loaded(): true {
+  return true;
+}
+
 export async function runAttempt(task: AttemptTask): Promise<AttemptResult> {
   const { port, control, device: offered, ...attempt } = task;
   if (device) offered?.port.close();
