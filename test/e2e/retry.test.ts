@@ -1,0 +1,102 @@
+/** What comes after a run: again, only its dead letters, elsewhere, or from a program. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connect } from '../../client/client.js';
+import { startCoordinator } from '../../coordinator/main.js';
+import type { JobView } from '../../shared/views.js';
+import { Workplace } from './workplace.js';
+
+interface Result {
+  readonly event: string;
+  readonly job: string;
+  readonly state: string;
+  readonly rows: JobView['rows'];
+  readonly rowsInferred: number;
+  readonly rowsReused: number;
+  readonly upToDate: boolean;
+}
+
+const rows = 30_000;
+const chunkRows = 10_240;
+/** Two rows of the first chunk. */
+const dead = 2;
+
+describe('a job with dead letters', () => {
+  const place = new Workplace();
+  let first: Result;
+
+  beforeAll(async () => {
+    await place.numbers(rows);
+    place.write(
+      'job.yaml',
+      `apiVersion: windrow/v1
+kind: Job
+metadata: { name: letters }
+sources: { numbers: { parquet: data/*.parquet } }
+steps:
+  - id: checked
+    expect:
+      from: numbers
+      onFail: deadLetter
+      checks: [{ name: allowed, predicate: "i not in (5, 77)" }]
+outputs: [{ from: checked, parquet: out, mode: overwrite }]
+`,
+    );
+    first = await place.json<Result>(['run', 'job.yaml', '--workers', '1']);
+  });
+  afterAll(() => place.close());
+
+  async function expectPublished(): Promise<void> {
+    const [found] = await place.sql<{ n: string; d: string }>(
+      `select count(*) n, count(distinct i) d from '${place.path('out')}/*.parquet'`,
+    );
+    expect(found).toEqual({ n: String(rows - dead), d: String(rows - dead) });
+    const letters = await place.sql<{ row: string; code: string; row_json: string }>(
+      `select row, code, row_json from '${place.path('out.dead')}/*.parquet' order by row`,
+    );
+    expect(letters.map(({ row }) => row)).toEqual(['5', '77']);
+    expect(JSON.parse(letters[0]!.row_json)).toMatchObject({ i: 5 });
+  }
+
+  it('writes each with its row, once', async () => {
+    expect(first.rows).toEqual({ in: rows, out: rows - dead, filtered: 0, deadLettered: dead });
+    await expectPublished();
+  });
+
+  it('does only the chunks with dead letters again, and publishes the whole', async () => {
+    const args = ['retry', first.job, '--only-dead-letters', '--state', '.windrow'];
+    const again = await place.json<Result>(args);
+    expect(again.state).toBe('succeeded');
+    expect(again.upToDate).toBe(false);
+    expect(again.rowsReused).toBe(rows - chunkRows);
+    expect(again.rows).toEqual(first.rows);
+    await expectPublished();
+  });
+
+  it('has nothing left to do when its spec is submitted again', async () => {
+    const again = await place.json<Result>(['resubmit', first.job, '--state', '.windrow']);
+    expect(again.upToDate).toBe(true);
+    expect(again.rowsReused).toBe(rows);
+  });
+
+  it('gives its rows to a program as Arrow batches', async () => {
+    const coordinator = await startCoordinator({
+      stateDirectory: place.path('.windrow'),
+      embedded: true,
+    });
+    if ('busy' in coordinator) throw new Error('the state directory is busy');
+    const client = connect(coordinator.endpoint);
+    try {
+      let count = 0;
+      let sum = 0;
+      for await (const batch of client.result('letters')) {
+        count += batch.numRows;
+        for (const value of batch.getChild('i')!) sum += Number(value);
+      }
+      expect(count).toBe(rows - dead);
+      expect(sum).toBe((rows * (rows - 1)) / 2 - 5 - 77);
+    } finally {
+      client.close();
+      await coordinator.stop();
+    }
+  });
+});
