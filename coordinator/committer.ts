@@ -72,6 +72,7 @@ export class Committer {
     }
     const all = current.length === plan.outputs.length;
     if (all) this.upToDate.set(id, current);
+    else this.upToDate.delete(id);
     return all;
   }
 

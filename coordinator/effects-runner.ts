@@ -148,7 +148,8 @@ export class EffectsRunner {
         .loop()
         .post({ type: 'stage.planned', jobId: job.id, stageId, ...nothing, nowMs });
     }
-    const upstream = chunks.identities(stage.input.stage);
+    const upstreamStage = stage.input.stage;
+    const upstream = chunks.identities(upstreamStage);
     const records = await this.deps.index.lookup(upstream);
     const output = job.plan.outputs.find((each) => each.stage === stageId);
     const sizes = upstream.map((identity) => {
@@ -163,7 +164,21 @@ export class EffectsRunner {
     chunks.setGroups(stageId, groups);
     const { index, epoch } = this.deps;
     const options = { redoDeadLetters: false };
-    const { chunks: reused } = await reusableChunks(chunks, stageId, index, epoch, options);
+    const found = await reusableChunks(chunks, stageId, index, epoch, options);
+    // What was done again upstream may have other bytes under its identity (retried dead letters).
+    const below = job.stages.find(({ id }) => id === upstreamStage);
+    const isUntouched = (chunk: number): boolean => {
+      const { from, to } = groups[chunk] ?? { from: 0, to: 0 };
+      return below?.doneBy.subarray(from, to).every((attempt) => attempt === 0) ?? false;
+    };
+    const reused = found.chunks.filter(isUntouched);
+    const stale = found.chunks.filter((chunk) => !isUntouched(chunk));
+    if (stale.length > 0) {
+      await index.forget(
+        epoch,
+        stale.map((chunk) => chunks.identity(stageId, chunk)),
+      );
+    }
     await this.deps.loop().post({
       type: 'stage.planned',
       jobId: job.id,

@@ -264,7 +264,8 @@ class Coordinator {
       readArrow: output,
       note,
       wake: (job) => {
-        held.delete(job.id);
+        // A job that was not held is publishing already.
+        if (!held.delete(job.id)) return;
         for (const effect of reconcile(state)) {
           if ('jobId' in effect && effect.jobId === job.id) runner.run(effect);
         }
@@ -406,7 +407,11 @@ class Coordinator {
       ...worker,
       attempts: [...attempts.keys()],
     }));
-    writeFileSync(dump, JSON.stringify({ error: text, jobs, workers }));
+    try {
+      writeFileSync(dump, JSON.stringify({ error: text, jobs, workers }));
+    } catch {
+      // The disk may be what failed; the message below still says why.
+    }
     process.stderr.write(
       `error E_INTERNAL: the coordinator stops: ${text}\nhint: its state was written to ${dump}; run the job again, finished work is kept\n`,
     );

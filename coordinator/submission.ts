@@ -131,7 +131,7 @@ export class Submission {
     if (aborted.aborted) return void (await this.cancel(id));
     const view = await this.deps.catalogue.get(id);
     if (view.failure) throw new WindrowError(view.failure);
-    for await (const data of this.deps.readArrow(directory, rows)) yield { data };
+    for await (const data of this.deps.readArrow(`${directory}/out`, rows)) yield { data };
   }
 
   private async submitPreview(
@@ -145,8 +145,9 @@ export class Submission {
     const cut = {
       ...(parseSpec(job.specJson) as JobSpec),
       metadata: { name: `${spec.metadata.name}-preview` },
-      outputs: [{ from, parquet: directory }],
+      outputs: [{ from, parquet: `${directory}/out` }],
       checkpoints: {},
+      deadLetters: { path: `${directory}/dead` },
     };
     const whole = { ...job, specJson: JSON.stringify(cut), redoDeadLetters: false };
     const prepared = await this.prepare(whole);
@@ -248,14 +249,13 @@ export class Submission {
   ): Promise<SubmitResponse> {
     const { committer, loop, note, nowMs } = this.deps;
     const { plan } = planned;
-    const upToDate = await committer.checkOutputs(
-      id,
-      spec.metadata.name,
-      plan,
-      request.redoDeadLetters,
-    );
+    const look = (): Promise<boolean> =>
+      committer.checkOutputs(id, spec.metadata.name, plan, request.redoDeadLetters);
+    await look();
     await committer.claim(id, spec.metadata.name, plan);
     try {
+      // Somebody may have published between the first look and the claim.
+      const upToDate = await look();
       const chunks = new JobChunks(id, plan);
       const found = await committer.reuse(chunks, {
         redoDeadLetters: request.redoDeadLetters,
@@ -337,5 +337,7 @@ function firstRows(planned: PlannedJob, rows: number): PlannedJob {
       deterministic: false,
     };
   });
-  return { ...planned, plan: { ...planned.plan, stages } };
+  // A sample says nothing about how many rows there are.
+  const outputs = planned.plan.outputs.map((output) => ({ ...output, rowCounts: [] }));
+  return { ...planned, plan: { ...planned.plan, stages, outputs } };
 }

@@ -207,7 +207,10 @@ class Worker {
         .catch((error: unknown) =>
           this.ended(ref, toFailure(error, { kind: 'io', code: 'E_BLOB' })),
         )
-        .finally(() => this.waiting.delete(key));
+        .finally(() => {
+          this.waiting.delete(key);
+          this.leaveIfDone();
+        });
     }
   }
 
@@ -226,7 +229,7 @@ class Worker {
       programDigest: assignment.programDigest,
       chunks: assignment.chunks.map(chunkWork),
       chunkDirectory: assignment.chunkDirectory,
-      attemptTag: `${ref.jobId}-${this.incarnation}-${ref.attempt}`,
+      attemptTag: `${attemptKey(ref).replaceAll('/', '-')}-${this.incarnation}`,
       probe: assignment.probe,
       blobs,
       memoryLimitBytes: this.threadMemoryBytes(),

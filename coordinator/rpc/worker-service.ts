@@ -279,7 +279,7 @@ export class WorkerService {
       type: 'attempt.ended',
       attempt,
       workerId: id,
-      ...(failureJson ? { failure: JSON.parse(failureJson) as Failure } : {}),
+      ...(failureJson ? { failure: failureOf(failureJson) } : {}),
       nowMs,
     };
   }
@@ -330,6 +330,16 @@ function tokenRefusal(wanted: string | undefined, given: string) {
   const details =
     'E_UNAUTHENTICATED: the worker token is missing or wrong; start the worker with --token-file';
   return { code: status.UNAUTHENTICATED, details, name: 'Error', message: details };
+}
+
+/** A worker's words must never end the coordinator. */
+function failureOf(json: string): Failure {
+  try {
+    return JSON.parse(json) as Failure;
+  } catch {
+    const message = `a worker reported a failure that is not JSON: ${json.slice(0, 200)}`;
+    return { kind: 'broken', code: 'E_INTERNAL', message };
+  }
 }
 
 function asStatus(failure: Failure): Error {

@@ -100,3 +100,40 @@ outputs: [{ from: checked, parquet: out, mode: overwrite }]
     }
   });
 });
+
+it('rewrites partitioned files from chunks that were done again', async () => {
+  const place = new Workplace();
+  try {
+    await place.numbers(rows);
+    place.write(
+      'job.yaml',
+      `apiVersion: windrow/v1
+kind: Job
+metadata: { name: parted }
+sources: { numbers: { parquet: data/*.parquet } }
+steps:
+  - id: checked
+    expect:
+      from: numbers
+      onFail: deadLetter
+      checks: [{ name: allowed, predicate: "i not in (5, 77)" }]
+  - { id: sided, select: { from: checked, columns: { "*": true, side: "i % 2" } } }
+outputs: [{ from: sided, parquet: out, partitionBy: [side], mode: overwrite }]
+`,
+    );
+    const first = await place.json<Result>(['run', 'job.yaml', '--workers', '1']);
+    expect(first.rows).toEqual({ in: rows, out: rows - dead, filtered: 0, deadLettered: dead });
+    const args = ['retry', first.job, '--only-dead-letters', '--state', '.windrow'];
+    for (const again of [await place.json<Result>(args), await place.json<Result>(args)]) {
+      expect(again.state).toBe('succeeded');
+      expect(again.rows).toEqual(first.rows);
+    }
+    const [found] = await place.sql<{ n: string; d: string; sides: string }>(
+      `select count(*) n, count(distinct i) d, count(distinct side) sides
+       from read_parquet('${place.path('out')}/**/*.parquet', hive_partitioning = true)`,
+    );
+    expect(found).toEqual({ n: String(rows - dead), d: String(rows - dead), sides: '2' });
+  } finally {
+    await place.close();
+  }
+});
