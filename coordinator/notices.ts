@@ -41,10 +41,4 @@ export class Notices {
   watched(): Iterable<JobId> {
     return this.listeners.keys();
   }
-
-  get watcherCount(): number {
-    let count = 0;
-    for (const set of this.listeners.values()) count += set.size;
-    return count;
-  }
 }

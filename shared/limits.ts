@@ -12,13 +12,11 @@ export const limits = {
   columnsPerFile: 20_000,
   attemptsPerTask: 100,
   workersConnected: 10_000,
-  eventsPerPage: 10_000,
   slotsPerWorker: 256,
   /** A row group of up to this many rows is one chunk … */
   chunkRowsWhole: 128 * 1024,
   /** … a larger one is cut every so many rows. */
   chunkRowsCut: 64 * 1024,
   taskBytes: 128 * 1024 * 1024,
-  deadLetterSampleRows: 100_000,
   batchSize: 1_000_000,
 } as const;

@@ -1,5 +1,5 @@
 /** Domain types to protocol messages and back: the one place where both are known. */
-import { attemptKey, jobId, stageId, type AttemptRef } from './ids.js';
+import { jobId, stageId, type AttemptRef } from './ids.js';
 import type { ChunkCounts, ChunkFile, ChunkRecord } from './plan.js';
 import type * as wire from './gen/windrow.js';
 
@@ -14,10 +14,6 @@ export function attemptFromWire(message: wire.AttemptId): AttemptRef {
     task: message.task,
     attempt: message.attempt,
   };
-}
-
-export function attemptKeyOfWire(message: wire.AttemptId): string {
-  return attemptKey(attemptFromWire(message));
 }
 
 export function chunkFileToWire(file: ChunkFile): wire.ChunkFile {
