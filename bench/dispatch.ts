@@ -16,7 +16,7 @@ import {
   stopWorkers,
   until,
 } from './empty-job.js';
-import { dataDirectory, residentBytes } from './engine.js';
+import { dataDirectory, peakResidentBytes } from './engine.js';
 import { report, seconds, table, thousands } from './report.js';
 
 const tasks = 100_000;
@@ -40,14 +40,12 @@ try {
   await until(async () => (await client.workers()).length === workerCount);
   const job = emptyJob(tasks);
   const before = heapBytes();
-  const residentBefore = residentBytes(process.pid);
-  let residentPeak = residentBefore;
+  const residentBefore = process.memoryUsage.rss();
   let heapPeak = before;
   const started = performance.now();
   await coordinator.submitPlan(job);
   let halfway = false;
   await until(async () => {
-    residentPeak = Math.max(residentPeak, residentBytes(process.pid));
     const view = await client.get(emptyJobId);
     if (!halfway && view.progress.chunksDone > tasks / 2) {
       halfway = true;
@@ -57,6 +55,7 @@ try {
     return view.state === 'succeeded';
   });
   const elapsed = performance.now() - started;
+  const residentPeak = peakResidentBytes(process.pid);
   report('dispatch', [
     `${thousands(tasks)} empty tasks, ${workerCount} worker processes of ${slots} slots, journal on disk.`,
     table([

@@ -40,10 +40,10 @@ export interface Run {
   readonly workerBytes: number;
 }
 
-/** Resident bytes of a process; 0 once it is gone. */
-export function residentBytes(pid: number): number {
+/** Largest resident set that a process has had so far, in bytes; 0 once it is gone. */
+export function peakResidentBytes(pid: number): number {
   try {
-    const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    const kilobytes = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
     return Number(kilobytes ?? 0) * 1024;
   } catch {
     return 0;
@@ -60,24 +60,21 @@ function endedChildrenCpuMs(): number {
 
 /** Processes below this one, of any depth. */
 export function descendants(pid: number): number[] {
-  const parents = new Map<number, number>();
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
-      parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
-    } catch {
-      // It ended between the listing and the reading.
-    }
+  let children: number[];
+  try {
+    const tasks = readdirSync(`/proc/${pid}/task`);
+    children = tasks.flatMap((task) =>
+      (readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').match(/\d+/g) ?? []).map(Number),
+    );
+  } catch {
+    // It, or one of its threads, ended between the listing and the reading.
+    return [];
   }
-  const isBelow = (child: number): boolean => {
-    const parent = parents.get(child);
-    return parent !== undefined && (parent === pid || isBelow(parent));
-  };
-  return [...parents.keys()].filter(isBelow);
+  return children.flatMap((child) => [child, ...descendants(child)]);
 }
 
-const sampleMs = 200;
+/** Seldom, so that watching takes nothing from what is watched: the kernel keeps the peaks. */
+const sampleMs = 500;
 
 /**
  * `windrow run` with these arguments, in a process group of its own.
@@ -98,8 +95,8 @@ export async function runJob(
   if (pid === undefined) throw new Error(`could not start ${cli}: build first`);
   const peak = { coordinator: 0, worker: 0 };
   const sampler = setInterval(() => {
-    peak.coordinator = Math.max(peak.coordinator, residentBytes(pid));
-    peak.worker = Math.max(peak.worker, ...descendants(pid).map(residentBytes));
+    peak.coordinator = Math.max(peak.coordinator, peakResidentBytes(pid));
+    peak.worker = Math.max(peak.worker, ...descendants(pid).map(peakResidentBytes));
   }, sampleMs);
   let killed = false;
   let result: RunResult | null = null;
