@@ -1,0 +1,199 @@
+/**
+ * A join over fragments: its small side is read whole by every chunk of the other, two large sides
+ * are divided by their keys. Which is which is decided by what the right side really came to. Pure.
+ */
+import type { Distributor, Lowered, Materialised } from './distribute.js';
+import type { Fragment, Side } from './physical.js';
+import type { Column, Expression, Join, Relation } from './relation.js';
+import { asSides, coPartitioned, isSingle, over, scanOf, sidesOf } from './wrap.js';
+
+interface Inputs {
+  readonly left: readonly Fragment[];
+  readonly right: readonly Fragment[];
+}
+
+/** Every row of the result belongs to one row of the left: the right can be read whole. */
+const byLeft = new Set<Join['join']>(['inner', 'left', 'cross', 'semi', 'anti', 'single', 'mark']);
+
+export function distributeJoin(
+  distributor: Distributor,
+  join: Join,
+  { left, right }: Inputs,
+  needed: ReadonlySet<string>,
+): Lowered {
+  const [one] = right;
+  if (left.every(isSingle) && left.length === 1 && right.length === 1 && isSingle(one!)) {
+    return [joined(join, left[0]!, one!.relation, one!.sides)];
+  }
+  const inlined = right.length === 1 && byLeft.has(join.join) && inlineSides(distributor, one!);
+  if (inlined) return left.map((fragment) => joined(join, fragment, one!.relation, inlined));
+
+  // What decides by all partners at once (NULL among them) cannot be divided.
+  const keyed = join.equalities.length > 0 && !join.mark?.test;
+  const widest = right.reduce(
+    (bytes, fragment) => bytes + mostBytes(distributor, fragment, needed),
+    0,
+  );
+  const keys = join.equalities.map((each) => each.right);
+  const divides = keyed && (!byLeft.has(join.join) || widest > distributor.options.broadcastBytes);
+  const aligned = keyed ? alignment(join, left) : undefined;
+  const rightKeys = aligned ? aligned.map((at) => keys[at]!) : keys;
+  const columns = new Set([...needed, ...keys.flatMap(({ reads }) => reads)]);
+  const built = distributor.materialise(right, columns, divides ? rightKeys : undefined);
+  if (!built) return undefined;
+  const small = built.size.bytes <= distributor.options.broadcastBytes;
+  if (byLeft.has(join.join) && (small || !keyed)) {
+    const side = distributor.sideOf(built);
+    const rows = scanOf(side.leaf, built.columns);
+    return left.map((fragment) => joined(join, fragment, rows, [side]));
+  }
+  if (!keyed) return gatherBoth(distributor, join, left, built, needed);
+  // It came to more than its columns' types suggested: divided now, from what is there.
+  const parts = divides ? built : distributor.materialise([chunksOf(built)], columns, rightKeys);
+  return parts && hashJoin(distributor, join, left, parts, aligned, needed);
+}
+
+function chunksOf({ leaf, stages, columns }: Materialised): Fragment {
+  const driving = { kind: 'chunks', leaf, stages } as const;
+  return { driving, sides: [], relation: scanOf(leaf, columns), hashed: [] };
+}
+
+function hashJoin(
+  distributor: Distributor,
+  join: Join,
+  left: readonly Fragment[],
+  built: Materialised,
+  aligned: readonly number[] | undefined,
+  needed: ReadonlySet<string>,
+): Lowered {
+  const leftKeys = join.equalities.map((each) => each.left);
+  const rightKeys = join.equalities.map((each) => each.right);
+  const probe = aligned ? left[0] : distributor.divided(left, leftKeys, needed, true);
+  if (probe?.driving.kind !== 'partitions') return undefined;
+  const right = {
+    kind: 'partitions',
+    inputs: [{ leaf: built.leaf, stages: built.stages, divisible: join.join === 'inner' }],
+  } as const;
+  const rows = scanOf(built.leaf, built.columns);
+  const fragment = joined(join, probe, rows, []);
+  const keptLeft = join.join !== 'right' && join.join !== 'full';
+  const keptRight = join.join === 'inner' || join.join === 'right';
+  const used = aligned ?? leftKeys.map((_, at) => at);
+  return [
+    {
+      ...fragment,
+      driving: coPartitioned(probe.driving, right, {
+        left: keptLeft,
+        right: join.join === 'inner',
+      }),
+      hashed: within(fragment.relation, [
+        ...(keptLeft ? probe.hashed : []),
+        ...(keptRight ? plainKeys(used.map((at) => rightKeys[at]!)) : []),
+      ]),
+    },
+  ];
+}
+
+/**
+ * Positions of the equalities whose left columns the left rows are already divided by, in the order
+ * they were divided by; undefined where the left has to be divided anew.
+ */
+function alignment(join: Join, left: readonly Fragment[]): readonly number[] | undefined {
+  const [only] = left;
+  if (!only || left.length > 1 || only.driving.kind !== 'partitions') return undefined;
+  for (const ids of only.hashed) {
+    const at = ids.map((id) =>
+      join.equalities.findIndex(
+        (each) => each.left.column === id && each.left.type === each.right.type,
+      ),
+    );
+    if (at.every((index) => index >= 0)) return at;
+  }
+  return undefined;
+}
+
+function gatherBoth(
+  distributor: Distributor,
+  join: Join,
+  left: readonly Fragment[],
+  built: Materialised,
+  needed: ReadonlySet<string>,
+): Lowered {
+  const all = distributor.gathered(left, needed);
+  if (!all) return undefined;
+  const side = distributor.sideOf(built);
+  return [joined(join, all, scanOf(side.leaf, built.columns), [side])];
+}
+
+function joined(join: Join, left: Fragment, right: Relation, sides: readonly Side[]): Fragment {
+  const relation: Relation = {
+    ...join,
+    left: left.relation,
+    right,
+    columns: columnsOf(join, left.relation.columns, right.columns),
+  };
+  return over({ ...left, sides: sidesOf(left.sides, sides) }, relation);
+}
+
+function columnsOf(
+  join: Join,
+  left: readonly Column[],
+  right: readonly Column[],
+): readonly Column[] {
+  switch (join.join) {
+    case 'semi':
+    case 'anti':
+      return left;
+    case 'mark':
+      return join.mark ? [...left, join.mark.column] : left;
+    default:
+      return [...left, ...right];
+  }
+}
+
+/** Small sources are read by every chunk itself: a stage would cost more than it saves. */
+function inlineSides(distributor: Distributor, fragment: Fragment): readonly Side[] | undefined {
+  if (fragment.driving.kind !== 'source') return undefined;
+  const size = distributor.options.sources.get(fragment.driving.source);
+  if (!size || size.bytes > distributor.options.inlineBytes) return undefined;
+  return asSides(fragment);
+}
+
+/** No more than these many bytes can come out, as far as that is known. */
+function mostBytes(
+  { options }: Distributor,
+  { driving, relation }: Fragment,
+  needed: ReadonlySet<string>,
+): number {
+  if (driving.kind === 'once') return 0;
+  if (driving.kind === 'source') {
+    const rows = options.sources.get(driving.source)?.rows ?? Infinity;
+    const width = relation.columns.reduce(
+      (sum, column) => sum + (needed.has(column.id) ? widthOf(column.type) : 0),
+      0,
+    );
+    return rows * width;
+  }
+  const stages =
+    driving.kind === 'chunks' ? driving.stages : driving.inputs.flatMap((input) => input.stages);
+  return stages.reduce((sum, key) => sum + (options.results.get(key)?.bytes ?? Infinity), 0);
+}
+
+/** Bytes of a value in a file, roughly. */
+function widthOf(type: string): number {
+  if (/^(BOOLEAN|U?TINYINT)$/.test(type)) return 1;
+  if (/^U?SMALLINT$/.test(type)) return 2;
+  if (/^(U?INTEGER|FLOAT|DATE)$/.test(type)) return 4;
+  if (/^(VARCHAR|BLOB|STRUCT|MAP)|\]$/.test(type)) return 24;
+  return 8;
+}
+
+function plainKeys(keys: readonly Expression[]): string[][] {
+  const ids = keys.flatMap(({ column }) => column ?? []);
+  return ids.length === keys.length ? [ids] : [];
+}
+
+function within(relation: Relation, lists: readonly (readonly string[])[]): (readonly string[])[] {
+  const ids = new Set(relation.columns.map(({ id }) => id));
+  return lists.filter((list) => list.every((id) => ids.has(id)));
+}

@@ -1,0 +1,375 @@
+/**
+ * Cuts a query into stages, as far as the sizes of finished stages allow: what is small is read whole
+ * by every chunk, what is large is divided by its keys. Asked again with more sizes, it answers the
+ * same for what it answered before. Pure.
+ */
+import { canonicalJson, sha256Hex } from '../../../shared/chunk-identity.js';
+import { distributeAggregate } from './distribute-aggregate.js';
+import { distributeJoin } from './distribute-join.js';
+import type {
+  Distribution,
+  ExchangeInput,
+  Fragment,
+  PhysicalStage,
+  Side,
+  StageSize,
+} from './physical.js';
+import type {
+  Column,
+  Distinct,
+  Expression,
+  Limit,
+  Query,
+  Relation,
+  Scan,
+  SetOperation,
+  Window,
+} from './relation.js';
+import { inputsOf } from './relation.js';
+import { isSingle, narrowed, neededBelow, over, scanOf, whole } from './wrap.js';
+import { columnExpression } from './expression.js';
+
+export interface SourceSize {
+  readonly bytes: number;
+  readonly rows: number;
+}
+
+export interface DistributionOptions {
+  readonly sources: ReadonlyMap<string, SourceSize>;
+  /** Finished stages, by key. */
+  readonly results: ReadonlyMap<string, StageSize>;
+  /** Up to this many bytes a side of a join is read whole by every chunk. */
+  readonly broadcastBytes: number;
+  /** Up to this many bytes a source is read by every chunk itself. */
+  readonly inlineBytes: number;
+}
+
+/** Fragments whose rows together are the relation's; undefined while sizes are missing. */
+export type Lowered = readonly Fragment[] | undefined;
+
+/** Results of stages that are there. */
+export interface Materialised extends ExchangeInput {
+  readonly columns: readonly Column[];
+  readonly size: StageSize;
+}
+
+export function distribute(query: Query, options: DistributionOptions): Distribution {
+  const distributor = new Distributor(options, leavesOf(query.relation));
+  const needed = new Set(query.result.map(({ id }) => id));
+  const fragments = distributor.root(query.relation, needed);
+  return fragments
+    ? { complete: true, fragments }
+    : { complete: false, stages: distributor.ready() };
+}
+
+/** A name for each scan, stable as long as the query is. */
+function leavesOf(relation: Relation): Map<Relation, string> {
+  const names = new Map<Relation, string>();
+  const walk = (each: Relation): void => {
+    if (each.kind === 'scan') names.set(each, `${each.input}.${names.size}`);
+    inputsOf(each).forEach(walk);
+  };
+  walk(relation);
+  return names;
+}
+
+export class Distributor {
+  private readonly wanted = new Map<string, PhysicalStage>();
+  private readonly shared = new Map<string, Materialised | undefined>();
+
+  constructor(
+    readonly options: DistributionOptions,
+    private readonly leaves: ReadonlyMap<Relation, string>,
+  ) {}
+
+  /** Stages to run now. */
+  ready(): PhysicalStage[] {
+    return [...this.wanted.values()];
+  }
+
+  /** Only here an order of rows is seen by anyone. */
+  root(relation: Relation, needed: ReadonlySet<string>): Lowered {
+    if (relation.kind === 'project') {
+      return this.root(relation.input, neededBelow(relation, needed))?.map((fragment) =>
+        over(fragment, { ...relation, input: fragment.relation }),
+      );
+    }
+    if (relation.kind !== 'sort') return this.lower(relation, needed);
+    const below = neededBelow(relation, needed);
+    const rows = this.gathered(this.lower(relation.input, below), below);
+    return (
+      rows && [over(rows, { ...relation, input: rows.relation, columns: rows.relation.columns })]
+    );
+  }
+
+  lower(relation: Relation, needed: ReadonlySet<string>): Lowered {
+    const below = neededBelow(relation, needed);
+    switch (relation.kind) {
+      case 'scan':
+        return [this.scan(relation, needed)];
+      case 'reference': {
+        const rows = this.shared.get(relation.shared);
+        if (!rows) return undefined;
+        const scan: Scan = { ...scanOf(rows.leaf, relation.columns), names: relation.from };
+        const driving = { kind: 'chunks', leaf: rows.leaf, stages: rows.stages } as const;
+        return [{ driving, sides: [], relation: narrowedScan(scan, needed), hashed: [] }];
+      }
+      case 'values':
+      case 'series':
+        return [{ driving: { kind: 'once' }, sides: [], relation, hashed: [] }];
+      case 'filter':
+      case 'unnest':
+        return this.lower(relation.input, below)?.map((fragment) => {
+          const columns = [
+            ...fragment.relation.columns,
+            ...(relation.kind === 'unnest' ? relation.lists.map(({ column }) => column) : []),
+          ];
+          return over(fragment, { ...relation, input: fragment.relation, columns });
+        });
+      case 'project': {
+        const at = relation.columns.flatMap(({ id }, index) => (needed.has(id) ? [index] : []));
+        const columns = at.map((index) => relation.columns[index]!);
+        const expressions = at.map((index) => relation.expressions[index]!);
+        return this.lower(relation.input, below)?.map((fragment) =>
+          over(fragment, { kind: 'project', input: fragment.relation, expressions, columns }),
+        );
+      }
+      case 'sort':
+        // Below other operators an order means nothing.
+        return this.lower(relation.input, needed);
+      case 'limit':
+        return this.limit(relation, below);
+      case 'distinct':
+        return this.distinct(relation, below);
+      case 'window':
+        return this.window(relation, below);
+      case 'set':
+        return this.set(relation);
+      case 'aggregate':
+        return distributeAggregate(this, relation, this.lower(relation.input, below), needed);
+      case 'join': {
+        const left = this.lower(relation.left, below);
+        const right = this.lower(relation.right, below);
+        return left && right && distributeJoin(this, relation, { left, right }, below);
+      }
+      case 'shared': {
+        const columns = relation.definition.columns;
+        const all = new Set(columns.map(({ id }) => id));
+        const rows = this.lower(relation.definition, all);
+        this.shared.set(relation.id, rows && this.materialise(rows, all));
+        return this.lower(relation.body, needed);
+      }
+    }
+  }
+
+  /** Runs these as stages of their own; undefined until all their sizes are known. */
+  materialise(
+    fragments: readonly Fragment[],
+    needed: ReadonlySet<string>,
+    divide?: readonly Expression[],
+  ): Materialised | undefined {
+    const size = { bytes: 0, rows: 0 };
+    let known = true;
+    const keys: string[] = [];
+    let columns: readonly Column[] = [];
+    for (const fragment of fragments) {
+      const relation = narrowed(fragment.relation, needed);
+      columns = relation.columns;
+      const work = { fragment: { ...fragment, relation }, columns, ...(divide ? { divide } : {}) };
+      const key = sha256Hex(canonicalJson(work)).slice(0, 12);
+      keys.push(key);
+      const result = this.options.results.get(key);
+      if (result) {
+        size.bytes += result.bytes;
+        size.rows += result.rows;
+      } else {
+        known = false;
+        this.wanted.set(key, { key, ...work });
+      }
+    }
+    return known ? { leaf: keys.join('+'), stages: keys, columns, size } : undefined;
+  }
+
+  /** All rows in one chunk. */
+  gathered(rows: Lowered, needed: ReadonlySet<string>): Fragment | undefined {
+    if (!rows) return undefined;
+    const [only] = rows;
+    if (only && rows.length === 1 && isSingle(only)) return only;
+    const all = this.materialise(rows, needed);
+    return all && this.once(all);
+  }
+
+  /** One chunk that reads all of a result. */
+  once(rows: Materialised): Fragment {
+    const side = this.sideOf(rows);
+    const relation = scanOf(side.leaf, rows.columns);
+    return { driving: { kind: 'once' }, sides: [side], relation, hashed: [] };
+  }
+
+  /** A result that every chunk reads whole: not to be taken for the part that drives a chunk. */
+  sideOf({ leaf, stages }: Materialised): Side {
+    return { kind: 'stages', leaf: `${leaf}.all`, stages };
+  }
+
+  /** Rows equal in these expressions in the same chunk. */
+  divided(
+    rows: readonly Fragment[],
+    keys: readonly Expression[],
+    needed: ReadonlySet<string>,
+    divisible = false,
+  ): Fragment | undefined {
+    const ids = keys.flatMap(({ column }) => column ?? []);
+    const found = this.materialise(
+      rows,
+      new Set([...needed, ...keys.flatMap(({ reads }) => reads)]),
+      keys,
+    );
+    return (
+      found && {
+        driving: {
+          kind: 'partitions',
+          inputs: [{ leaf: found.leaf, stages: found.stages, divisible }],
+        },
+        sides: [],
+        relation: scanOf(found.leaf, found.columns),
+        hashed: ids.length === keys.length ? [ids] : [],
+      }
+    );
+  }
+
+  /** Rows equal in these columns in the same chunk, with no more exchange than that takes. */
+  together(
+    rows: readonly Fragment[],
+    keys: readonly Expression[],
+    needed: ReadonlySet<string>,
+  ): Fragment | undefined {
+    const [only] = rows;
+    if (only && rows.length === 1 && (isSingle(only) || isTogether(only, keys))) return whole(only);
+    if (keys.length === 0) return this.gathered(rows, needed);
+    return this.divided(rows, keys, needed);
+  }
+
+  private scan(scan: Scan, needed: ReadonlySet<string>): Fragment {
+    const leaf = this.leaves.get(scan) ?? scan.input;
+    const relation = narrowedScan({ ...scan, input: leaf }, needed);
+    return {
+      driving: { kind: 'source', leaf, source: scan.input },
+      sides: [],
+      relation,
+      hashed: [],
+    };
+  }
+
+  private limit(relation: Limit, needed: ReadonlySet<string>): Lowered {
+    const rows = this.lower(relation.input, needed);
+    const most =
+      relation.limit === undefined
+        ? undefined
+        : String(BigInt(relation.limit) + BigInt(relation.offset ?? 0));
+    const first = rows?.map((fragment) =>
+      most === undefined || isSingle(fragment)
+        ? fragment
+        : over(fragment, {
+            kind: 'limit',
+            input: fragment.relation,
+            limit: most,
+            keys: relation.keys,
+            columns: fragment.relation.columns,
+          }),
+    );
+    const all = this.gathered(first, needed);
+    return all && [over(all, { ...relation, input: all.relation, columns: all.relation.columns })];
+  }
+
+  private distinct(relation: Distinct, needed: ReadonlySet<string>): Lowered {
+    const rows = this.lower(relation.input, needed);
+    if (!rows) return undefined;
+    const wrap = (fragment: Fragment): Fragment =>
+      over(fragment, {
+        ...relation,
+        input: fragment.relation,
+        columns: relation.on ? fragment.relation.columns : relation.columns,
+      });
+    const keys = relation.on ?? relation.columns.map(columnExpression);
+    const found = this.together(rows.map(wrap), keys, needed);
+    return found && [wrap(found)];
+  }
+
+  private window(relation: Window, needed: ReadonlySet<string>): Lowered {
+    const rows = this.lower(relation.input, needed);
+    if (!rows) return undefined;
+    const [first, ...others] = relation.calls.map(({ partition }) => partition);
+    const common = (first ?? []).filter(
+      (key) => !key.volatile && others.every((list) => list.some(({ sql }) => sql === key.sql)),
+    );
+    const found = this.together(rows, common, needed);
+    if (!found) return undefined;
+    const made = relation.calls.map(({ column }) => column);
+    const columns = [...found.relation.columns, ...made];
+    return [over(found, { ...relation, input: found.relation, columns })];
+  }
+
+  private set(relation: SetOperation): Lowered {
+    const inputs = relation.inputs.map(({ relation: input, ids }) =>
+      this.lower(input, new Set(ids))?.map((fragment) =>
+        over(fragment, renamed(fragment.relation, ids, relation.columns), []),
+      ),
+    );
+    const known = inputs.flatMap((rows) => (rows ? [rows] : []));
+    if (known.length < inputs.length) return undefined;
+    const needed = new Set(relation.columns.map(({ id }) => id));
+    const keys = relation.columns.map(columnExpression);
+    if (relation.operation === 'union') {
+      const all = known.flat();
+      if (relation.all) return all;
+      const distinct = (fragment: Fragment): Fragment =>
+        over(fragment, {
+          kind: 'distinct',
+          input: fragment.relation,
+          keys: [],
+          columns: relation.columns,
+        });
+      const found = this.together(all.map(distinct), keys, needed);
+      return found && [distinct(found)];
+    }
+    const [left, right] = known.map((rows) => this.divided(rows, keys, needed));
+    if (left?.driving.kind !== 'partitions' || right?.driving.kind !== 'partitions')
+      return undefined;
+    const ids = relation.columns.map(({ id }) => id);
+    return [
+      {
+        driving: {
+          kind: 'partitions',
+          inputs: [...left.driving.inputs, ...right.driving.inputs],
+        },
+        sides: [],
+        relation: {
+          ...relation,
+          inputs: [left, right].map((fragment) => ({ relation: fragment.relation, ids })),
+        },
+        hashed: [ids],
+      },
+    ];
+  }
+}
+
+function isTogether({ hashed }: Fragment, keys: readonly Expression[]): boolean {
+  const columns = new Set(keys.flatMap(({ column }) => column ?? []));
+  return hashed.some((ids) => ids.every((id) => columns.has(id)));
+}
+
+function narrowedScan(scan: Scan, needed: ReadonlySet<string>): Scan {
+  const at = scan.columns.flatMap(({ id }, index) => (needed.has(id) ? [index] : []));
+  return {
+    ...scan,
+    names: at.map((index) => scan.names[index]!),
+    columns: at.map((index) => scan.columns[index]!),
+  };
+}
+
+/** The columns `ids` under the ids of `columns`. */
+function renamed(input: Relation, ids: readonly string[], columns: readonly Column[]): Relation {
+  const known = new Map(input.columns.map((column) => [column.id, column]));
+  const expressions = ids.map((id) => columnExpression(known.get(id)!));
+  return { kind: 'project', input, expressions, columns };
+}

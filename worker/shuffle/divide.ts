@@ -1,0 +1,40 @@
+/**
+ * The number of the partition that a row belongs to, as a SQL expression: equal keys meet in one
+ * partition, whoever divides. Pure text in, text out.
+ */
+import type { Division } from '../../shared/plan.js';
+import { enclosed } from '../kernel/sql-text.js';
+
+/** Column that holds the partition's number while DuckDB divides; never read back. */
+export const partitionColumn = '__windrow_partition';
+
+/**
+ * DuckDB's own joins and groupings place rows by the lowest and the highest bits of the same hash:
+ * taking those from here would leave most of their tables empty.
+ */
+const hashShift = 28;
+
+export function partitionNumber(division: Division): string {
+  switch (division.kind) {
+    case 'hash':
+      return `((hash(${division.keys.map(enclosed).join(', ')}) >> ${hashShift}) % ${division.partitions})::usmallint`;
+    case 'range':
+      return `(${between(sortKey(division.keys), division.bounds, 0, division.bounds.length)})::usmallint`;
+  }
+}
+
+/** Bytes that compare as the rows sort: DuckDB's own, so that order and nulls come out as it has them. */
+export function sortKey(
+  keys: readonly { readonly expr: string; readonly order: string }[],
+): string {
+  const items = keys.map(({ expr, order }) => `${enclosed(expr)}, '${order}'`);
+  return `create_sort_key(${items.join(', ')})`;
+}
+
+/** Number of bounds in [low, high) at or below the key, found as in a binary search. */
+function between(key: string, bounds: readonly string[], low: number, high: number): string {
+  if (low === high) return String(low);
+  const middle = (low + high) >> 1;
+  const bound = `'${bounds[middle]!.replace(/../g, (byte) => `\\x${byte}`)}'::blob`;
+  return `case when ${key} < ${bound} then ${between(key, bounds, low, middle)} else ${between(key, bounds, middle + 1, high)} end`;
+}
