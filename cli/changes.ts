@@ -5,7 +5,7 @@ import type { Client } from '../client/types.js';
 import { WindrowError } from '../shared/failure.js';
 import type { JobView } from '../shared/views.js';
 import type { ConnectionFlags } from './connection.js';
-import { findClient, openClient, stateDirectoryOf } from './connection.js';
+import { findClient, openClient, openReader, stateDirectoryOf } from './connection.js';
 import { openEmbedded } from './embedded.js';
 import type { ExitCode } from './exit.js';
 import { exitCodes } from './exit.js';
@@ -29,7 +29,13 @@ export async function submitSpec(
 
 export async function cancelJob(job: string, flags: ReadFlags): Promise<ExitCode> {
   const client = await findClient(flags);
-  const view = client ? await client.cancel(job) : await cancelSuspended(job, flags);
+  const before = await (client ?? (await openReader(flags))).get(job);
+  if (before.endedAt !== undefined) {
+    note(`job ${before.job} had ended already: ${before.state}`);
+    print(await formatValue(before, flags.output, () => jobFields(before)));
+    return exitCodes.done;
+  }
+  const view = client ? await client.cancel(before.job) : await cancelSuspended(before.job, flags);
   print(await formatValue(view, flags.output, () => jobFields(view)));
   return exitCodes.done;
 }

@@ -18,6 +18,9 @@ export interface ConnectionFlags extends TlsFlags {
 /** What can be asked of a journal that nobody writes, as of a live coordinator. */
 export type JobReader = Pick<Client, 'get' | 'list' | 'events' | 'why'>;
 
+/** How long the owner of a state directory may be silent while it, or another, starts again. */
+const ownerAwayMs = 5_000;
+
 export const defaultStateName = '.windrow';
 
 export function remoteAddress(flags: ConnectionFlags): string | undefined {
@@ -53,7 +56,7 @@ export async function findClient(flags: ConnectionFlags): Promise<Client | undef
   const owner = await findOwner(directory);
   if (!owner) return undefined;
   const { connect } = await import('../client/client.js');
-  return connect(owner.endpoint);
+  return connect(owner.endpoint, { reconnectMs: ownerAwayMs });
 }
 
 /** @throws WindrowError E_UNREACHABLE where no coordinator is running */

@@ -3,12 +3,13 @@ import { availableParallelism, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { RunningCoordinator } from '../coordinator/main.js';
 import { WindrowError } from '../shared/failure.js';
+import { unlessAborted } from '../shared/unless-aborted.js';
 import type { TlsFlags } from './arguments.js';
 import { readToken, serverTls } from './arguments.js';
 import { defaultStateName } from './connection.js';
 import type { ExitCode } from './exit.js';
 import { exitCodes } from './exit.js';
-import { interruption, unlessAborted } from './interrupt.js';
+import { interruption } from './interrupt.js';
 import { note } from './output.js';
 
 export const defaultListen = '127.0.0.1:7433';
@@ -29,7 +30,7 @@ export async function serveCoordinator(flags: CoordinatorFlags): Promise<ExitCod
     const coordinator = await start(flags, flags.allowRoot ?? [], flags.allowCode ?? false);
     note(`coordinator ready on ${coordinator.listenAddress ?? flags.listen}`);
     await untilAborted(interrupt.signal);
-    await coordinator.stop({ suspend: true });
+    await coordinator.stop();
     return exitCodes.done;
   } finally {
     interrupt.restore();
@@ -69,7 +70,7 @@ export async function serveDev(flags: DevFlags): Promise<ExitCode> {
     } finally {
       client.close();
       await workers.stop();
-      await coordinator.stop({ suspend: true });
+      await coordinator.stop();
     }
     if (lost.signal.aborted) throw lost.signal.reason;
     return exitCodes.done;

@@ -15,6 +15,8 @@ export interface EmbeddedOptions {
   readonly stateDirectory: string;
   /** Processes of one slot each; 0 starts none, which is enough to plan and to cancel. */
   readonly workers: number;
+  /** Ends the wait for a process that is just starting or ending on the directory. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Embedded {
@@ -39,6 +41,8 @@ const ownerCheckMs = 500;
 const headStartMs = 400;
 /** The first worker usually speaks within half a second; a loaded machine may need longer. */
 const helloWaitMs = 10_000;
+/** A wait that people would wonder about. */
+const longWaitMs = 1000;
 
 /** @throws WindrowError when the state directory cannot be used */
 export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> {
@@ -49,8 +53,12 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   makeDirectorySync(options.stateDirectory);
   const lost = new AbortController();
   let workers: WorkerProcesses | undefined;
+  const telling = setTimeout(() => {
+    note(`waiting for the process that is just starting or ending on ${options.stateDirectory}`);
+  }, longWaitMs);
   const starting = startCoordinator({
     stateDirectory: options.stateDirectory,
+    ...(options.signal ? { signal: options.signal } : {}),
     embedded: true,
     allowCode: true,
     slotsHint: Math.max(1, options.workers),
@@ -60,6 +68,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     },
     // Processes take longer to start than the coordinator does: they go first.
     onOwned: (endpoint) => {
+      clearTimeout(telling);
       if (options.workers === 0) return;
       workers = startWorkerProcesses({
         endpoint,
@@ -85,21 +94,23 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
       });
     },
   });
-  const started = await starting.catch(async (error: unknown) => {
-    await workers?.stop();
-    throw error;
-  });
+  const started = await starting
+    .catch(async (error: unknown) => {
+      await workers?.stop();
+      throw error;
+    })
+    .finally(() => clearTimeout(telling));
   if ('busy' in started) {
     return guest(await connect(started.busy.endpoint), started.busy.pid);
   }
   const client = await connect(started.endpoint);
 
   let stopped: Promise<void> | undefined;
-  const stop = (suspend: boolean): Promise<void> => {
+  const stop = (): Promise<void> => {
     stopped ??= (async () => {
       client.close();
       await workers?.stop();
-      await started.stop({ suspend });
+      await started.stop();
     })();
     return stopped;
   };
@@ -108,19 +119,18 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     lost: lost.signal,
     async finish(signal) {
       client.close();
-      const idle = started.idle().then(() => 'idle' as const);
       const telling = setTimeout(() => {
         note('this process still serves jobs that others submitted; Ctrl-C suspends them');
       }, 1000);
-      const cut = new Promise<'cut'>((resolve) => {
-        if (signal.aborted) resolve('cut');
-        signal.addEventListener('abort', () => resolve('cut'), { once: true });
+      const cut = new Promise<void>((resolve) => {
+        if (signal.aborted) resolve();
+        signal.addEventListener('abort', () => resolve(), { once: true });
       });
-      const how = await Promise.race([idle, cut]);
+      await Promise.race([started.idle(), cut]);
       clearTimeout(telling);
-      await stop(how === 'cut');
+      await stop();
     },
-    suspend: () => stop(true),
+    suspend: stop,
   };
 }
 

@@ -42,6 +42,10 @@ export function exitCodeOf(failure: Failure): ExitCode {
   }
 }
 
+export function isUnreachable(error: unknown): boolean {
+  return error instanceof WindrowError && error.failure.code === 'E_UNREACHABLE';
+}
+
 /** The code of a command that followed a job to its end. */
 export function exitCodeOfState(state: JobStateName): ExitCode {
   switch (state) {

@@ -7,15 +7,27 @@ import { reportError } from './output.js';
 import { WindrowError } from '../shared/failure.js';
 import type { Reporter } from './reporter.js';
 
+/** How far a job was followed, so that whoever follows it next tells no event twice. */
+export interface Followed {
+  jobId?: string;
+  lastSeq: number;
+}
+
 /** Resolves with the ended job. @throws the signal's reason when it is aborted */
 export async function followJob(
   client: Client,
   jobId: string,
   reporter: Reporter,
   signal: AbortSignal,
+  followed: Followed = { lastSeq: 0 },
 ): Promise<JobView> {
+  if (followed.jobId !== jobId) Object.assign(followed, { jobId, lastSeq: 0 });
   reporter.accepted(await client.get(jobId));
-  for await (const event of client.events(jobId, { follow: true, signal })) reporter.event(event);
+  const afterSeq = followed.lastSeq;
+  for await (const event of client.events(jobId, { follow: true, signal, afterSeq })) {
+    followed.lastSeq = Math.max(followed.lastSeq, event.seq);
+    reporter.event(event);
+  }
   signal.throwIfAborted();
   // The stream may end a moment before the job is put away; `wait` answers at once if it has ended.
   return client.wait(jobId, { signal });

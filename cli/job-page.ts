@@ -4,6 +4,7 @@ import {
   booksLine,
   eventText,
   formatCount,
+  formatEta,
   formatRate,
   formatSeconds,
   fractionDone,
@@ -11,16 +12,23 @@ import {
 import { cellText, formatFields, formatTable } from './table.js';
 import type { EventView, JobView, WhyView, WorkerView } from '../shared/views.js';
 
-export function jobTable(jobs: readonly JobView[]): string {
-  return formatTable(jobs, [
-    { title: 'JOB', value: (job) => job.job },
-    { title: 'NAME', value: (job) => job.name },
-    { title: 'STATE', value: stateText },
-    { title: 'DONE', value: (job) => percentText(job), align: 'right' },
-    { title: 'ROWS IN', value: (job) => formatCount(job.rows.in), align: 'right' },
-    { title: 'ROWS OUT', value: (job) => formatCount(job.rows.out), align: 'right' },
-    { title: 'SUBMITTED', value: (job) => job.submittedAt },
-  ]);
+/** Tables fit into `width` columns where they can. */
+export function jobTable(jobs: readonly JobView[], width?: number): string {
+  if (jobs.length === 0) return 'no jobs';
+  return formatTable(
+    jobs,
+    [
+      { title: 'JOB', value: (job) => job.job },
+      { title: 'NAME', value: (job) => job.name },
+      { title: 'STATE', value: (job) => (job.upToDate ? 'up to date' : job.state) },
+      { title: 'DONE', value: (job) => percentText(job), align: 'right' },
+      { title: 'ROWS IN', value: (job) => formatCount(job.rows.in), align: 'right', spare: true },
+      { title: 'ROWS OUT', value: (job) => formatCount(job.rows.out), align: 'right', spare: true },
+      { title: 'SUBMITTED', value: (job) => timeText(job.submittedAt), spare: true },
+    ],
+    60,
+    width,
+  );
 }
 
 /** `get` for people: one job in a few lines. */
@@ -36,13 +44,8 @@ export function jobFields(job: JobView): string {
     ['took', ended ? tookText(job) : undefined],
     ['rows', booksLine(job)],
     ['inferred', `${formatCount(job.rowsInferred)} now, ${formatCount(job.rowsReused)} reused`],
-    [
-      'progress',
-      ended
-        ? undefined
-        : `${percentText(job)}, ${formatCount(progress.rowsDone)} of ${formatCount(progress.rowsTotal)} rows, ${formatRate(progress.rowsPerSecond)} rows/s${progress.etaSeconds === undefined ? '' : `, ETA ${formatSeconds(progress.etaSeconds)}`}`,
-    ],
-    ['waiting for', progress.waitingFor],
+    ['progress', ended ? undefined : progressText(job)],
+    ['waiting', progress.waitingFor],
     ['retries', job.retries > 0 ? formatCount(job.retries) : undefined],
     [
       'warnings',
@@ -58,6 +61,7 @@ export function jobPage(
   job: JobView,
   why: WhyView | undefined,
   events: readonly EventView[],
+  width = Infinity,
 ): string {
   const parts = [jobFields(job)];
   if (why) parts.push(`why\n${indent(cellText(why.answer))}`);
@@ -94,20 +98,22 @@ export function jobPage(
       )}`,
     );
   }
-  if (events.length > 0) parts.push(`events\n${indent(eventTable(events))}`);
+  if (events.length > 0) parts.push(`events\n${indent(eventTable(events, width - 2))}`);
   return parts.join('\n\n');
 }
 
-export function eventTable(events: readonly EventView[]): string {
+export function eventTable(events: readonly EventView[], width?: number): string {
+  if (events.length === 0) return 'no events';
   return formatTable(
     events,
     [
       { title: 'SEQ', value: (event) => event.seq, align: 'right' },
-      { title: 'TIME', value: (event) => event.time },
+      { title: 'TIME', value: (event) => timeText(event.time) },
       { title: 'EVENT', value: (event) => event.event },
       { title: 'WHAT', value: eventText },
     ],
-    120,
+    1000,
+    width,
   );
 }
 
@@ -117,6 +123,7 @@ export function eventRow(event: EventView): string {
 }
 
 export function workerTable(workers: readonly WorkerView[]): string {
+  if (workers.length === 0) return 'no workers';
   return formatTable(workers, [
     { title: 'WORKER', value: (worker) => worker.worker },
     { title: 'STATE', value: (worker) => worker.state },
@@ -148,6 +155,21 @@ function stateText(job: JobView): string {
 function percentText(job: JobView): string {
   if (job.state === 'succeeded') return '100%';
   return `${String(Math.floor(fractionDone(job.progress) * 100))}%`;
+}
+
+function progressText({ progress, state }: JobView): string {
+  const { rowsDone, rowsTotal, rowsPerSecond, etaSeconds } = progress;
+  return [
+    `${String(Math.floor(fractionDone(progress) * 100))}%`,
+    `${formatCount(rowsDone)} of ${formatCount(rowsTotal)} rows`,
+    ...(state === 'suspended' ? [] : [`${formatRate(rowsPerSecond)} rows/s`]),
+    ...(etaSeconds === undefined ? [] : [`ETA ${formatEta(etaSeconds)}`]),
+  ].join(', ');
+}
+
+/** UTC to the second, as people read it; JSON has it whole. */
+function timeText(time: string): string {
+  return time.slice(0, 19).replace('T', ' ');
 }
 
 function tookText(job: JobView): string {

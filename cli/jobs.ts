@@ -1,15 +1,17 @@
 /** Verbs that read jobs: `list`, `get`, `describe`, `events`, `logs`, `why`, `wait`. */
+import { join } from 'node:path';
 import type { EventView, JobView } from '../shared/views.js';
 import type { ConnectionFlags } from './connection.js';
-import { failNotRunning, findClient, openClient, openReader } from './connection.js';
+import { findClient, openReader, remoteAddress, stateDirectoryOf } from './connection.js';
 import type { ExitCode } from './exit.js';
-import { exitCodeOfState, exitCodes } from './exit.js';
-import { interruption, unlessAborted } from './interrupt.js';
+import { exitCodeOfState, exitCodes, isUnreachable } from './exit.js';
+import { interruption } from './interrupt.js';
 import { eventRow, eventTable, jobFields, jobPage, jobTable } from './job-page.js';
-import { print, reportError } from './output.js';
+import { print, reportError, terminalWidth } from './output.js';
 import type { OutputFormat } from './table.js';
 import { cellText, formatJson, formatTable, formatValue } from './table.js';
 import { WindrowError } from '../shared/failure.js';
+import { unlessAborted } from '../shared/unless-aborted.js';
 
 export interface ReadFlags extends ConnectionFlags {
   readonly output: OutputFormat;
@@ -23,7 +25,7 @@ export async function listJobs(
     ...(flags.status === undefined ? {} : { state: flags.status }),
     ...(flags.limit === undefined ? {} : { limit: flags.limit }),
   });
-  print(await formatValue(jobs, flags.output, () => jobTable(jobs)));
+  print(await formatValue(jobs, flags.output, () => jobTable(jobs, terminalWidth())));
   return exitCodes.done;
 }
 
@@ -39,7 +41,8 @@ export async function describeJob(job: string, flags: ReadFlags): Promise<ExitCo
   const why = await reader.why(view.job);
   const events = (await collectEvents(reader.events(view.job, { follow: false }))).slice(-20);
   const page = { ...view, why, events };
-  print(await formatValue(page, flags.output, () => jobPage(view, why, events)));
+  const text = (): string => jobPage(view, why, events, terminalWidth());
+  print(await formatValue(page, flags.output, text));
   return exitCodes.done;
 }
 
@@ -57,10 +60,18 @@ export async function showEvents(
   if (flags.follow !== true) {
     const reader = await openReader(flags);
     const events = await collectEvents(reader.events(job, { follow: false, ...after }));
-    print(await formatValue(events, flags.output, () => eventTable(events)));
+    print(await formatValue(events, flags.output, () => eventTable(events, terminalWidth())));
     return exitCodes.done;
   }
-  const client = await openClient(flags);
+  const client = await findClient(flags);
+  if (!client) {
+    const reader = await openReader(flags);
+    for await (const event of reader.events(job, { follow: false, ...after })) {
+      print(await formatItem(event, flags.output, () => eventRow(event)));
+    }
+    failIfUnfinished(await reader.get(job));
+    return exitCodes.done;
+  }
   return untilInterrupted(async (signal) => {
     for await (const event of client.events(job, { follow: true, signal, ...after })) {
       print(await formatItem(event, flags.output, () => eventRow(event)));
@@ -73,7 +84,7 @@ export async function showLogs(
   job: string,
   flags: ReadFlags & { follow?: boolean },
 ): Promise<ExitCode> {
-  const client = await openClient(flags);
+  const client = (await findClient(flags)) ?? failNoLogs(flags);
   return untilInterrupted(async (signal) => {
     const lines: { time: string; level: string; worker: string; text: string }[] = [];
     for await (const { timeMs, ...line } of client.logs(job, {
@@ -90,7 +101,9 @@ export async function showLogs(
         title: name.toUpperCase(),
         value: (line: (typeof lines)[number]) => line[name],
       }));
-      print(await formatValue(lines, flags.output, () => formatTable(lines, columns, 500)));
+      const table = (): string =>
+        lines.length === 0 ? 'no log lines' : formatTable(lines, columns, 10_000, terminalWidth());
+      print(await formatValue(lines, flags.output, table));
     }
     return exitCodes.done;
   });
@@ -100,16 +113,48 @@ export async function waitForJob(
   job: string,
   flags: ReadFlags & { timeout?: number },
 ): Promise<ExitCode> {
-  const client = await findClient(flags);
-  if (!client) {
-    // Nobody works on it, so waiting helps only if it has ended already.
-    const view = await (await openReader(flags)).get(job);
-    if (view.endedAt === undefined) failNotRunning(flags);
-    return conclude(view, flags);
-  }
+  const untilMs = flags.timeout === undefined ? undefined : performance.now() + flags.timeout;
   return untilInterrupted(async (signal) => {
-    const timeout = flags.timeout === undefined ? {} : { timeoutMs: flags.timeout };
-    return conclude(await client.wait(job, { signal, ...timeout }), flags);
+    for (;;) {
+      const client = await findClient(flags);
+      if (!client) {
+        // Nobody works on it, so waiting helps only if it has ended already.
+        const view = await (await openReader(flags)).get(job);
+        failIfUnfinished(view);
+        return conclude(view, flags);
+      }
+      const timeout =
+        untilMs === undefined ? {} : { timeoutMs: Math.max(1, untilMs - performance.now()) };
+      try {
+        return await conclude(await client.wait(job, { signal, ...timeout }), flags);
+      } catch (error) {
+        // The owner of the state directory has ended: another may have taken over, or nobody.
+        if (remoteAddress(flags) !== undefined || !isUnreachable(error)) throw error;
+        client.close();
+      }
+    }
+  });
+}
+
+/** @throws WindrowError E_UNREACHABLE: nobody works on it */
+function failIfUnfinished({ job, name, state, endedAt }: JobView): void {
+  if (endedAt !== undefined) return;
+  throw new WindrowError({
+    kind: 'io',
+    code: 'E_UNREACHABLE',
+    message: `job ${job} (${name}) is ${state}, and no coordinator works on it`,
+    hint: 'run its spec again to go on with it',
+  });
+}
+
+/** Log lines are kept by the coordinator while it runs; the workers' own files stay. */
+function failNoLogs(flags: ReadFlags): never {
+  const directory = stateDirectoryOf(flags);
+  throw new WindrowError({
+    kind: 'io',
+    code: 'E_UNREACHABLE',
+    message: `no coordinator is running on ${directory}, and log lines go with it`,
+    hint: `what the workers wrote last is in ${join(directory, 'logs')}`,
   });
 }
 

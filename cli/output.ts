@@ -49,7 +49,17 @@ export function interactive(): boolean {
   return process.stdout.isTTY === true;
 }
 
+/** Whether lines can be taken back to be drawn again. */
+export function redrawable(): boolean {
+  return interactive() && process.env['TERM'] !== 'dumb';
+}
+
 export function colorWanted(): boolean {
-  const { NO_COLOR, TERM } = process.env;
-  return interactive() && (NO_COLOR === undefined || NO_COLOR === '') && TERM !== 'dumb';
+  const { NO_COLOR } = process.env;
+  return redrawable() && (NO_COLOR === undefined || NO_COLOR === '');
+}
+
+/** Columns of the terminal; what goes elsewhere is never wrapped. */
+export function terminalWidth(): number {
+  return interactive() ? process.stdout.columns || 80 : Infinity;
 }

@@ -8,6 +8,7 @@ import { byteSize, collect, duration, oneOf, wholeNumber } from './arguments.js'
 import { exitCodeOf, exitCodes, failuresOf } from './exit.js';
 import { guardOutput, note, reportError } from './output.js';
 import { outputFormats } from './table.js';
+import { jobStateNames } from '../shared/views.js';
 
 export async function main(argv: readonly string[]): Promise<void> {
   guardOutput();
@@ -39,6 +40,7 @@ function codeOfError(error: unknown, debug: boolean): number {
 const groups = { work: 'Work:', look: 'Look:', change: 'Change:', serve: 'Serve:', more: 'More:' };
 const slots = wholeNumber('--workers', 1, 1024);
 const format = oneOf('-o', outputFormats);
+const state = oneOf('--status', jobStateNames);
 
 /** `finish` gets the exit code of the verb that ran. */
 export function buildProgram(finish: (code: number) => void): Command {
@@ -121,7 +123,7 @@ function runVerbs(verb: Verb, run: Run): void {
 
 function lookVerbs(verb: Verb, run: Run): void {
   reading(verb('list', 'look', 'list jobs, newest first'))
-    .option('--status <state>', 'only jobs in this state, such as running or failed')
+    .option('--status <state>', 'only jobs in this state, such as running or failed', state)
     .option('--limit <n>', 'most jobs to list', wholeNumber('--limit', 1, 10_000))
     .action(run(async (flags) => (await import('./jobs.js')).listJobs(flags)));
   reading(verb('get <job>', 'look', 'show a job (by id or name)')).action(

@@ -39,6 +39,11 @@ export function formatSeconds(seconds: number): string {
   return `${String(Math.floor(hours / 24))}d${two(hours % 24)}h`;
 }
 
+/** What is left is a guess: no tenths of a second. */
+export function formatEta(seconds: number): string {
+  return seconds < 59.5 ? `${String(Math.max(1, Math.round(seconds)))}s` : formatSeconds(seconds);
+}
+
 /** From 0 to 1; a job without rows is measured by its chunks. Never 1 before all is done. */
 export function fractionDone(progress: ProgressView): number {
   const [done, total] =
@@ -77,17 +82,20 @@ export function liveLines(live: LiveState, width: number, paint: Paint): string[
   const fraction = fractionDone(progress);
   const percent = `${String(Math.floor(fraction * 100)).padStart(3)}%`;
   const counts = `${formatCount(progress.rowsDone)} / ${formatCount(progress.rowsTotal)} rows`;
-  const facts = [
-    counts,
-    `${formatRate(progress.rowsPerSecond)} rows/s`,
-    `chunks ${formatCount(progress.chunksDone)}/${formatCount(progress.chunksTotal)}`,
+  const speed = `${formatRate(progress.rowsPerSecond)} rows/s`;
+  const chunks = `chunks ${formatCount(progress.chunksDone)}/${formatCount(progress.chunksTotal)}`;
+  const time =
     progress.etaSeconds === undefined
       ? formatSeconds(live.elapsedSeconds)
-      : `ETA ${formatSeconds(progress.etaSeconds)}`,
+      : `ETA ${formatEta(progress.etaSeconds)}`;
+  // On a narrow terminal the time that is left is missed most.
+  const wishes = [
+    [counts, speed, chunks, time],
+    [counts, speed, time],
+    [counts, time],
   ];
-  // Facts at the end go first when the terminal is narrow.
-  while (facts.length > 1 && displayWidth(facts.join('  ')) + 7 > width) facts.pop();
-  const text = facts.join('  ');
+  const fits = (facts: string[]): boolean => displayWidth(facts.join('  ')) + 7 <= width;
+  const text = (wishes.find(fits) ?? [counts]).join('  ');
   const room = Math.min(30, width - displayWidth(text) - percent.length - 4);
   const bar = room >= 5 ? `${paint(formatBar(fraction, room), 'green')} ` : '';
   const first = `${bar}${paint(percent, 'bold')}  ${clipTo(text, width - percent.length - 2)}`;
@@ -96,7 +104,7 @@ export function liveLines(live: LiveState, width: number, paint: Paint): string[
       ? live.state === 'running'
         ? ''
         : live.state
-      : `waiting for ${progress.waitingFor}`;
+      : `waiting: ${progress.waitingFor}`;
   return doing === '' ? [first] : [first, paint(clipTo(cellText(doing), width), 'dim')];
 }
 
@@ -125,7 +133,7 @@ const envelope = new Set(['event', 'job', 'seq', 'time', 'message', 'text', 'cod
 
 /** What an event says, in one line: its message or failure first, then its other members. */
 export function eventText(event: EventView): string {
-  const text = event['text'];
+  const text = event['text'] ?? wellKnownText(event);
   if (typeof text === 'string') return cellText(text);
   const { code, message } = (event['failure'] ?? event) as Partial<Failure>;
   const what = [code, message].filter((part) => typeof part === 'string').join(': ');
@@ -137,9 +145,41 @@ export function eventText(event: EventView): string {
   return cellText(rest === '' ? what : `${what} (${rest})`);
 }
 
+/** Events that every job has, as sentences; undefined for all others and for shapes unheard of. */
+function wellKnownText(event: EventView): string | undefined {
+  const count = (field: string): string => formatCount(Number(event[field]));
+  const { worker, reason } = event as { worker?: unknown; reason?: unknown };
+  switch (event.event) {
+    case 'submitted':
+      return typeof event['rowsTotal'] === 'number'
+        ? `${count('rowsTotal')} rows in ${count('chunksTotal')} chunks, ${count('rowsReused')} rows reused`
+        : undefined;
+    case 'started':
+      return typeof worker === 'string' ? `on ${worker}` : undefined;
+    case 'stage':
+      return typeof event['stage'] === 'string' && typeof event['state'] === 'string'
+        ? `${event['stage']} is ${event['state']}, ${count('chunksDone')} of ${count('chunks')} chunks done`
+        : undefined;
+    case 'committing':
+      return 'the output is being published';
+    case 'cancelled':
+      return reason === 'user' ? 'on request' : typeof reason === 'string' ? reason : undefined;
+    case 'result': {
+      const rows = event['rows'] as JobView['rows'] | undefined;
+      const how = event['upToDate'] === true ? 'up to date' : String(event['state']);
+      return rows ? `${how}: ${booksText(rows)}` : undefined;
+    }
+    default:
+      return undefined;
+  }
+}
+
 /** `in = out + filtered + dead`, or `in`, `out` alone where rows are not kept one to one. */
 export function booksLine(view: JobView): string {
-  const { rows } = view;
+  return booksText(view.rows);
+}
+
+function booksText(rows: JobView['rows']): string {
   const books = `${formatCount(rows.in)} in = ${formatCount(rows.out)} out + ${formatCount(rows.filtered)} filtered + ${formatCount(rows.deadLettered)} dead-lettered`;
   return rows.in === rows.out + rows.filtered + rows.deadLettered
     ? books

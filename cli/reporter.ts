@@ -3,7 +3,7 @@
  * and the cursor; how things look is in progress.ts.
  */
 import type { EventView, JobView, ProgressView } from '../shared/views.js';
-import { colorWanted, interactive, print, printRaw } from './output.js';
+import { colorWanted, interactive, print, printRaw, redrawable } from './output.js';
 import {
   eventLine,
   liveLines,
@@ -23,8 +23,12 @@ export interface Reporter {
 }
 
 export function reporterFor(startedMs: number): Reporter {
-  return interactive() ? liveReporter(startedMs) : lineReporter(startedMs);
+  if (!interactive()) return lineReporter(startedMs);
+  return redrawable() ? liveReporter(startedMs) : liveReporter(startedMs, plainEveryMs, false);
 }
+
+/** How often a terminal that cannot take lines back gets new ones. */
+const plainEveryMs = 5000;
 
 /** Programs read this: every event a line, progress at least every second, the result last. */
 export function lineReporter(
@@ -72,8 +76,11 @@ export function lineReporter(
   };
 }
 
-/** People read this: one or two lines at the bottom, redrawn at most ten times a second. */
-export function liveReporter(startedMs: number, everyMs = 100): Reporter {
+/**
+ * People read this: one or two lines at the bottom, redrawn at most ten times a second.
+ * @param redraw without it every line stays
+ */
+export function liveReporter(startedMs: number, everyMs = 100, redraw = true): Reporter {
   const paint = painter(colorWanted());
   let name = '';
   let state = 'planning';
@@ -89,6 +96,7 @@ export function liveReporter(startedMs: number, everyMs = 100): Reporter {
     const lines = progress
       ? liveLines({ name, state, progress, elapsedSeconds: elapsed() }, width, paint)
       : [paint(`${state} … ${elapsed().toFixed(0)}s`, 'dim')];
+    if (!redraw) return print(lines.join('\n'));
     erase();
     printRaw(lines.join('\n'));
     drawn = lines.length;
@@ -96,7 +104,7 @@ export function liveReporter(startedMs: number, everyMs = 100): Reporter {
   const above = (text: string): void => {
     erase();
     print(text);
-    draw();
+    if (redraw) draw();
   };
   const timer = setInterval(draw, everyMs);
   timer.unref();

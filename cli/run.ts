@@ -5,18 +5,20 @@
 import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../client/types.js';
 import type { ConnectionFlags } from './connection.js';
 import { connectRemote, defaultStateName, remoteAddress } from './connection.js';
 import { openEmbedded, OwnerGone } from './embedded.js';
 import type { Embedded } from './embedded.js';
 import type { ExitCode } from './exit.js';
-import { exitCodes } from './exit.js';
+import { exitCodes, isUnreachable } from './exit.js';
+import type { Followed } from './follow.js';
 import { concludeJob, followJob } from './follow.js';
 import type { Interruption } from './interrupt.js';
-import { interruption, unlessAborted } from './interrupt.js';
+import { interruption } from './interrupt.js';
 import { note, outliveReader } from './output.js';
-import type { Reporter } from './reporter.js';
+import { unlessAborted } from '../shared/unless-aborted.js';
 import { reporterFor } from './reporter.js';
 
 export interface RunFlags extends ConnectionFlags {
@@ -73,22 +75,39 @@ export interface RunHereOptions {
   readonly begin: Begin;
 }
 
-/** Runs a job with an engine in this process, or in the process that owns the state directory. */
+/** Owners in a row that were gone before the job was followed; more is not just bad luck. */
+const ownersGoneMax = 10;
+const pauseMs = 50;
+
+/**
+ * Runs a job with an engine in this process, or in the process that owns the state directory. When
+ * that process ends before the job does, whoever comes first goes on with it.
+ */
 export async function runHere(options: RunHereOptions): Promise<ExitCode> {
   outliveReader();
   const interrupt = interruption();
+  const followed: Followed = { lastSeq: 0 };
   try {
-    for (;;) {
-      const engine = await openEmbedded(options);
-      const owner = String(engine.ownerPid);
+    for (let inVain = 0, gone: number | undefined; ;) {
+      const engine = await openEmbedded({ ...options, signal: interrupt.signal });
       if (engine.ownerPid !== undefined) {
+        const owner = String(engine.ownerPid);
         note(`process ${owner} works on ${options.stateDirectory}: the job runs there`);
+      } else if (gone !== undefined) {
+        note(`process ${String(gone)} is gone: going on here`);
       }
-      const reporter = reporterFor(processStartMs());
-      const code = await runOnEngine(engine, options, interrupt, reporter);
-      if (code !== 'ownerGone') return code;
-      note(`process ${owner} is gone: going on here`);
+      const before = followed.lastSeq;
+      const code = await runOnEngine(engine, options, interrupt, followed);
+      if (typeof code === 'number') return code;
+      inVain = followed.lastSeq > before ? 0 : inVain + 1;
+      if (inVain > ownersGoneMax) throw code.error;
+      await delay(inVain * pauseMs, undefined, { signal: interrupt.signal });
+      gone = engine.ownerPid;
     }
+  } catch (error) {
+    if (!interrupt.signal.aborted) throw error;
+    note(suspendedText(followed, options));
+    return exitCodes.interrupted;
   } finally {
     interrupt.restore();
   }
@@ -98,33 +117,42 @@ async function runOnEngine(
   engine: Embedded,
   options: RunHereOptions,
   interrupt: Interruption,
-  reporter: Reporter,
-): Promise<ExitCode | 'ownerGone'> {
+  followed: Followed,
+): Promise<ExitCode | { ownerGone: true; error: unknown }> {
   const signal = AbortSignal.any([interrupt.signal, engine.lost]);
+  const reporter = reporterFor(processStartMs());
   let accepted: string | undefined;
   try {
     accepted = (await unlessAborted(options.begin(engine.client), signal)).jobId;
-    const view = await unlessAborted(followJob(engine.client, accepted, reporter, signal), signal);
+    const view = await unlessAborted(
+      followJob(engine.client, accepted, reporter, signal, followed),
+      signal,
+    );
     const code = concludeJob(view, reporter);
     await engine.finish(interrupt.signal);
     return code;
   } catch (error) {
     reporter.close();
+    await engine.suspend();
     if (interrupt.signal.aborted) {
-      await engine.suspend();
       note(
-        accepted === undefined
-          ? 'stopped before the job was accepted; nothing was started'
-          : engine.ownerPid !== undefined
-            ? `detached: job ${accepted} goes on in process ${String(engine.ownerPid)}`
-            : `suspended job ${accepted}; finished work is kept. Go on with: ${options.again}`,
+        accepted !== undefined && engine.ownerPid !== undefined
+          ? `detached: job ${accepted} goes on in process ${String(engine.ownerPid)}`
+          : suspendedText(followed, options),
       );
       return exitCodes.interrupted;
     }
-    await engine.suspend();
-    if (engine.lost.reason instanceof OwnerGone) return 'ownerGone';
+    // An owner that is just ending lives, but answers no more.
+    const unanswered = engine.ownerPid !== undefined && isUnreachable(error);
+    if (unanswered || engine.lost.reason instanceof OwnerGone) return { ownerGone: true, error };
     throw engine.lost.aborted ? engine.lost.reason : error;
   }
+}
+
+function suspendedText({ jobId }: Followed, { again }: RunHereOptions): string {
+  return jobId === undefined
+    ? 'stopped before the job was accepted; nothing was started'
+    : `suspended job ${jobId}; finished work is kept. Go on with: ${again}`;
 }
 
 /** Follows a job on a coordinator elsewhere; Ctrl-C leaves it running. */

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { Client, LoadedJob } from '../client/types.js';
+import { unlessAborted } from '../shared/unless-aborted.js';
 import { plainRows } from './cells.js';
 import type { PlainRow } from './cells.js';
 import type { ConnectionFlags } from './connection.js';
@@ -11,7 +12,7 @@ import { connectRemote, defaultStateName, remoteAddress } from './connection.js'
 import { openEmbedded } from './embedded.js';
 import { exitCodeOf, exitCodes, failuresOf } from './exit.js';
 import type { ExitCode } from './exit.js';
-import { interruption, unlessAborted } from './interrupt.js';
+import { interruption } from './interrupt.js';
 import { print } from './output.js';
 import type { OutputFormat } from './table.js';
 import { formatJson, formatTable, formatValue } from './table.js';

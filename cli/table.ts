@@ -7,26 +7,74 @@ export interface Column<Row> {
   readonly title: string;
   readonly value: (row: Row) => unknown;
   readonly align?: 'left' | 'right';
+  /** Left out where the terminal is too narrow; the rightmost goes first. */
+  readonly spare?: boolean;
 }
 
-/** Columns are as wide as their widest cell, but no wider than `cellWidth`. */
+const gap = '  ';
+/** A last column is never wrapped narrower than this. */
+const wrapWidthMin = 20;
+
+/**
+ * Columns are as wide as their widest cell, but no wider than `cellWidth`. A table wider than `width`
+ * first loses its spare columns, then its last one is wrapped.
+ */
 export function formatTable<Row>(
   rows: readonly Row[],
   columns: readonly Column<Row>[],
   cellWidth = 60,
+  width = Infinity,
 ): string {
-  const cells = rows.map((row) =>
-    columns.map((column) => clip(cellText(column.value(row)), cellWidth)),
-  );
-  const widths = columns.map((column, index) =>
-    Math.max(displayWidth(column.title), ...cells.map((line) => displayWidth(line[index]!))),
-  );
-  const line = (texts: readonly string[]): string =>
-    texts
-      .map((text, index) => pad(text, widths[index]!, columns[index]!.align ?? 'left'))
-      .join('  ')
-      .trimEnd();
-  return [line(columns.map((column) => column.title)), ...cells.map(line)].join('\n');
+  const cells = columns.map((column) => {
+    const texts = rows.map((row) => clip(cellText(column.value(row)), cellWidth));
+    const all = [column.title, ...texts];
+    return { column, all, width: Math.max(...all.map((text) => displayWidth(text))) };
+  });
+  const total = (): number =>
+    cells.reduce((sum, cell) => sum + cell.width, gap.length * (cells.length - 1));
+  for (let at = cells.length - 1; at >= 0 && total() > width; at -= 1) {
+    if (cells[at]!.column.spare) cells.splice(at, 1);
+  }
+  const last = cells[cells.length - 1]!;
+  const before = total() - last.width;
+  const room = total() > width ? Math.max(wrapWidthMin, width - before) : Infinity;
+  const lines: string[] = [];
+  for (let row = 0; row <= rows.length; row += 1) {
+    const texts = cells.map((cell) =>
+      cell === last ? '' : pad(cell.all[row]!, cell.width, cell.column.align ?? 'left'),
+    );
+    const [first = '', ...more] = wrap(last.all[row]!, room);
+    const end = room === Infinity ? pad(first, last.width, last.column.align ?? 'left') : first;
+    lines.push([...texts.slice(0, -1), end].join(gap).trimEnd());
+    for (const text of more) lines.push(' '.repeat(before) + text);
+  }
+  return lines.join('\n');
+}
+
+/** Lines no wider than `width`, broken at spaces where there are any. */
+function wrap(text: string, width: number): string[] {
+  if (displayWidth(text) <= width) return [text];
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (displayWidth(longer) <= width) {
+      line = longer;
+      continue;
+    }
+    if (line !== '') lines.push(line);
+    line = word;
+    while (displayWidth(line) > width) {
+      let cut = '';
+      for (const character of line) {
+        if (displayWidth(cut + character) > width) break;
+        cut += character;
+      }
+      lines.push(cut);
+      line = line.slice(cut.length);
+    }
+  }
+  return [...lines, line];
 }
 
 /** Two columns of names and values, for one thing. */

@@ -34,11 +34,9 @@ export function connect(target: string, options: ConnectOptions = {}): Client {
   const metadata = new Metadata();
   if (options.token !== undefined) metadata.set('authorization', `Bearer ${options.token}`);
   const credentials = credentialsFor(target, options.tls);
-  return new GrpcClient(
-    new JobServiceClient(target, credentials, channelOptions),
-    metadata,
-    options,
-  );
+  // Of its own: a shared one remembers for a while that an earlier coordinator at this address went.
+  const channel = { ...channelOptions, 'grpc.use_local_subchannel_pool': 1 };
+  return new GrpcClient(new JobServiceClient(target, credentials, channel), metadata, options);
 }
 
 type Unary<Request, Response> = (
@@ -50,6 +48,7 @@ type Unary<Request, Response> = (
 
 class GrpcClient implements Client {
   private readonly timeoutMs: number;
+  private readonly calls = new Set<ClientUnaryCall>();
 
   constructor(
     private readonly service: JobServiceClient,
@@ -176,6 +175,8 @@ class GrpcClient implements Client {
   }
 
   close(): void {
+    // A closed channel would let them wait; the other side must hear that nobody does any more.
+    for (const call of this.calls) call.cancel();
     this.service.close();
   }
 
@@ -193,10 +194,12 @@ class GrpcClient implements Client {
   ): Promise<Response> {
     return new Promise((resolve, reject) => {
       const options = { deadline: Date.now() + timeoutMs };
-      method.call(this.service, request, this.metadata, options, (error, response) => {
+      const call = method.call(this.service, request, this.metadata, options, (error, reply) => {
+        this.calls.delete(call);
         if (error) reject(statusToError(error));
-        else resolve(response);
+        else resolve(reply);
       });
+      this.calls.add(call);
     });
   }
 }

@@ -1,13 +1,15 @@
 /** Uploaded models and bundles in the state directory, by digest. A blob is whole or not there. */
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { createReadStream, existsSync, utimesSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail } from '../shared/failure.js';
-import type { BlobPart } from '../shared/gen/windrow.js';
+import type { BlobPart, UploadedFile } from '../shared/gen/windrow.js';
 import { limits } from '../shared/limits.js';
 
 const digestShape = /^[0-9a-f]{64}$/;
+/** So long after its last job has ended a blob is still there for `retry`, milliseconds. */
+const keepMs = 30 * 24 * 3_600_000;
 
 export class BlobStore {
   constructor(private readonly directory: string) {}
@@ -24,8 +26,43 @@ export class BlobStore {
     return existsSync(this.path(digest));
   }
 
+  /** Those that have to be uploaded; the others are kept from now on, as a job will name them. */
   missing(digests: readonly string[]): string[] {
-    return digests.filter((digest) => !this.has(digest));
+    return digests.filter((digest) => !this.touch(digest));
+  }
+
+  /** Keeps a blob from now on; false when it is not there. */
+  touch(digest: string): boolean {
+    try {
+      const now = new Date();
+      utimesSync(this.path(digest), now, now);
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      throw error;
+    }
+  }
+
+  /**
+   * Removes what no job has named for a month, and what an upload that broke off left behind.
+   * @param inUse digests that living jobs name, asked for only where something might go
+   */
+  async sweep(nowMs: number, inUse: () => ReadonlySet<string>): Promise<number> {
+    const old: string[] = [];
+    for (const name of await readdir(this.directory).catch(() => [])) {
+      const path = join(this.directory, name);
+      const found = await stat(path).catch(() => undefined);
+      if (found?.isFile() && nowMs - found.mtimeMs > keepMs) old.push(name);
+    }
+    if (old.length === 0) return 0;
+    const used = inUse();
+    let removed = 0;
+    for (const name of old) {
+      if (used.has(name) || !(digestShape.test(name) || name.endsWith('.partial'))) continue;
+      await rm(join(this.directory, name), { force: true });
+      removed += 1;
+    }
+    return removed;
   }
 
   /** @throws WindrowError E_BLOB when the bytes do not have the digest or are too many */
@@ -76,3 +113,11 @@ export class BlobStore {
 }
 
 let counter = 0;
+
+/** Digests of all files that a request names. */
+export function digestsOf(files: Record<string, UploadedFile>): string[] {
+  return Object.values(files).flatMap((file) => [
+    file.digest,
+    ...file.external.map(({ digest }) => digest),
+  ]);
+}

@@ -96,9 +96,14 @@ export class Catalogue {
     const { notices, journal } = this.deps;
     const id = jobId((await this.get(idOrName)).job);
     const queue: Notice[] = [];
+    let behind = 0;
     let wake: () => void = () => undefined;
     const unsubscribe = notices.subscribe(id, (notice) => {
-      queue.push(notice);
+      // Of what nobody keeps only the newest matters.
+      if (notice.seq === 0 && queue[queue.length - 1]?.seq === 0) queue.pop();
+      if (behind === 0) queue.push(notice);
+      // Its reader may be stuck for long: what it would be told is not kept for it.
+      if (queue.length > queueLimit) behind = queue.splice(0).length;
       wake();
     });
     const onAbort = (): void => wake();
@@ -115,26 +120,18 @@ export class Catalogue {
       }
       if (!follow) return;
       while (!aborted.aborted) {
+        if (behind > 0) failSlow(id, behind, last);
         const notice = queue.shift();
         if (notice) {
           // Progress has number 0; what the journal already told is not told twice.
-          if (notice.seq !== 0 && notice.seq <= last) continue;
+          if (notice.kind === 'end' || (notice.seq !== 0 && notice.seq <= last)) continue;
           if (notice.seq !== 0) last = notice.seq;
           yield notice;
-        } else if (this.ended(id)) {
+        } else if (!this.deps.state.jobs.has(id)) {
+          // Put away only after its last news was told.
           return;
         } else {
           await new Promise<void>((resolve) => (wake = resolve));
-        }
-        if (queue.length > queueLimit) {
-          fail(
-            'io',
-            'E_SLOW_READER',
-            `the reader of job ${id}'s events is ${queue.length} behind`,
-            {
-              hint: `go on after event ${last}`,
-            },
-          );
         }
       }
     } finally {
@@ -168,11 +165,6 @@ export class Catalogue {
     return this.deps.held.has(job.id) && !isEnded(job.phase);
   }
 
-  private ended(id: JobId): boolean {
-    const job = this.deps.state.jobs.get(id);
-    return !job || isEnded(job.phase);
-  }
-
   private async nearest(name: string): Promise<string> {
     const live = [...this.deps.state.jobs.values()].flatMap(({ id, name: own }) => [id, own]);
     const archived = await this.deps.journal.archived({ limit: 200 });
@@ -182,4 +174,10 @@ export class Catalogue {
       ? 'this state directory has no jobs yet'
       : `did you mean '${best}'? windrow list shows all`;
   }
+}
+
+function failSlow(job: JobId, behind: number, last: number): never {
+  return fail('io', 'E_SLOW_READER', `the reader of job ${job}'s events is ${behind} behind`, {
+    hint: `go on after event ${last}, as with: windrow events ${job} --after ${last}`,
+  });
 }

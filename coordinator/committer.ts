@@ -10,18 +10,28 @@ import { manifestBytes } from '../shared/manifest.js';
 import type { ChunkRecord, JobPlan } from '../shared/plan.js';
 import { LocalStore } from '../shared/storage/local-store.js';
 import { manifestPath } from '../shared/storage/paths.js';
-import { checkBefore } from './commit/before.js';
+import { checkBefore, checkWritable, placesBeside } from './commit/before.js';
 import { checkBooks } from './commit/books.js';
 import { claimOutputs, releaseClaims } from './commit/claim-files.js';
 import type { Claim } from './commit/claims.js';
 import { freezeOutput } from './commit/freeze.js';
+import { StageLedger } from './commit/ledger.js';
 import { readManifest } from './commit/output-files.js';
-import { type FrozenManifest, publishJob, summarize } from './commit/publish.js';
+import { forEachBounded } from './commit/parallel.js';
+import { publishJob, summarize } from './commit/publish.js';
 import { sweep } from './commit/retention.js';
-import type { JobCountsSeed, JobSubmitted, JobSummary } from './core/events.js';
+import { inCommitTurn } from './commit/turns.js';
+import type {
+  FrozenManifest,
+  JobCountsSeed,
+  JobSubmitted,
+  JobSummary,
+  OutputsBefore,
+} from './core/events.js';
 import { isEnded, type JobState, type State } from './core/state.js';
 import type { JobChunks } from './job-chunks.js';
 import type { ChunkIndex } from './journal/journal.js';
+import type { LostChunks } from './lost-chunks.js';
 import { reusableChunks } from './reuse.js';
 
 export interface CommitterDependencies {
@@ -29,7 +39,10 @@ export interface CommitterDependencies {
   readonly state: State;
   readonly epoch: number;
   readonly index: ChunkIndex;
+  readonly lost: LostChunks;
   readonly chunksOf: (job: JobState) => JobChunks;
+  /** Whether a job of this id was ever accepted here. */
+  readonly isOurs: (job: JobId) => Promise<boolean>;
   readonly warn: (job: JobId, text: string) => void;
   readonly nowMs: () => number;
 }
@@ -40,40 +53,51 @@ export interface Found {
   readonly counts: Omit<JobCountsSeed, 'rowsTotal' | 'rowsPruned'>;
 }
 
+/** Chunks that a commit needs and that may be lost: by identity, with their numbers. */
+export interface Suspects {
+  readonly stageId: StageId;
+  readonly numbers: ReadonlyMap<string, number>;
+}
+
+type Frozen =
+  | { readonly manifests: readonly FrozenManifest[] }
+  | { readonly failure: Failure }
+  | { readonly suspects: readonly Suspects[] };
+
 const publishAttempts = 6;
+/** Files looked at at the same time. */
+const looksAtOnce = 32;
+/** Identities in one update of the index. */
+const batchIdentities = 10_000;
 /** Files that belong to nobody stay this long: a worker that thaws may still be writing. */
 const orphanGraceMs = 3_600_000;
 
 export class Committer {
   private readonly store = new LocalStore();
-  /** Manifests of jobs that found all their outputs up to date. */
-  private readonly upToDate = new Map<JobId, readonly FrozenManifest[]>();
 
   constructor(private readonly deps: CommitterDependencies) {}
 
   /**
-   * Looks at every output before any work. True when all are up to date already.
+   * Looks at every output, and tries all places that will be written, before any work.
    * @throws WindrowError E_OUTPUT_EXISTS | E_OUTPUT_NOT_WRITABLE
    */
   async checkOutputs(
-    id: JobId,
     name: string,
     plan: JobPlan,
     redoDeadLetters: boolean,
-  ): Promise<boolean> {
+  ): Promise<OutputsBefore> {
     const options = redoDeadLetters ? { republish: { job: name } } : {};
-    const current: FrozenManifest[] = [];
+    const manifests: { output: string; sha256: string }[] = [];
+    let upToDate = true;
     for (const output of plan.outputs) {
-      const before = await checkBefore(this.store, output, options);
-      if (before.kind === 'upToDate') {
-        const manifest = manifestBytes(before.manifest).toString('utf8');
-        current.push({ output: output.name, manifest });
-      }
+      const { kind, sha256 } = await checkBefore(this.store, output, options);
+      if (kind !== 'upToDate') upToDate = false;
+      if (sha256 !== undefined) manifests.push({ output: output.name, sha256 });
     }
-    const all = current.length === plan.outputs.length;
-    if (all) this.upToDate.set(id, current);
-    else this.upToDate.delete(id);
-    return all;
+    if (!upToDate) {
+      for (const place of placesBeside(plan)) await checkWritable(this.store, ...place);
+    }
+    return { upToDate, manifests };
   }
 
   /** @throws WindrowError E_OUTPUT_BUSY */
@@ -85,24 +109,30 @@ export class Committer {
   /** Chunks over sources that need not be done again; nothing is read of outputs up to date. */
   async reuse(
     chunks: JobChunks,
-    options: { redoDeadLetters: boolean; upToDate: boolean },
+    options: { redoDeadLetters: boolean; upToDate: boolean; signal?: AbortSignal },
   ): Promise<Found> {
     const reused: { stageId: StageId; chunks: readonly number[] }[] = [];
     const records: ChunkRecord[] = [];
     for (const { id, input, rows } of chunks.plan.stages) {
       if (input.kind === 'stage') continue;
+      if (input.kind === 'empty') {
+        reused.push({ stageId: id, chunks: [] });
+        continue;
+      }
       if (options.upToDate) {
         const all = Array.from({ length: chunks.count(id) }, (_, chunk) => chunk);
         reused.push({ stageId: id, chunks: all });
         records.push(untouched(rows));
         continue;
       }
-      const { index, epoch } = this.deps;
-      const found = await reusableChunks(chunks, id, index, epoch, options);
+      const found = await reusableChunks(this.deps, chunks, id, chunks.identities(id), {
+        ...(options.signal ? { signal: options.signal } : {}),
+        keepUntilMs: this.keepUntilMs(chunks.plan),
+        redo: (_, record) => options.redoDeadLetters && record.counts.dead > 0,
+      });
       reused.push({ stageId: id, chunks: found.chunks });
       records.push(...found.records);
     }
-    await this.touch(records);
     const sum = (of: (record: ChunkRecord) => number): number =>
       records.reduce((total, record) => total + of(record), 0);
     return {
@@ -116,36 +146,78 @@ export class Committer {
     };
   }
 
-  /** True when the job only has to say that its outputs are what they should be. */
-  isUpToDate(id: JobId): boolean {
-    return this.upToDate.has(id);
-  }
-
-  /** Checks the books and makes the manifests, or says what does not hold. */
-  async freeze(job: JobState): Promise<{ manifests: FrozenManifest[] } | { failure: Failure }> {
-    const current = this.upToDate.get(job.id);
-    if (current) return { manifests: [...current] };
+  /** Checks the books and makes the manifests, or says what does not hold or seems to be lost. */
+  async freeze(job: JobState): Promise<Frozen> {
+    if (job.before?.upToDate) return this.freezeFound(job);
     const { plan } = job;
     const chunks = this.deps.chunksOf(job);
-    const records = new Map<StageId, readonly ChunkRecord[]>();
-    for (const { id } of plan.stages) {
-      const identities = chunks.identities(id);
-      const found = await this.deps.index.lookup(identities);
-      const missing = identities.find((identity) => !found.has(identity));
-      if (missing !== undefined) return { failure: lostChunk(id, missing) };
-      records.set(
-        id,
-        identities.map((identity) => found.get(identity)!),
-      );
+    const ledgers = new Map<StageId, StageLedger>();
+    const suspects: Suspects[] = [];
+    for (const stage of plan.stages) {
+      const { id } = stage;
+      const published = plan.outputs.some((output) => output.stage === id);
+      const ledger = new StageLedger(stage, published);
+      const numbers = new Map<string, number>();
+      ledgers.set(id, ledger);
+      const count = chunks.count(id);
+      // Page by page: all records of a million chunks would fill the memory.
+      for (let from = 0; from < count; from += batchIdentities) {
+        const length = Math.min(batchIdentities, count - from);
+        const page = Array.from({ length }, (_, at) => chunks.identity(id, from + at));
+        const found = await this.deps.index.lookup(page);
+        await forEachBounded(page, looksAtOnce, async (identity, at) => {
+          const record = found.get(identity);
+          if (record && (await this.isThere(record, published))) return;
+          numbers.set(identity, from + at);
+        });
+        for (const identity of page) {
+          const record = found.get(identity);
+          if (record) ledger.add(record);
+        }
+      }
+      if (numbers.size > 0) suspects.push({ stageId: id, numbers });
     }
-    const books = checkBooks(plan, records);
+    if (suspects.length > 0) return { suspects };
+    const books = checkBooks(plan, ledgers);
     for (const warning of books.warnings) this.deps.warn(job.id, warning);
     if (books.failure) return { failure: books.failure };
     const manifests: FrozenManifest[] = [];
     for (const output of plan.outputs) {
-      const previous = await readManifest(this.store, manifestPath(output.path));
-      const manifest = freezeOutput(job.name, plan, output, records, previous?.manifest);
-      manifests.push({ output: output.name, manifest: manifestBytes(manifest).toString('utf8') });
+      const found = await readManifest(this.store, manifestPath(output.path));
+      const { manifest, kept } = freezeOutput(job.name, plan, output, ledgers, found?.manifest);
+      // `error` promised at submit to replace nothing that was not there then.
+      const replaces = output.mode === 'error' ? shaBefore(job, output.name) : found?.sha256;
+      manifests.push({
+        output: output.name,
+        manifest: manifestBytes(manifest).toString('utf8'),
+        ...(replaces === undefined ? {} : { replaces }),
+        ...(kept > 0 ? { kept } : {}),
+      });
+    }
+    return { manifests };
+  }
+
+  /** Whether what a commit will move or copy lies where the index says. */
+  private async isThere(record: ChunkRecord, published: boolean): Promise<boolean> {
+    const { files, deadLetters } = record;
+    for (const { path, bytes } of [
+      ...(published ? files : []),
+      ...(deadLetters ? [deadLetters] : []),
+    ]) {
+      if ((await this.store.head(path))?.bytes !== bytes) return false;
+    }
+    return true;
+  }
+
+  /** The manifests of a job whose outputs were up to date at submit, if they still are. */
+  private async freezeFound(
+    job: JobState,
+  ): Promise<{ manifests: FrozenManifest[] } | { failure: Failure }> {
+    const manifests: FrozenManifest[] = [];
+    for (const { name, path } of job.plan.outputs) {
+      const found = await readManifest(this.store, manifestPath(path));
+      if (!found || found.sha256 !== shaBefore(job, name)) return { failure: changed(path) };
+      manifests.push({ output: name, manifest: found.text, replaces: found.sha256 });
     }
     return { manifests };
   }
@@ -156,7 +228,7 @@ export class Committer {
     if (phase.kind !== 'committing' || !phase.manifests) {
       throw new Error(`job ${job.id} has no frozen manifests`);
     }
-    if (this.upToDate.has(job.id)) return summarize(plan, phase.manifests, true);
+    if (job.before?.upToDate) return summarize(plan, phase.manifests, true);
     const tools = {
       store: this.store,
       index: this.deps.index,
@@ -179,27 +251,47 @@ export class Committer {
     }
   }
 
-  /** Cleans up around an ended job's outputs: old trash, orphans, chunks nobody used for long. */
-  async sweep({ id, plan }: JobState): Promise<void> {
-    const { stateDirectory, index, epoch, state, chunksOf, nowMs } = this.deps;
-    const inUse = new Set<string>();
-    for (const other of state.jobs.values()) {
-      if (isEnded(other.phase)) continue;
-      const chunks = chunksOf(other);
-      for (const stage of other.plan.stages) {
-        for (const identity of chunks.identities(stage.id)) inUse.add(identity);
+  /** From the end of a job on its chunks stay as long as it asked for, whatever other jobs ask for. */
+  async keepChunks({ plan, stages }: JobState, chunks: JobChunks): Promise<void> {
+    const { index, epoch } = this.deps;
+    const untilMs = this.keepUntilMs(plan);
+    for (const { id } of stages) {
+      const identities = chunks.identities(id);
+      for (let at = 0; at < identities.length; at += batchIdentities) {
+        await index.keep(epoch, identities.slice(at, at + batchIdentities), untilMs);
       }
     }
-    await sweep({
-      store: this.store,
-      index,
-      epoch,
-      outputs: plan.outputs.map(({ path }) => path),
-      chunkLocations: [plan.chunkLocation],
-      inUse: (identity) => inUse.has(identity),
-      rules: { nowMs: nowMs(), graceMs: orphanGraceMs, keepMs: plan.chunkKeepMs },
-      self: { job: id, stateDirectory },
+  }
+
+  /** Cleans up around an ended job's outputs: old trash, orphans, chunks whose time is over. */
+  async sweep({ id, plan }: JobState): Promise<void> {
+    const { stateDirectory, index, epoch, state, chunksOf, isOurs, nowMs } = this.deps;
+    await inCommitTurn(index, async () => {
+      const inUse = new Set<string>();
+      for (const other of state.jobs.values()) {
+        if (isEnded(other.phase)) continue;
+        const chunks = chunksOf(other);
+        for (const stage of other.plan.stages) {
+          for (const identity of chunks.identities(stage.id)) inUse.add(identity);
+        }
+      }
+      await sweep({
+        store: this.store,
+        index,
+        epoch,
+        outputs: plan.outputs.map(({ path }) => path),
+        chunkLocations: [plan.chunkLocation],
+        inUse: (identity) => inUse.has(identity),
+        isOurs,
+        rules: { nowMs: nowMs(), graceMs: orphanGraceMs },
+        self: { job: id, stateDirectory },
+      });
     });
+  }
+
+  /** At least as long as files that belong to nobody: a submission may be about to use them. */
+  keepUntilMs(plan: JobPlan): number {
+    return this.deps.nowMs() + Math.max(plan.chunkKeepMs, orphanGraceMs);
   }
 
   async release(job: JobState): Promise<void> {
@@ -207,15 +299,8 @@ export class Committer {
   }
 
   async releasePlan(id: JobId, plan: JobPlan): Promise<void> {
-    this.upToDate.delete(id);
     const outputs = plan.outputs.map(({ path }) => path);
     await releaseClaims(this.store, outputs, this.self(id, ''));
-  }
-
-  private async touch(records: readonly ChunkRecord[]): Promise<void> {
-    const identities = records.flatMap(({ identity }) => (identity === '' ? [] : [identity]));
-    const { index, epoch, nowMs } = this.deps;
-    if (identities.length > 0) await index.touch(epoch, identities, nowMs());
   }
 
   private self(id: JobId, name: string): Claim {
@@ -242,11 +327,16 @@ function untouched(rows: number): ChunkRecord {
   return { identity: '', files: [], counts };
 }
 
-function lostChunk(stage: StageId, identity: string): Failure {
+function shaBefore({ before }: JobState, output: string): string | undefined {
+  return before?.manifests.find((found) => found.output === output)?.sha256;
+}
+
+function changed(path: string): Failure {
   return {
-    kind: 'fetchFailed',
-    code: 'E_CHUNK_LOST',
-    message: `chunk ${identity.slice(0, 16)} of stage ${stage} is done but no longer in the index`,
-    hint: 'run the job again: what is lost is done anew',
+    kind: 'invalidSpec',
+    code: 'E_SUPERSEDED_COMMIT',
+    message: `${path} was up to date when the job was accepted, and has been changed since`,
+    at: { file: path },
+    hint: 'run the job again if you want its result there',
   };
 }

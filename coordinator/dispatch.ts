@@ -24,25 +24,22 @@ export function upstreamOf(
   index: ChunkIndex,
 ): Upstream | Promise<Upstream> {
   if (chunks.stage(ref.stageId).input.kind !== 'stage') return nothing;
-  const numbers = chunkNumbers(stage, ref);
-  return index.lookup(numbers.flatMap((chunk) => chunks.upstream(ref.stageId, chunk)));
+  return index.lookup([...inputsOf(ref, stage, chunks).numbers.keys()]);
 }
 
-/** Chunks of the stage it reads that are no longer in the index, so that they have to be done again. */
-export function lostUpstream(
+/** What an attempt reads of the stage before: numbers of chunks by their identities. */
+export function inputsOf(
   ref: AttemptRef,
   stage: StageState,
   chunks: JobChunks,
-  upstream: Upstream,
-): { readonly stageId: StageId; readonly chunk: number }[] {
+): { readonly stageId: StageId; readonly numbers: ReadonlyMap<string, number> } {
   const { input } = chunks.stage(ref.stageId);
-  if (input.kind !== 'stage') return [];
-  return chunkNumbers(stage, ref).flatMap((chunk) =>
-    chunks
-      .upstreamNumbers(ref.stageId, chunk)
-      .filter((number) => !upstream.has(chunks.identity(input.stage, number)))
-      .map((number) => ({ stageId: input.stage, chunk: number })),
+  if (input.kind !== 'stage') return { stageId: ref.stageId, numbers: new Map() };
+  const numbers = chunkNumbers(stage, ref).flatMap((chunk) =>
+    chunks.upstreamNumbers(ref.stageId, chunk),
   );
+  const found = numbers.map((number) => [chunks.identity(input.stage, number), number] as const);
+  return { stageId: input.stage, numbers: new Map(found) };
 }
 
 export function assignment(

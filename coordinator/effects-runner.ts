@@ -4,16 +4,21 @@
  */
 import type { Loop } from './loop.js';
 import type { Effect } from './core/effects.js';
+import type { AttemptEnded, Event } from './core/events.js';
 import type { JobState, State } from './core/state.js';
 import { runningTask } from './core/task.js';
+import { forget } from './core/transition.js';
 import { toFailure, type Failure } from '../shared/failure.js';
 import type { AttemptRef, JobId, StageId, WorkerId } from '../shared/ids.js';
+import type { SubmitRequest } from '../shared/gen/windrow.js';
 import { attemptToWire } from '../shared/wire.js';
+import { type BlobStore, digestsOf } from './blob-store.js';
 import type { Catalogue } from './catalogue.js';
 import type { Committer } from './committer.js';
-import { assignment, lostUpstream, type Upstream, upstreamOf } from './dispatch.js';
+import { assignment, inputsOf, type Upstream, upstreamOf } from './dispatch.js';
 import type { JobChunks } from './job-chunks.js';
 import type { ChunkIndex, Journal } from './journal/journal.js';
+import { type LostChunks, unreadable } from './lost-chunks.js';
 import type { Notices } from './notices.js';
 import type { ProgressMeter } from './progress-meter.js';
 import { sizeGroups } from './planner/groups.js';
@@ -30,6 +35,8 @@ export interface EffectsRunnerDependencies {
   readonly catalogue: Catalogue;
   readonly meter: ProgressMeter;
   readonly committer: Committer;
+  readonly lost: LostChunks;
+  readonly blobs: BlobStore;
   readonly chunksOf: (job: JobState) => JobChunks;
   readonly forget: (job: JobId) => void;
   readonly loop: () => Loop;
@@ -55,7 +62,7 @@ export class EffectsRunner {
           effect.reason,
         );
       case 'discardFiles':
-        return this.deps.workers.discard(effect.paths);
+        return this.deps.workers.discard(effect.workerId, effect.paths);
       case 'planStage':
         return this.forJob(effect.jobId, (job) => this.planStage(job, effect.stageId));
       case 'freezeCommit':
@@ -73,6 +80,15 @@ export class EffectsRunner {
     }
   }
 
+  /** What workers report. Resolves when it is durable, with all that follows from lost inputs. */
+  async heard(...events: Event[]): Promise<void> {
+    const lost = events.filter(isFetchFailure);
+    await Promise.all([
+      this.deps.loop().post(...events.filter((event) => !isFetchFailure(event))),
+      ...lost.map((event) => this.lostInputs(event)),
+    ]);
+  }
+
   async idle(): Promise<void> {
     while (this.pending.size > 0) await Promise.allSettled([...this.pending]);
   }
@@ -87,8 +103,12 @@ export class EffectsRunner {
       // It may have been cancelled or lost since placement chose it.
       const task = runningTask(this.deps.state, ref);
       if (!task || task.cancelling) return;
-      const lost = lostUpstream(ref, stage, chunks, upstream);
-      if (lost.length > 0) return this.track(this.doAgain(ref, worker, lost));
+      const { numbers } = inputsOf(ref, stage, chunks);
+      if (upstream.size < numbers.size) {
+        const event = { type: 'attempt.ended', attempt: ref, workerId: worker } as const;
+        const ended = { ...event, failure: unreadable(), nowMs: this.deps.nowMs() };
+        return void this.lostInputs(ended);
+      }
       const work = assignment(ref, job, stage, chunks, upstream);
       const program = (): string => JSON.stringify(chunks.stage(ref.stageId).program);
       // A worker that left meanwhile is found out by its lease or its next hello.
@@ -111,30 +131,13 @@ export class EffectsRunner {
     }
   }
 
-  /** What the attempt was to read is gone: its producers run again first, then the task. */
-  private doAgain(
-    ref: AttemptRef,
-    workerId: WorkerId,
-    lost: readonly { readonly stageId: StageId; readonly chunk: number }[],
-  ): Promise<void> {
-    const nowMs = this.deps.nowMs();
-    const { jobId } = ref;
-    const failure: Failure = {
-      kind: 'fetchFailed',
-      code: 'E_CHUNK_LOST',
-      message: `${lost.length} chunks that task ${ref.task} of stage ${ref.stageId} reads are no longer in the index`,
-      hint: 'nothing: they are done again',
-    };
-    return this.deps.loop().post(
-      ...lost.map(({ stageId, chunk }) => ({
-        type: 'chunk.lost' as const,
-        jobId,
-        stageId,
-        chunk,
-        nowMs,
-      })),
-      { type: 'attempt.ended', attempt: ref, workerId, failure, nowMs },
-    );
+  private lostInputs(event: AttemptEnded): Promise<void> {
+    const ended = this.deps.lost.attemptEnded(event).catch((error: unknown) => {
+      const failure = toFailure(error, { kind: 'io', code: 'E_CHUNK_LOST' });
+      return this.deps.loop().post({ ...event, failure });
+    });
+    this.track(ended);
+    return ended;
   }
 
   private async planStage(job: JobState, stageId: StageId): Promise<void> {
@@ -142,7 +145,7 @@ export class EffectsRunner {
     const stage = chunks.stage(stageId);
     if (stage.input.kind !== 'stage') throw new Error(`stage ${stageId} reads no stage`);
     const nowMs = this.deps.nowMs();
-    if (this.deps.committer.isUpToDate(job.id)) {
+    if (job.before?.upToDate) {
       const nothing = { groups: [], taskStarts: [], reused: [] };
       return this.deps
         .loop()
@@ -151,6 +154,14 @@ export class EffectsRunner {
     const upstreamStage = stage.input.stage;
     const upstream = chunks.identities(upstreamStage);
     const records = await this.deps.index.lookup(upstream);
+    const missing = upstream.flatMap((identity, chunk) =>
+      records.has(identity) ? [] : [[identity, chunk] as const],
+    );
+    if (missing.length > 0) {
+      const lost = await this.deps.lost.check(chunks, upstreamStage, new Map(missing));
+      // Once they are done again, this is asked for again.
+      return lost.length > 0 ? undefined : this.planStage(job, stageId);
+    }
     const output = job.plan.outputs.find((each) => each.stage === stageId);
     const sizes = upstream.map((identity) => {
       const files = records.get(identity)?.files ?? [];
@@ -161,24 +172,22 @@ export class EffectsRunner {
       partitioned: stage.program.sink.partitionBy.length > 0,
       slots: this.deps.slots(),
     });
-    chunks.setGroups(stageId, groups);
-    const { index, epoch } = this.deps;
-    const options = { redoDeadLetters: false };
-    const found = await reusableChunks(chunks, stageId, index, epoch, options);
     // What was done again upstream may have other bytes under its identity (retried dead letters).
     const below = job.stages.find(({ id }) => id === upstreamStage);
     const isUntouched = (chunk: number): boolean => {
       const { from, to } = groups[chunk] ?? { from: 0, to: 0 };
       return below?.doneBy.subarray(from, to).every((attempt) => attempt === 0) ?? false;
     };
-    const reused = found.chunks.filter(isUntouched);
-    const stale = found.chunks.filter((chunk) => !isUntouched(chunk));
-    if (stale.length > 0) {
-      await index.forget(
-        epoch,
-        stale.map((chunk) => chunks.identity(stageId, chunk)),
-      );
-    }
+    const { chunks: reused } = await reusableChunks(
+      this.deps,
+      chunks,
+      stageId,
+      chunks.identitiesOf(stageId, groups),
+      {
+        keepUntilMs: this.deps.committer.keepUntilMs(job.plan),
+        redo: (chunk) => !isUntouched(chunk),
+      },
+    );
     await this.deps.loop().post({
       type: 'stage.planned',
       jobId: job.id,
@@ -191,9 +200,18 @@ export class EffectsRunner {
   }
 
   private async freeze(job: JobState): Promise<void> {
+    if (job.phase.kind !== 'committing') return;
     const frozen = await this.deps.committer.freeze(job);
     const nowMs = this.deps.nowMs();
     if ('failure' in frozen) return this.fail(job, frozen.failure);
+    if ('suspects' in frozen) {
+      let lost = 0;
+      for (const { stageId, numbers } of frozen.suspects) {
+        lost += (await this.deps.lost.check(this.deps.chunksOf(job), stageId, numbers)).length;
+      }
+      // Once they are done again, this is asked for again.
+      return lost > 0 ? undefined : this.freeze(job);
+    }
     await this.deps
       .loop()
       .post({ type: 'commit.frozen', jobId: job.id, manifests: frozen.manifests, nowMs });
@@ -207,8 +225,11 @@ export class EffectsRunner {
   }
 
   private async ended(job: JobState): Promise<void> {
-    const { committer, catalogue, journal, epoch, notices, meter, forget, nowMs } = this.deps;
-    await committer.release(job);
+    const { committer, catalogue, journal, epoch, notices, meter, chunksOf, nowMs } = this.deps;
+    if (job.plan.outputs.length > 0) await committer.keepChunks(job, chunksOf(job));
+    for (const digest of blobsOf(job)) this.deps.blobs.touch(digest);
+    // A claim that stays is known to be void: this journal says that its job has ended.
+    await committer.release(job).catch(() => undefined);
     const view = catalogue.view(job);
     await journal.archive(epoch, {
       jobId: job.id,
@@ -220,13 +241,16 @@ export class EffectsRunner {
       view: JSON.stringify(view),
       spec: job.spec,
     });
-    this.deps.state.jobs.delete(job.id);
+    forget(this.deps.state, job.id);
     meter.forget(job.id);
-    forget(job.id);
+    this.deps.forget(job.id);
     // Watchers wait for the end of the job: wake them.
     notices.publish({ jobId: job.id, seq: 0, timeMs: nowMs(), kind: 'end', data: '{}' });
     // What cannot be cleaned now is cleaned after the next job here.
-    if (job.plan.outputs.length > 0) await committer.sweep(job).catch(() => undefined);
+    if (job.plan.outputs.length === 0) return;
+    await committer.sweep(job).catch(() => undefined);
+    const inUse = () => new Set([...this.deps.state.jobs.values()].flatMap(blobsOf));
+    await this.deps.blobs.sweep(nowMs(), inUse).catch(() => undefined);
   }
 
   private async fail(job: JobState, failure: Failure): Promise<void> {
@@ -245,4 +269,14 @@ export class EffectsRunner {
     const tracked = work.catch(this.deps.fatal).finally(() => this.pending.delete(tracked));
     this.pending.add(tracked);
   }
+}
+
+function isFetchFailure(event: Event): event is AttemptEnded {
+  return event.type === 'attempt.ended' && event.failure?.kind === 'fetchFailed';
+}
+
+/** Digests of what was uploaded for a job; a plan that was handed in ready needs none. */
+function blobsOf({ spec }: JobState): string[] {
+  const { request } = JSON.parse(spec) as { request?: SubmitRequest };
+  return digestsOf(request?.files ?? {});
 }

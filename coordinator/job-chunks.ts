@@ -9,11 +9,12 @@ export type Groups = readonly { readonly from: number; readonly to: number }[];
 
 export class JobChunks {
   private readonly tables = new Map<StageId, ChunkTable>();
-  private readonly groups = new Map<StageId, Groups>();
 
+  /** @param groups of a stage over a stage, once it is planned */
   constructor(
     readonly jobId: JobId,
     readonly plan: JobPlan,
+    private readonly groups: (id: StageId) => Groups | undefined = () => undefined,
   ) {}
 
   stage(id: StageId): StagePlan {
@@ -22,24 +23,25 @@ export class JobChunks {
     return stage;
   }
 
-  /** Groups of a stage over a stage, once planned. */
-  setGroups(id: StageId, groups: Groups): void {
-    this.groups.set(id, groups);
-  }
-
   count(id: StageId): number {
     const { input } = this.stage(id);
     if (input.kind === 'source') return this.table(id).ranges.length;
     if (input.kind === 'empty') return input.chunks;
-    return this.groups.get(id)?.length ?? 0;
+    return this.groups(id)?.length ?? 0;
   }
 
   identity(id: StageId, chunk: number): string {
     const stage = this.stage(id);
     if (stage.input.kind === 'source') return this.table(id).identity(chunk);
     if (stage.input.kind === 'empty') return `${this.jobId}/${id}/${chunk}`;
-    const digest = stageDigest(stage, this.jobId);
-    return derivedChunkIdentity(digest, this.upstream(id, chunk));
+    return this.derived(stage, this.upstream(id, chunk));
+  }
+
+  /** Identities that the chunks of a stage over a stage have if it is planned with these groups. */
+  identitiesOf(id: StageId, groups: Groups): string[] {
+    const stage = this.stage(id);
+    const upstream = stage.input.kind === 'stage' ? this.identities(stage.input.stage) : [];
+    return groups.map(({ from, to }) => this.derived(stage, upstream.slice(from, to)));
   }
 
   identities(id: StageId): string[] {
@@ -57,7 +59,7 @@ export class JobChunks {
 
   /** The chunks that a chunk of a stage over a stage rewrites, in order. */
   upstreamNumbers(id: StageId, chunk: number): number[] {
-    const group = this.groups.get(id)?.[chunk];
+    const group = this.groups(id)?.[chunk];
     if (!group) {
       fail('broken', 'E_INTERNAL', `stage ${id} of job ${this.jobId} has no group ${chunk}`);
     }
@@ -71,6 +73,10 @@ export class JobChunks {
     const range = this.table(id).ranges[chunk];
     const file = range && input.files[range.file];
     return range && file ? { range, file } : undefined;
+  }
+
+  private derived(stage: StagePlan, upstream: readonly string[]): string {
+    return derivedChunkIdentity(stageDigest(stage, this.jobId), upstream);
   }
 
   private table(id: StageId): ChunkTable {

@@ -117,7 +117,7 @@ export class Loop {
   private drain(): void {
     const batch = this.queue;
     this.queue = [];
-    const { state, nowMs, held } = this.deps;
+    const { state, held } = this.deps;
     const effects: Effect[] = [...this.notes];
     this.notes = [];
     const durable: Event[] = [];
@@ -131,10 +131,12 @@ export class Loop {
       }
     };
     for (const posted of batch) for (const event of posted.events) apply(event);
-    const ahead = this.queueDepth.depths(nowMs(), this.slots());
-    const starts: AttemptStarted[] = place(state, nowMs(), { held, ahead });
+    // One time for both: what it was too early to place must not be too late to wait for.
+    const nowMs = this.deps.nowMs();
+    const ahead = this.queueDepth.depths(nowMs, this.slots());
+    const starts: AttemptStarted[] = place(state, nowMs, { held, ahead });
     for (const start of starts) apply(start);
-    this.armEligible();
+    this.armEligible(nowMs);
     if (batch.length === 0 && effects.length === 0 && durable.length === 0) return;
     this.commit(batch, durable, effects);
   }
@@ -189,9 +191,8 @@ export class Loop {
   }
 
   /** A task in back-off becomes eligible without any event: look again then. */
-  private armEligible(): void {
+  private armEligible(nowMs: number): void {
     clearTimeout(this.eligible);
-    const nowMs = this.deps.nowMs();
     const at = nextEligible(this.deps.state, nowMs);
     if (at === undefined) return;
     const waitMs = Math.max(1, at - nowMs);

@@ -2,31 +2,29 @@
  * Constructs a coordinator from its rooms and runs it: in a process of its own, or inside
  * `windrow run`. The only place in the coordinator that knows all the others.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { Metadata } from '@grpc/grpc-js';
 import { fail } from '../shared/failure.js';
-import type { JobId } from '../shared/ids.js';
+import type { JobId, StageId } from '../shared/ids.js';
 import { BlobStore } from './blob-store.js';
 import { Catalogue } from './catalogue.js';
 import { Committer } from './committer.js';
+import { crash } from './crash.js';
 import type { Event } from './core/events.js';
 import { lostAfterRestart, reconcile } from './core/reconcile.js';
-import { jobToRow } from './core/snapshot.js';
 import { isEnded, type JobState, type State } from './core/state.js';
 import { EffectsRunner } from './effects-runner.js';
 import { JobChunks } from './job-chunks.js';
 import { openJournal } from './journal/sqlite-journal.js';
-import {
-  isLocked,
-  lockStateDirectory,
-  type Owner,
-  readOwner,
-  type StateLock,
-} from './journal/state-lock.js';
+import type { StateLock } from './journal/state-lock.js';
 import { type ExpectedDevices, KnownDevices } from './known-devices.js';
 import { Loop } from './loop.js';
+import { LostChunks } from './lost-chunks.js';
 import { Notices } from './notices.js';
+import { Preparation } from './preparation.js';
+import { Previews } from './previews.js';
 import { ProgressMeter } from './progress-meter.js';
 import { replay } from './replay.js';
 import { jobService } from './rpc/job-service.js';
@@ -38,9 +36,11 @@ import {
   type TlsFiles,
   tokenMatches,
 } from './rpc/servers.js';
+import { WorkerReports } from './rpc/worker-reports.js';
 import { type LogEntry, WorkerService } from './rpc/worker-service.js';
 import { makeDirectory } from '../shared/storage/directories.js';
 import { Roots } from '../shared/storage/roots.js';
+import { type ListeningOwner, lockOrOwner } from './state-owner.js';
 import { Submission } from './submission.js';
 
 export interface CoordinatorOptions {
@@ -61,6 +61,8 @@ export interface CoordinatorOptions {
    * now get ready meanwhile. They find the coordinator at this endpoint a moment later.
    */
   readonly onOwned?: (endpoint: string) => void;
+  /** Ends the wait for an owner that is just starting or ending. */
+  readonly signal?: AbortSignal;
   /** Where this machine's workers are all there will be: how to know their devices. */
   readonly devices?: ExpectedDevices;
 }
@@ -69,21 +71,21 @@ export interface RunningCoordinator {
   /** `unix:…`, for clients and workers of this machine. */
   readonly endpoint: string;
   readonly listenAddress?: string;
-  /** Resolves once no requested job is unfinished and nobody watches. */
+  /** Resolves once no requested job is unfinished and none is being submitted. */
   idle(): Promise<void>;
   /** A worker process was seen to exit; its attempts are lost at once. */
   workerExited(pid: number, crashed: boolean): void;
-  stop(options?: { suspend?: boolean }): Promise<void>;
+  /** Unfinished jobs stay as they are in the journal. */
+  stop(): Promise<void>;
   /** Accepts a ready plan: how benchmarks reach the scheduler without data. */
   submitPlan(event: Extract<Event, { type: 'job.submitted' }>): Promise<void>;
 }
 
 export interface BusyCoordinator {
-  readonly busy: { readonly endpoint: string; readonly pid: number };
+  readonly busy: ListeningOwner;
 }
 
 const defaultLeaseMs = 10_000;
-const ownerWaitMs = 5_000;
 const progressMs = 500;
 const logLines = 10_000;
 
@@ -99,8 +101,8 @@ export async function startCoordinator(
   }
   const stateDirectory = resolve(options.stateDirectory);
   await makeDirectory(stateDirectory, 0o700);
-  const lock = lockStateDirectory(stateDirectory);
-  if (lock.busy) return { busy: await ownerOf(stateDirectory, lock.owner) };
+  const lock = await lockOrOwner(stateDirectory, options.signal);
+  if ('endpoint' in lock) return { busy: lock };
   try {
     options.onOwned?.(`unix:${socketPath(stateDirectory)}`);
     return await new Coordinator(options, stateDirectory, lock).start();
@@ -110,38 +112,8 @@ export async function startCoordinator(
   }
 }
 
-/** The owner may just be starting: waits a little until it says where it listens. */
-async function ownerOf(
-  stateDirectory: string,
-  first: Owner | undefined,
-): Promise<BusyCoordinator['busy']> {
-  let owner = first;
-  for (let waited = 0; waited < ownerWaitMs && owner?.endpoint === undefined; waited += 50) {
-    await new Promise((wake) => setTimeout(wake, 50));
-    owner = readOwner(stateDirectory);
-  }
-  if (owner?.endpoint === undefined) {
-    fail(
-      'io',
-      'E_STATE_BUSY',
-      `${stateDirectory} is held by process ${owner?.pid ?? '?'}, which does not listen`,
-      {
-        hint: 'wait for it, or use another --state directory',
-      },
-    );
-  }
-  return { endpoint: owner.endpoint, pid: owner.pid };
-}
-
 export { readOnlyView } from './read-only.js';
-
-/** The live process that works on a state directory, if there is one. */
-export async function findOwner(
-  stateDirectory: string,
-): Promise<BusyCoordinator['busy'] | undefined> {
-  const directory = resolve(stateDirectory);
-  return isLocked(directory) ? ownerOf(directory, readOwner(directory)) : undefined;
-}
+export { findOwner } from './state-owner.js';
 
 class Coordinator {
   private readonly notices = new Notices();
@@ -149,6 +121,7 @@ class Coordinator {
   private readonly held = new Set<JobId>();
   private readonly chunks = new Map<JobId, JobChunks>();
   private readonly logs: LogEntry[] = [];
+  private submission: Submission | undefined;
   private doors: Door[] = [];
   private timers: NodeJS.Timeout[] = [];
   private idleWaiters: (() => void)[] = [];
@@ -167,7 +140,6 @@ class Coordinator {
     for (const job of state.jobs.values()) {
       const known = await journal.notices(job.id, 0, 1_000_000);
       notices.resume(job.id, known[known.length - 1]?.seq ?? 0);
-      this.restoreGroups(job);
       if (options.embedded && !isEnded(job.phase)) held.add(job.id);
     }
     const nowMs = (): number => Date.now();
@@ -187,10 +159,9 @@ class Coordinator {
       nowMs,
       blobs,
       devices,
-      post: (...events) => loop.post(...events),
+      post: (...events) => runner.heard(...events),
       log: (entry) => this.log(entry),
-      chunkCount: (job, stage) =>
-        state.jobs.get(job as JobId)?.stages.find(({ id }) => id === stage)?.chunkCount ?? 0,
+      reports: new WorkerReports({ state, chunksOf }),
     });
     const catalogue = new Catalogue({
       state,
@@ -203,18 +174,29 @@ class Coordinator {
     });
     const note = (id: JobId, kind: string, data: Record<string, unknown>): void =>
       loop.note({ type: 'notify', jobId: id, kind, timeMs: nowMs(), data });
+    const lost = new LostChunks({
+      state,
+      epoch,
+      index: journal,
+      chunksOf,
+      post: (...events) => loop.post(...events),
+      nowMs,
+    });
     const committer = new Committer({
       stateDirectory,
       state,
       epoch,
       index: journal,
+      lost,
       chunksOf,
+      isOurs: async (id) =>
+        state.jobs.has(id) || (await journal.archived({ jobId: id, limit: 1 })).length > 0,
       nowMs,
       warn: (id, text) => note(id, 'warning', { text }),
     });
     const slots = (): number => this.slots(state);
-    const fatal = (error: unknown): void => this.fatal(error, state);
-    const runner = new EffectsRunner({
+    const fatal = (error: unknown): void => crash(error, state, stateDirectory);
+    const runner: EffectsRunner = new EffectsRunner({
       state,
       epoch,
       journal,
@@ -224,6 +206,8 @@ class Coordinator {
       catalogue,
       meter,
       committer,
+      lost,
+      blobs,
       chunksOf,
       forget,
       loop: () => loop,
@@ -247,22 +231,26 @@ class Coordinator {
       const { ResultReader } = await import('./result-reader.js');
       yield* new ResultReader(join(stateDirectory, 'tmp')).output(directory, maxRows);
     };
-    const submission = new Submission({
+    const checkPath = (path: string): void => roots.check(path);
+    const preparation = new Preparation({
+      blobs,
+      checkPath,
+      allowCode: options.embedded || options.allowCode === true,
+      devices: () => devices.facts(),
+      slots,
+      nowMs,
+    });
+    const submission = (this.submission = new Submission({
       state,
       journal,
       loop: () => loop,
-      blobs,
+      preparation,
       catalogue,
       committer,
       held,
-      slots,
       nowMs,
-      checkPath: (path) => roots.check(path),
-      allowCode: options.embedded || options.allowCode === true,
-      devices: () => devices.facts(),
-      scratch: join(stateDirectory, 'previews'),
-      readArrow: output,
       note,
+      ended: () => this.checkIdle(state),
       wake: (job) => {
         // A job that was not held is publishing already.
         if (!held.delete(job.id)) return;
@@ -271,20 +259,33 @@ class Coordinator {
         }
         loop.poke();
       },
+    }));
+    const previews = new Previews({
+      preparation,
+      submission,
+      catalogue,
+      checkPath,
+      scratch: join(stateDirectory, 'previews'),
+      readArrow: output,
     });
-    const door = (clientToken: string | undefined, workerToken: string | undefined): Door =>
-      new Door(
+    const door = (clientToken: string | undefined, workerToken: string | undefined): Door => {
+      const authorized = (metadata: Metadata): void =>
+        authorize(clientToken, bearerToken(metadata));
+      return new Door(
         jobService({
           submission,
+          previews,
           catalogue,
           blobs,
           results: { output },
-          logs: (job) => this.logs.filter(({ text }) => text.startsWith(`${job}/`)),
+          logs: (job) => this.logs.filter(({ text }) => text.includes(`${job}/`)),
           drainWorker: (id) => this.drainWorker(state, loop, id),
-          authorize: (metadata) => authorize(clientToken, bearerToken(metadata)),
+          authorize: authorized,
         }),
         workers.implementation(workerToken),
+        authorized,
       );
+    };
     const local = door(undefined, undefined);
     this.doors.push(local);
     const endpoint = await local.listenUnix(socketPath(stateDirectory));
@@ -318,6 +319,8 @@ class Coordinator {
       submitPlan: (event) => loop.post(event),
       stop: async () => {
         for (const timer of this.timers) clearTimeout(timer);
+        this.lock.withdraw();
+        await submission.close();
         workers.close();
         await Promise.all(this.doors.map((each) => each.close()));
         await runner.idle();
@@ -328,16 +331,11 @@ class Coordinator {
     };
   }
 
-  private restoreGroups(job: JobState): void {
-    for (const stage of job.stages) {
-      if (stage.groups) this.chunksOf(job).setGroups(stage.id, stage.groups);
-    }
-  }
-
   private chunksOf(job: JobState): JobChunks {
     let chunks = this.chunks.get(job.id);
     if (!chunks) {
-      chunks = new JobChunks(job.id, job.plan);
+      const groups = (id: StageId) => job.stages.find((stage) => stage.id === id)?.groups;
+      chunks = new JobChunks(job.id, job.plan, groups);
       this.chunks.set(job.id, chunks);
     }
     return chunks;
@@ -394,28 +392,8 @@ class Coordinator {
 
   private checkIdle(state: State): void {
     const busy = [...state.jobs.values()].some((job) => !this.held.has(job.id));
-    if (busy) return;
+    if (busy || this.submission?.underWay) return;
     for (const wake of this.idleWaiters.splice(0)) wake();
-  }
-
-  /** The journal is lost or a rule of ours is broken: say what is known and stop at once. */
-  private fatal(error: unknown, state: State): void {
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    const dump = join(this.stateDirectory, `crash-${process.pid}.json`);
-    const jobs = [...state.jobs.values()].map((job) => JSON.parse(jobToRow(job)) as unknown);
-    const workers = [...state.workers.values()].map(({ attempts, ...worker }) => ({
-      ...worker,
-      attempts: [...attempts.keys()],
-    }));
-    try {
-      writeFileSync(dump, JSON.stringify({ error: text, jobs, workers }));
-    } catch {
-      // The disk may be what failed; the message below still says why.
-    }
-    process.stderr.write(
-      `error E_INTERNAL: the coordinator stops: ${text}\nhint: its state was written to ${dump}; run the job again, finished work is kept\n`,
-    );
-    process.exit(70);
   }
 }
 

@@ -12,7 +12,7 @@ import { replay } from './replay.js';
 export async function readOnlyView(stateDirectory: string): Promise<{
   get(job: string): Promise<JobView>;
   list(query?: { state?: string; limit?: number }): Promise<JobView[]>;
-  events(job: string): AsyncIterable<EventView>;
+  events(job: string, options?: { afterSeq?: number }): AsyncIterable<EventView>;
   why(job: string): Promise<WhyView>;
 }> {
   const journal = openReadOnly(resolve(stateDirectory));
@@ -37,11 +37,11 @@ export async function readOnlyView(stateDirectory: string): Promise<{
     get: (job) => catalogue.get(job),
     list: (query) => catalogue.list(query?.state, query?.limit ?? 100),
     why: (job) => catalogue.why(job),
-    async *events(job) {
+    async *events(job, { afterSeq = 0 } = {}) {
       const never = new AbortController().signal;
       for await (const { seq, timeMs, kind, data, jobId: id } of catalogue.watch(
         job,
-        0,
+        afterSeq,
         false,
         never,
         Infinity,

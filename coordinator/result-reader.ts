@@ -1,14 +1,21 @@
-/** Published rows as an Arrow IPC stream, batch by batch. Reads what the manifest names, no more. */
+/**
+ * Published rows as an Arrow IPC stream, batch by batch. Reads what the manifest names, no more: the
+ * kernel it reads with can reach nothing outside the output.
+ */
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { DuckDBInstance } from '@duckdb/node-api';
+import { isAbsolute, join } from 'node:path';
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { AsyncByteQueue, RecordBatchStreamWriter } from 'apache-arrow';
 import { arrowBatch, arrowSchema } from '../shared/arrow-columns.js';
 import { fail } from '../shared/failure.js';
 import type { Manifest } from '../shared/manifest.js';
 import { manifestPath } from '../shared/storage/paths.js';
+import { parseManifest } from './commit/output-files.js';
 
 const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
+const name = (value: string): string => `"${value.replaceAll('"', '""')}"`;
+/** A path where DuckDB would expand globs. */
+const literally = (path: string): string => path.replace(/[*?[]/g, (character) => `[${character}]`);
 
 /** What the writer has made since it was last asked: nothing gathers while a reader is slow. */
 class Written extends AsyncByteQueue {
@@ -30,13 +37,9 @@ export class ResultReader {
   /** @param scratch directory DuckDB may spill to */
   constructor(private readonly scratch: string) {}
 
-  /** @throws WindrowError E_NO_RESULT when nothing is published there */
+  /** @throws WindrowError E_NO_RESULT when nothing is published there, E_MANIFEST when it is damaged */
   async *output(directory: string, maxRows: number | undefined): AsyncGenerator<Uint8Array> {
-    const path = manifestPath(directory);
-    if (!existsSync(path)) {
-      fail('io', 'E_NO_RESULT', `${directory} has no manifest`, { hint: 'run the job again' });
-    }
-    const manifest = JSON.parse(readFileSync(path, 'utf8')) as Manifest;
+    const manifest = manifestOf(directory);
     const instance = await DuckDBInstance.create(':memory:', {
       threads: '1',
       memory_limit: '128MB',
@@ -46,16 +49,8 @@ export class ResultReader {
     });
     const connection = await instance.connect();
     try {
-      await connection.run(`set TimeZone = 'UTC'`);
-      const files = manifest.files.map(({ name }) => text(join(directory, name))).join(', ');
-      const columns = manifest.columns
-        .map(({ name }) => `"${name.replaceAll('"', '""')}"`)
-        .join(', ');
-      const hive = manifest.partitionBy.length > 0 ? ', hive_partitioning = true' : '';
-      const limit = maxRows === undefined ? '' : ` limit ${maxRows}`;
-      const result = await connection.stream(
-        `select ${columns} from read_parquet([${files}]${hive})${limit}`,
-      );
+      await lockDown(connection, directory);
+      const result = await connection.stream(selectAll(directory, manifest, maxRows));
       const types = result.columnTypes();
       const schema = arrowSchema(result.columnNames(), types);
       const written = new Written();
@@ -74,4 +69,57 @@ export class ResultReader {
       instance.closeSync();
     }
   }
+}
+
+function manifestOf(directory: string): Manifest {
+  const path = manifestPath(directory);
+  if (!existsSync(path)) {
+    fail('io', 'E_NO_RESULT', `${directory} has no manifest`, { hint: 'run the job again' });
+  }
+  const manifest = parseManifest(readFileSync(path, 'utf8'));
+  if (!manifest) return damaged(path, 'it is not a manifest');
+  const outside = manifest.files.find(
+    (file) => isAbsolute(file.name) || file.name.split('/').includes('..'),
+  );
+  return outside ? damaged(path, `it names ${outside.name}, which is outside`) : manifest;
+}
+
+function damaged(path: string, why: string): never {
+  return fail('badData', 'E_MANIFEST', `the manifest of an output is damaged: ${why}`, {
+    at: { file: path },
+    hint: 'run the job again',
+  });
+}
+
+async function lockDown(connection: DuckDBConnection, directory: string): Promise<void> {
+  await connection.run(`set TimeZone = 'UTC'`);
+  // With its separator: DuckDB compares prefixes, and `/out` would open `/out2` as well. The pattern
+  // that stands for a path is compared before it is expanded.
+  const inside = join(directory, '/');
+  const allowed = [inside, literally(inside)].map(text).join(', ');
+  await connection.run(`set allowed_directories = [${allowed}]`);
+  await connection.run('set enable_external_access = false');
+  await connection.run('set lock_configuration = true');
+}
+
+/** Partition values come as the text in the paths, so they are given the types they had. */
+function selectAll(
+  directory: string,
+  { files, columns, partitionBy }: Manifest,
+  maxRows: number | undefined,
+): string {
+  const limit = maxRows === undefined ? '' : ` limit ${maxRows}`;
+  if (files.length === 0) {
+    const nulls = columns.map((column) => `null::${column.type} as ${name(column.name)}`);
+    return `select ${nulls.join(', ')} where false`;
+  }
+  const partitions = new Set(partitionBy);
+  const values = columns.map((column) =>
+    partitions.has(column.name)
+      ? `${name(column.name)}::${column.type} as ${name(column.name)}`
+      : name(column.name),
+  );
+  const paths = files.map((file) => text(literally(join(directory, file.name))));
+  const hive = partitions.size > 0 ? ', hive_partitioning = true, hive_types_autocast = false' : '';
+  return `select ${values.join(', ')} from read_parquet([${paths.join(', ')}]${hive})${limit}`;
 }

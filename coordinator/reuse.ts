@@ -2,17 +2,27 @@
  * Finds the chunks of a stage that are already done: asks the index, then checks every file's size
  * and checksum. What fails the check is forgotten and done again; nothing is trusted by name.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import type { StageId } from '../shared/ids.js';
-import type { ChunkFile, ChunkRecord } from '../shared/plan.js';
+import type { ChunkRecord } from '../shared/plan.js';
+import { inCommitTurn } from './commit/turns.js';
 import type { JobChunks } from './job-chunks.js';
 import type { ChunkIndex } from './journal/journal.js';
+import type { LostChunks } from './lost-chunks.js';
+import { isSound } from './sound.js';
+
+export interface ReuseTools {
+  readonly index: ChunkIndex;
+  readonly epoch: number;
+  readonly lost: LostChunks;
+}
 
 export interface ReuseOptions {
-  /** Chunks that dead-lettered rows are done again (their cause was mended). */
-  readonly redoDeadLetters: boolean;
+  /** Until when what is found here is kept whatever happens, milliseconds since 1970. */
+  readonly keepUntilMs: number;
+  /** True for chunks that are done again although they are sound, perhaps with other rows. */
+  readonly redo: (chunk: number, record: ChunkRecord) => boolean;
+  /** Ends the checking of files, which may take minutes. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Reusable {
@@ -28,28 +38,32 @@ interface Candidate {
 /** Files checked at the same time; hashing is bound by the processor, reading by the disk. */
 const parallel = 4;
 
+/** @param identities of all chunks of the stage, in order */
 export async function reusableChunks(
+  { index, epoch, lost }: ReuseTools,
   chunks: JobChunks,
   stageId: StageId,
-  index: ChunkIndex,
-  epoch: number,
+  identities: readonly string[],
   options: ReuseOptions,
 ): Promise<Reusable> {
-  if (chunks.stage(stageId).input.kind === 'empty') return { chunks: [], records: [] };
-  const identities = chunks.identities(stageId);
-  const known = await index.lookup(identities);
+  // Kept before it is looked at: a clean-up must not take away what has just been found sound.
+  const known = await inCommitTurn(index, async () => {
+    const records = await index.lookup(identities);
+    if (records.size > 0) await index.keep(epoch, [...records.keys()], options.keepUntilMs);
+    return records;
+  });
   if (known.size === 0) return { chunks: [], records: [] };
   const found: Candidate[] = identities.flatMap((identity, chunk) => {
     const record = known.get(identity);
     return record ? [{ chunk, record }] : [];
   });
-  const redo = ({ record }: Candidate): boolean =>
-    options.redoDeadLetters && record.counts.dead > 0;
-  const candidates = found.filter((each) => !redo(each));
+  const redo = found.filter(({ chunk, record }) => options.redo(chunk, record));
+  const candidates = found.filter(({ chunk, record }) => !options.redo(chunk, record));
   const sound: boolean[] = [];
   let next = 0;
   const check = async (): Promise<void> => {
     while (next < candidates.length) {
+      options.signal?.throwIfAborted();
       const at = next;
       next += 1;
       sound[at] = await isSound(candidates[at]!.record);
@@ -57,13 +71,9 @@ export async function reusableChunks(
   };
   await Promise.all(Array.from({ length: parallel }, check));
   // The first record of an identity wins, so what is done again must be forgotten before.
-  const again = [...found.filter(redo), ...candidates.filter((_, at) => !sound[at])];
-  if (again.length > 0) {
-    await index.forget(
-      epoch,
-      again.map(({ record }) => record.identity),
-    );
-  }
+  const suspects = candidates.filter((_, at) => !sound[at]);
+  await lost.check(chunks, stageId, byIdentity(suspects));
+  await lost.outdate(chunks, stageId, byIdentity(redo));
   const kept = candidates.filter((_, at) => sound[at]);
   return {
     chunks: kept.map(({ chunk }) => chunk),
@@ -71,23 +81,6 @@ export async function reusableChunks(
   };
 }
 
-async function isSound({ files, deadLetters }: ChunkRecord): Promise<boolean> {
-  for (const file of deadLetters ? [...files, deadLetters] : files) {
-    if (!(await hasBytes(file))) return false;
-  }
-  return true;
-}
-
-async function hasBytes({ path, bytes, sha256 }: ChunkFile): Promise<boolean> {
-  const found = await stat(path).catch(() => undefined);
-  if (!found?.isFile() || found.size !== bytes) return false;
-  const hash = createHash('sha256');
-  try {
-    for await (const part of createReadStream(path, { highWaterMark: 1 << 20 })) {
-      hash.update(part as Buffer);
-    }
-  } catch {
-    return false;
-  }
-  return hash.digest('hex') === sha256;
+function byIdentity(candidates: readonly Candidate[]): Map<string, number> {
+  return new Map(candidates.map(({ chunk, record }) => [record.identity, chunk]));
 }

@@ -1,78 +1,84 @@
 /**
- * From a request to an accepted job: validate, plan, look at the outputs, find chunks that can be
- * reused, and only then journal it. Whatever is wrong is found here, before any work.
+ * From a prepared request to an accepted job: settle with jobs of its name, look at the outputs, find
+ * chunks that can be reused, and only then journal it. Whatever is wrong is found before any work.
  */
 import { randomBytes } from 'node:crypto';
-import { rm } from 'node:fs/promises';
-import type {
-  ExplainResponse,
-  SubmitRequest,
-  SubmitResponse,
-  UploadedFile,
-} from '../shared/gen/windrow.js';
+import { resolve } from 'node:path';
+import type { ExplainResponse, SubmitRequest, SubmitResponse } from '../shared/gen/windrow.js';
 import { parseDurationMs } from '../shared/duration.js';
 import { fail, WindrowError } from '../shared/failure.js';
-import { makeJobId, type JobId } from '../shared/ids.js';
+import type { JobId } from '../shared/ids.js';
 import type { JobSpec } from '../shared/job-spec.js';
-import { limits } from '../shared/limits.js';
 import type { JobPlan } from '../shared/plan.js';
-import { validateSpec } from '../shared/spec-file.js';
 import type { JobView } from '../shared/views.js';
-import type { DeviceFacts } from './analyse/devices.js';
-import type { PlannedJob } from './analyse/plan-job.js';
-import type { BlobStore } from './blob-store.js';
 import type { Catalogue } from './catalogue.js';
+import { Turns } from './commit/turns.js';
 import type { Committer } from './committer.js';
-import type { JobSubmitted, RunSettings } from './core/events.js';
+import type { JobSubmitted, OutputsBefore, RunSettings } from './core/events.js';
 import { isEnded, type JobState, type State } from './core/state.js';
 import { JobChunks } from './job-chunks.js';
 import type { Journal } from './journal/journal.js';
 import type { Loop } from './loop.js';
 import { explainJson, explainText } from './planner/explain.js';
+import { type Preparation, type Prepared, specOf } from './preparation.js';
 
 export interface SubmissionDependencies {
   readonly state: State;
   readonly journal: Journal;
   readonly loop: () => Loop;
-  readonly blobs: BlobStore;
+  readonly preparation: Preparation;
   readonly catalogue: Catalogue;
   readonly committer: Committer;
-  /** Throws E_URI_DENIED for what lies outside the roots. */
-  readonly checkPath: (path: string) => void;
-  readonly allowCode: boolean;
-  readonly devices: () => Promise<DeviceFacts>;
-  readonly slots: () => number;
   readonly held: ReadonlySet<JobId>;
   /** Lets a suspended job go on. */
   readonly wake: (job: JobState) => void;
-  /** Directory for what `preview` writes. */
-  readonly scratch: string;
-  readonly readArrow: (directory: string, maxRows: number | undefined) => AsyncIterable<Uint8Array>;
   readonly note: (job: JobId, kind: string, data: Record<string, unknown>) => void;
+  /** Called whenever a submission has ended, one way or another. */
+  readonly ended: () => void;
   readonly nowMs: () => number;
 }
 
-interface Prepared {
-  readonly id: JobId;
-  readonly spec: JobSpec;
-  readonly specJson: string;
-  readonly planned: PlannedJob;
-}
-
 export class Submission {
-  /** One submission at a time: two of the same name or output must see each other. */
-  private turn: Promise<unknown> = Promise.resolve();
+  /** Two of one name, one output or one request must see each other; all others go ahead. */
+  private readonly turns = new Turns();
+  private readonly closing = new AbortController();
+  private readonly starting = new Set<Promise<unknown>>();
+  private count = 0;
 
   constructor(private readonly deps: SubmissionDependencies) {}
 
-  submit(request: SubmitRequest): Promise<SubmitResponse> {
-    const answer = this.turn.then(() => this.accept(request));
-    this.turn = answer.catch(() => undefined);
-    return answer;
+  /** Whether a request waits for its answer. */
+  get underWay(): boolean {
+    return this.count > 0;
+  }
+
+  /** @param aborted nobody waits for the answer any more: nothing is started */
+  async submit(request: SubmitRequest, aborted: AbortSignal): Promise<SubmitResponse> {
+    this.count += 1;
+    try {
+      const spec = specOf(request);
+      if (request.requestId === '') request.requestId = randomBytes(12).toString('hex');
+      const keys = [
+        `request ${request.requestId}`,
+        `name ${spec.metadata.name}`,
+        ...spec.outputs.map(({ parquet }) => `output ${resolve(parquet)}`),
+      ];
+      const signal = this.untilClosed(aborted);
+      return await this.turns.run(() => this.accept(request, signal), keys);
+    } finally {
+      this.count -= 1;
+      this.deps.ended();
+    }
+  }
+
+  /** From here on nothing is started; resolves when nothing is just about to be. */
+  async close(): Promise<void> {
+    this.closing.abort(closed());
+    await Promise.allSettled([...this.starting]);
   }
 
   async explain(request: SubmitRequest): Promise<ExplainResponse> {
-    const { plan } = (await this.prepare(request)).planned;
+    const { plan } = (await this.deps.preparation.prepare(request)).planned;
     return { planJson: JSON.stringify(explainJson(plan)), text: explainText(plan) };
   }
 
@@ -81,6 +87,7 @@ export class Submission {
     idOrName: string,
     requestId: string,
     onlyDeadLetters: boolean,
+    aborted: AbortSignal,
   ): Promise<SubmitResponse> {
     const live = this.deps.catalogue.live(idOrName);
     if (live && !isEnded(live.phase) && !this.deps.held.has(live.id)) {
@@ -90,7 +97,7 @@ export class Submission {
     }
     const stored = live?.spec ?? (await this.deps.catalogue.archivedJob(idOrName)).spec;
     const { request } = JSON.parse(stored) as { request: SubmitRequest };
-    return this.submit({ ...request, requestId, redoDeadLetters: onlyDeadLetters });
+    return this.submit({ ...request, requestId, redoDeadLetters: onlyDeadLetters }, aborted);
   }
 
   async cancel(idOrName: string): Promise<JobView> {
@@ -106,102 +113,23 @@ export class Submission {
     return catalogue.view(job);
   }
 
-  /** Runs a cut-down job over the first rows into a scratch directory, then reads that back. */
-  async *preview(
-    request: { job?: SubmitRequest | undefined; step: string; rows: number },
-    aborted: AbortSignal,
-  ): AsyncGenerator<{ data: Uint8Array }> {
-    const rows = Math.min(Math.max(1, request.rows || 20), 10_000);
-    const directory = `${this.deps.scratch}/${randomBytes(6).toString('hex')}`;
-    try {
-      yield* this.previewRows(request, rows, directory, aborted);
-    } finally {
-      await rm(directory, { recursive: true, force: true });
-    }
-  }
-
-  private async *previewRows(
-    request: { job?: SubmitRequest | undefined; step: string },
-    rows: number,
-    directory: string,
-    aborted: AbortSignal,
-  ): AsyncGenerator<{ data: Uint8Array }> {
-    const { jobId: id } = await this.submitPreview(request, rows, directory);
-    for await (const notice of this.deps.catalogue.watch(id, 0, true, aborted, 1000)) void notice;
-    if (aborted.aborted) return void (await this.cancel(id));
-    const view = await this.deps.catalogue.get(id);
-    if (view.failure) throw new WindrowError(view.failure);
-    for await (const data of this.deps.readArrow(`${directory}/out`, rows)) yield { data };
-  }
-
-  private async submitPreview(
-    { job, step }: { job?: SubmitRequest | undefined; step: string },
-    rows: number,
-    directory: string,
-  ): Promise<SubmitResponse> {
-    if (!job) fail('invalidSpec', 'E_SPEC_INVALID', 'a preview needs a job');
-    const spec = validateSpec(parseSpec(job.specJson));
-    const from = step || spec.outputs[0]!.from;
-    const cut = {
-      ...(parseSpec(job.specJson) as JobSpec),
-      metadata: { name: `${spec.metadata.name}-preview` },
-      outputs: [{ from, parquet: `${directory}/out` }],
-      checkpoints: {},
-      deadLetters: { path: `${directory}/dead` },
-    };
-    const whole = { ...job, specJson: JSON.stringify(cut), redoDeadLetters: false };
-    const prepared = await this.prepare(whole);
-    return this.start(whole, { ...prepared, planned: firstRows(prepared.planned, rows) });
-  }
-
-  private async accept(request: SubmitRequest): Promise<SubmitResponse> {
-    if (request.requestId === '') request.requestId = randomBytes(12).toString('hex');
+  private async accept(request: SubmitRequest, signal: AbortSignal): Promise<SubmitResponse> {
+    signal.throwIfAborted();
     const known = await this.byRequest(request.requestId);
     if (known) return { jobId: known, existing: true };
-    const prepared = await this.prepare(request);
-    const same = await this.settleSameName(prepared);
+    const prepared = await this.deps.preparation.prepare(request);
+    const same = await this.settleSameName(prepared, signal);
     if (same) return { jobId: same, existing: true };
-    return this.start(request, prepared);
-  }
-
-  private async prepare(request: SubmitRequest): Promise<Prepared> {
-    const { deps } = this;
-    const spec = validateSpec(parseSpec(request.specJson));
-    if (!deps.allowCode && spec.steps.some((step) => 'map' in step)) {
-      fail('invalidSpec', 'E_CODE_DENIED', 'this coordinator does not run user code (map steps)', {
-        hint: 'start it with --allow-code if you trust all who can submit',
-      });
-    }
-    const nowMs = deps.nowMs();
-    const id = makeJobId(nowMs, randomBytes(3).toString('hex'));
-    // DuckDB comes with it: a coordinator listens before that is loaded.
-    const { planJob } = await import('./analyse/plan-job.js');
-    const planned = await planJob({
-      spec,
-      files: this.filesOf(request.files),
-      blobPath: (digest) => deps.blobs.path(digest),
-      checkPath: deps.checkPath,
-      devices: deps.devices,
-      slots: deps.slots(),
-      jobId: id,
-      nowMs,
-    });
-    return { id, spec, specJson: request.specJson, planned };
-  }
-
-  private filesOf(files: Record<string, UploadedFile>): Record<string, UploadedFile> {
-    const all = Object.values(files).flatMap((file) => [file, ...file.external]);
-    const missing = this.deps.blobs.missing(all.map(({ digest }) => digest));
-    if (missing.length > 0) {
-      fail('invalidSpec', 'E_BLOB', `${missing.length} files of this job were not uploaded`, {
-        hint: 'submit through the client or the CLI, which upload them first',
-      });
-    }
-    return files;
+    return this.start(request, prepared, signal);
   }
 
   private async byRequest(requestId: string): Promise<JobId | undefined> {
-    for (const job of this.deps.state.jobs.values()) if (job.requestId === requestId) return job.id;
+    for (const job of this.deps.state.jobs.values()) {
+      if (job.requestId !== requestId) continue;
+      // The coordinator it was accepted by ended before it did: who asks again wants it to go on.
+      if (!isEnded(job.phase)) this.deps.wake(job);
+      return job.id;
+    }
     const [archived] = await this.deps.journal.archived({ requestId, limit: 1 });
     return archived?.jobId;
   }
@@ -210,16 +138,20 @@ export class Submission {
    * An unfinished job of this name: one that is committing is finished first, one that is the same
    * and alive *is* this run, any other is superseded and publishes nothing.
    */
-  private async settleSameName({ id, planned, spec }: Prepared): Promise<JobId | undefined> {
+  private async settleSameName(
+    { id, planned, spec }: Prepared,
+    signal: AbortSignal,
+  ): Promise<JobId | undefined> {
     const { state, held, loop, nowMs } = this.deps;
     for (const job of [...state.jobs.values()]) {
+      signal.throwIfAborted();
       if (job.name !== spec.metadata.name || isEnded(job.phase)) continue;
       const suspended = held.has(job.id);
       const same = sameOutputs(job.plan, planned.plan);
       if (job.phase.kind === 'committing' && job.phase.manifests) {
         this.deps.wake(job);
         if (same) return job.id;
-        await this.untilEnded(job);
+        await this.untilEnded(job, signal);
       } else if (same && !suspended && job.phase.kind === 'running') {
         return job.id;
       } else {
@@ -230,36 +162,54 @@ export class Submission {
           by: id,
           nowMs: nowMs(),
         });
-        await this.untilEnded(job);
+        await this.untilEnded(job, signal);
       }
     }
     return undefined;
   }
 
-  private async untilEnded(job: JobState): Promise<void> {
-    const never = new AbortController().signal;
-    for await (const notice of this.deps.catalogue.watch(job.id, 0, true, never, 100_000))
+  private async untilEnded(job: JobState, signal: AbortSignal): Promise<void> {
+    for await (const notice of this.deps.catalogue.watch(job.id, 0, true, signal, 100_000))
       void notice;
+    signal.throwIfAborted();
     await this.deps.loop().settled();
   }
 
-  private async start(
+  /**
+   * Claims the outputs and journals the job; for what shares name or outputs with nothing else, such
+   * as a preview.
+   */
+  start(request: SubmitRequest, prepared: Prepared, aborted: AbortSignal): Promise<SubmitResponse> {
+    const started = this.claimAndStart(request, prepared, this.untilClosed(aborted));
+    const tracked = started.finally(() => this.starting.delete(tracked)).catch(() => undefined);
+    this.starting.add(tracked);
+    return started;
+  }
+
+  private untilClosed(aborted: AbortSignal): AbortSignal {
+    return AbortSignal.any([aborted, this.closing.signal]);
+  }
+
+  private async claimAndStart(
     request: SubmitRequest,
     { id, spec, planned }: Prepared,
+    signal: AbortSignal,
   ): Promise<SubmitResponse> {
+    signal.throwIfAborted();
     const { committer, loop, note, nowMs } = this.deps;
     const { plan } = planned;
-    const look = (): Promise<boolean> =>
-      committer.checkOutputs(id, spec.metadata.name, plan, request.redoDeadLetters);
+    const look = (): Promise<OutputsBefore> =>
+      committer.checkOutputs(spec.metadata.name, plan, request.redoDeadLetters);
     await look();
     await committer.claim(id, spec.metadata.name, plan);
     try {
       // Somebody may have published between the first look and the claim.
-      const upToDate = await look();
+      const before = await look();
       const chunks = new JobChunks(id, plan);
       const found = await committer.reuse(chunks, {
         redoDeadLetters: request.redoDeadLetters,
-        upToDate,
+        upToDate: before.upToDate,
+        signal,
       });
       const event: JobSubmitted = {
         type: 'job.submitted',
@@ -271,8 +221,10 @@ export class Submission {
         run: runSettings(spec),
         reused: found.reused,
         counts: { rowsTotal: planned.rowsTotal, rowsPruned: planned.rowsPruned, ...found.counts },
+        before,
         nowMs: nowMs(),
       };
+      signal.throwIfAborted();
       await loop().post(event);
     } catch (error) {
       await committer.releasePlan(id, plan);
@@ -284,19 +236,13 @@ export class Submission {
   }
 }
 
-function parseSpec(json: string): unknown {
-  if (Buffer.byteLength(json) > limits.specBytes) {
-    fail('invalidSpec', 'E_SPEC_TOO_LARGE', `the spec has over ${limits.specBytes} bytes`);
-  }
-  try {
-    return JSON.parse(json) as unknown;
-  } catch (error) {
-    return fail(
-      'invalidSpec',
-      'E_SPEC_SYNTAX',
-      `the spec is not JSON: ${(error as Error).message}`,
-    );
-  }
+function closed(): WindrowError {
+  return new WindrowError({
+    kind: 'io',
+    code: 'E_UNREACHABLE',
+    message: 'the coordinator is just ending',
+    hint: 'ask again once another one runs',
+  });
 }
 
 function runSettings(spec: JobSpec): RunSettings {
@@ -314,30 +260,4 @@ function sameOutputs(a: JobPlan, b: JobPlan): boolean {
   const identities = (plan: JobPlan): string =>
     JSON.stringify(plan.outputs.map(({ path, identity, mode }) => [path, identity, mode]));
   return identities(a) === identities(b);
-}
-
-/** Pretends that the first file ends early: a chunk of its first rows is all there is. */
-function firstRows(planned: PlannedJob, rows: number): PlannedJob {
-  const wanted = Math.max(2048, rows);
-  const stages = planned.plan.stages.map((stage) => {
-    if (stage.input.kind !== 'source') return stage;
-    const file = stage.input.files.find((each) => each.rowGroupRows.some((count) => count > 0));
-    if (!file) return stage;
-    const first = file.rowGroupRows.findIndex((count) => count > 0);
-    const before = file.rowGroupRows.slice(0, first).map(() => 0);
-    const cut = {
-      ...file,
-      rowGroupRows: [...before, Math.min(wanted, file.rowGroupRows[first]!)],
-      prunedRowGroups: [],
-    };
-    return {
-      ...stage,
-      input: { ...stage.input, files: [cut] },
-      taskStarts: [0],
-      deterministic: false,
-    };
-  });
-  // A sample says nothing about how many rows there are.
-  const outputs = planned.plan.outputs.map((output) => ({ ...output, rowCounts: [] }));
-  return { ...planned, plan: { ...planned.plan, stages, outputs } };
 }

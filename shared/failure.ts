@@ -36,6 +36,8 @@ export interface Failure {
   readonly at?: FailureLocation;
   /** What to do next, as an imperative sentence in lower case. */
   readonly hint?: string;
+  /** Kind `fetchFailed`: absolute paths of the files that are lost or corrupt. */
+  readonly lost?: readonly string[];
 }
 
 export class WindrowError extends Error {
@@ -56,7 +58,12 @@ export function fail(
   kind: FailureKind,
   code: string,
   message: string,
-  more: { at?: FailureLocation; hint?: string; cause?: unknown } = {},
+  more: {
+    at?: FailureLocation;
+    hint?: string;
+    lost?: readonly string[];
+    cause?: unknown;
+  } = {},
 ): never {
   throw new WindrowError(
     {
@@ -65,6 +72,7 @@ export function fail(
       message,
       ...(more.at ? { at: more.at } : {}),
       ...(more.hint ? { hint: more.hint } : {}),
+      ...(more.lost ? { lost: more.lost } : {}),
     },
     more.cause,
   );
@@ -82,9 +90,18 @@ export function toFailure(
   return { ...fallback, message };
 }
 
+/** What the path is not good for, in the system's words, and what to do about it. */
+const pathHints: Readonly<Record<string, string>> = {
+  ENOTDIR: 'a part of that path is a file: name another path, or move that file away',
+  EISDIR: 'that path is a directory: name a file',
+  ENAMETOOLONG: 'use shorter names, or a shorter path',
+  ELOOP: 'a link on that path leads back to itself: repair it',
+  EEXIST: 'a file lies where a directory is to be: name another path, or move that file away',
+};
+
 /** Operating system errors have codes of their own, so they can be classified anywhere. */
 function systemFailure(error: unknown): Failure | undefined {
-  const code = (error as { code?: unknown } | null)?.code;
+  const { code, syscall } = (error ?? {}) as { code?: unknown; syscall?: unknown };
   if (typeof code !== 'string') return undefined;
   const message = error instanceof Error ? error.message : String(error);
   switch (code) {
@@ -103,15 +120,44 @@ function systemFailure(error: unknown): Failure | undefined {
         kind: 'invalidSpec',
         code: 'E_NOT_PERMITTED',
         message,
-        hint: 'check the owner and mode of that path',
+        hint:
+          code === 'EROFS'
+            ? 'that disk can only be read: name a path on another'
+            : 'check the owner and mode of that path',
       };
+    case 'EEXIST':
+      // Where we create a file that must not be there, it is ours to deal with.
+      if (syscall !== 'mkdir') return undefined;
+      return { kind: 'invalidSpec', code: 'E_PATH', message, hint: pathHints[code]! };
+    case 'ENOTDIR':
+    case 'EISDIR':
+    case 'ENAMETOOLONG':
+    case 'ELOOP':
+      return { kind: 'invalidSpec', code: 'E_PATH', message, hint: pathHints[code]! };
     case 'EMFILE':
     case 'ENFILE':
+      return {
+        kind: 'io',
+        code: `E_IO_${code}`,
+        message,
+        hint: 'raise the limit of open files (ulimit -n), or use fewer workers',
+      };
     case 'EIO':
     case 'ESTALE':
     case 'EBUSY':
+    case 'ETIMEDOUT':
+    case 'EREMOTEIO':
+    case 'ENODEV':
+    case 'ENXIO':
     case 'ENOENT':
       return { kind: 'io', code: `E_IO_${code}`, message };
+    case 'ENOMEM':
+      return {
+        kind: 'resource',
+        code: 'E_OUT_OF_MEMORY',
+        message,
+        hint: 'use fewer workers or slots, or a machine with more memory',
+      };
     default:
       return undefined;
   }

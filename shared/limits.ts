@@ -11,6 +11,8 @@ export const limits = {
   filesPerSource: 1_000_000,
   columnsPerFile: 20_000,
   attemptsPerTask: 100,
+  /** Times a finished chunk may be found lost or corrupt in one job. */
+  lossesPerChunk: 5,
   workersConnected: 10_000,
   slotsPerWorker: 256,
   /** A row group of up to this many rows is one chunk … */

@@ -165,6 +165,27 @@ export type ProgramStep = FilterStep | SelectStep | SqlStep | MapStep | InferSte
 
 export type Compression = 'snappy' | 'zstd' | 'gzip' | 'lz4' | 'uncompressed';
 
+/**
+ * How rows are dealt out to the partitions of an exchange. Expressions read the columns that enter
+ * the sink, with the types they have there.
+ */
+export type Division =
+  | {
+      readonly kind: 'hash';
+      readonly partitions: number;
+      readonly keys: readonly string[];
+    }
+  | {
+      readonly kind: 'range';
+      readonly keys: readonly {
+        readonly expr: string;
+        /** As DuckDB's `create_sort_key` takes it, such as `DESC NULLS LAST`. */
+        readonly order: string;
+      }[];
+      /** Ascending sort keys (hex): partition k holds the keys from bounds[k - 1] up to bounds[k]. */
+      readonly bounds: readonly string[];
+    };
+
 export interface SinkProgram {
   /** Final columns in order, with the types that land in Parquet. */
   readonly columns: readonly ColumnDef[];
@@ -173,10 +194,34 @@ export interface SinkProgram {
   readonly rowGroupSize?: number;
   /** Non-empty: one file for each combination of values (hive layout). */
   readonly partitionBy: readonly string[];
+  /** The rows go to an exchange: one divided file a chunk. Then `partitionBy` is empty. */
+  readonly divide?: Division;
+}
+
+/** Rows that a stage's query reads under one name: of sources' files, or of earlier stages. */
+export interface QueryLeaf {
+  readonly leaf: string;
+  /** Columns of the files, with the types that the query expects; nothing else is decoded. */
+  readonly columns: readonly ColumnDef[];
+  /** Columns that come from the path; absent where there are none. */
+  readonly hive?: readonly ColumnDef[];
+  /** Its rows count as the chunk's own; those of other leaves are read whole by every chunk. */
+  readonly driving: boolean;
+}
+
+/** What a chunk of a wide stage computes first, from all that it reads. */
+export interface StageQuery {
+  /** One closed select over its leaves, each a table of that name (quoted). */
+  readonly sql: string;
+  readonly leaves: readonly QueryLeaf[];
+  /** Its result, with the types that it has before they land in Parquet. */
+  readonly columns: readonly ColumnDef[];
 }
 
 /** What an attempt runs on each of its chunks. Sent once to each worker, by digest. */
 export interface StageProgram {
+  /** The chunk's rows are this query's; then `scan` is not looked at, and no row has a number. */
+  readonly query?: StageQuery;
   readonly scan: {
     readonly kind: 'source' | 'chunks' | 'empty';
     /** File columns to read; nothing else is decoded. */
@@ -267,6 +312,15 @@ export interface ChunkCounts {
   readonly warnings: Readonly<Record<string, number>>;
 }
 
+/** One partition's rows inside a divided file: a whole Parquet file of `bytes` bytes at `offset`. */
+export interface ChunkPart {
+  readonly partition: number;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly rows: number;
+  readonly crc32: number;
+}
+
 export interface ChunkFile {
   /** Absolute path of the file as it lies now. */
   readonly path: string;
@@ -275,6 +329,8 @@ export interface ChunkFile {
   readonly sha256: string;
   /** Hive values of this file when the sink partitions; empty otherwise. */
   readonly partition: readonly { readonly column: string; readonly value: string | null }[];
+  /** Where the sink divides: its partitions with rows, ascending. */
+  readonly parts?: readonly ChunkPart[];
 }
 
 /** A finished chunk: what ChunkDone reports, the index stores and reuse verifies. */

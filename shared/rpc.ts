@@ -112,7 +112,8 @@ function decodeFailure(error: ServiceError): WindrowError | undefined {
   }
 }
 
-function isFailure(value: unknown): value is Failure {
+/** Whether what a peer sent is a failure: its shape, not that it is true. */
+export function isFailure(value: unknown): value is Failure {
   const failure = value as Partial<Failure> | null;
   return (
     typeof failure === 'object' &&
@@ -123,17 +124,24 @@ function isFailure(value: unknown): value is Failure {
   );
 }
 
+/** grpc-js tells its whole search for a connection; what failed last is what people can use. */
+function plainReason(text: string): string {
+  const last = /Last error: (?:Error: )?(.*?)\. Resolution note:/.exec(text);
+  if (!last) return text;
+  return last[1] === 'null' ? 'no connection' : last[1]!;
+}
+
 function transportFailure(error: ServiceError): Failure {
-  const message = error.details || error.message;
+  const message = plainReason(error.details || error.message);
+  if (isUnreachable(error) || error.code === status.DEADLINE_EXCEEDED) {
+    return {
+      kind: 'io',
+      code: 'E_UNREACHABLE',
+      message: `the coordinator does not answer: ${message}`,
+      hint: 'check its address and that it is running',
+    };
+  }
   switch (error.code) {
-    case status.UNAVAILABLE:
-    case status.DEADLINE_EXCEEDED:
-      return {
-        kind: 'io',
-        code: 'E_UNREACHABLE',
-        message: `the coordinator does not answer: ${message}`,
-        hint: 'check its address and that it is running',
-      };
     case status.UNAUTHENTICATED:
     case status.PERMISSION_DENIED:
       return {
@@ -151,8 +159,6 @@ function transportFailure(error: ServiceError): Failure {
       };
     case status.RESOURCE_EXHAUSTED:
       return { kind: 'resource', code: 'E_MESSAGE_TOO_LARGE', message };
-    case status.CANCELLED:
-      return { kind: 'cancelled', code: 'E_CANCELLED', message };
     default:
       return { kind: 'broken', code: 'E_INTERNAL', message };
   }

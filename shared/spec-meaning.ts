@@ -22,6 +22,7 @@ export function checkMeaning(
   checkCycles(spec, problems);
   spec.steps.forEach((step, index) => checkStep(step, ['steps', index], problems));
   checkOutputs(spec, problems);
+  checkDeadLetters(spec, problems);
   checkDurations(spec, problems);
   const known = [...Object.keys(spec.params), ...variables];
   checkTemplates(spec.metadata.name, ['metadata', 'name'], known, problems);
@@ -259,6 +260,20 @@ function checkOutputs(spec: JobSpec, problems: SpecProblems): void {
       problems.add('E_SPEC_INVALID', partitionPath, 'names a column twice');
     }
   });
+}
+
+/** Rows and dead letters of one chunk have one name, so they need two directories. */
+function checkDeadLetters(spec: JobSpec, problems: SpecProblems): void {
+  const { path } = spec.deadLetters;
+  if (path === undefined) return;
+  const outputs = new Set(spec.outputs.map(({ parquet }) => plainPath(parquet)));
+  for (const { name, from } of spec.outputs) {
+    const place = spec.outputs.length > 1 ? `${path}/${name ?? from}` : path;
+    if (!outputs.has(plainPath(place))) continue;
+    problems.add('E_SPEC_INVALID', ['deadLetters', 'path'], `an output is written to ${place}`, {
+      hint: 'give dead letters a directory of their own',
+    });
+  }
 }
 
 /** One spelling for a path: no doubled, leading `./` or trailing separators. */

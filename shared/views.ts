@@ -1,17 +1,19 @@
 /** What users see of jobs, events and workers: the JSON of `-o json`, of events and of the client. */
 import type { Failure } from './failure.js';
 
-export type JobStateName =
-  | 'queued'
-  | 'running'
-  | 'committing'
-  | 'stopping'
+export const jobStateNames = [
+  'queued',
+  'running',
+  'committing',
+  'stopping',
   /** Its coordinator stopped before it was done; a run of the same spec goes on with it. */
-  | 'suspended'
-  | 'succeeded'
-  | 'failed'
-  | 'cancelled'
-  | 'superseded';
+  'suspended',
+  'succeeded',
+  'failed',
+  'cancelled',
+  'superseded',
+] as const;
+export type JobStateName = (typeof jobStateNames)[number];
 
 export interface RowTotals {
   readonly in: number;

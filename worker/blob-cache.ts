@@ -9,39 +9,79 @@ import { join } from 'node:path';
 import type { BlobPart } from '../shared/gen/windrow.js';
 import { fail } from '../shared/failure.js';
 import type { BlobRef } from '../shared/plan.js';
+import { unlessAborted } from '../shared/unless-aborted.js';
 
-export type FetchBlob = (digest: string) => AsyncIterable<BlobPart>;
+export type FetchBlob = (digest: string, signal: AbortSignal) => AsyncIterable<BlobPart>;
+
+/** A blob that is here or on its way. */
+interface Known {
+  readonly path: Promise<string>;
+  readonly abort: AbortController;
+  waiting: number;
+  here: boolean;
+}
 
 export class BlobCache {
-  private readonly known = new Map<string, Promise<string>>();
+  private readonly known = new Map<string, Known>();
+  private fetches = 0;
 
   constructor(
     private readonly directory: string,
     private readonly fetch: FetchBlob,
   ) {}
 
-  /** Local path of the blob. @throws WindrowError E_BLOB (kind io) when it cannot be had */
-  path(blob: BlobRef): Promise<string> {
-    let found = this.known.get(blob.digest);
-    if (!found) {
-      found = this.resolve(blob);
-      this.known.set(blob.digest, found);
-      found.catch(() => this.known.delete(blob.digest));
+  /**
+   * Local path of the blob. All who wait for one blob share its way here, which is given up when
+   * the last of them stops waiting.
+   * @throws WindrowError E_BLOB (kind io) when it cannot be had; the signal's reason if that is first
+   */
+  async path(blob: BlobRef, signal: AbortSignal): Promise<string> {
+    signal.throwIfAborted();
+    const known = this.known.get(blob.digest) ?? this.begin(blob);
+    known.waiting += 1;
+    try {
+      return await unlessAborted(known.path, signal);
+    } finally {
+      known.waiting -= 1;
+      if (known.waiting === 0 && !known.here) this.giveUp(blob.digest, known);
     }
-    return found;
   }
 
-  private async resolve(blob: BlobRef): Promise<string> {
-    if (blob.path !== undefined && (await digestOf(blob.path)) === blob.digest) return blob.path;
-    const target = join(this.directory, blob.digest);
-    if ((await digestOf(target)) === blob.digest) return target;
+  private begin(blob: BlobRef): Known {
+    const abort = new AbortController();
+    const known: Known = {
+      path: this.resolve(blob, abort.signal),
+      abort,
+      waiting: 0,
+      here: false,
+    };
+    this.known.set(blob.digest, known);
+    known.path.then(
+      () => (known.here = true),
+      () => this.giveUp(blob.digest, known),
+    );
+    return known;
+  }
+
+  /** Whoever asks next begins anew. */
+  private giveUp(digest: string, known: Known): void {
+    if (this.known.get(digest) === known) this.known.delete(digest);
+    known.abort.abort();
+  }
+
+  private async resolve(blob: BlobRef, signal: AbortSignal): Promise<string> {
+    const { digest: wanted } = blob;
+    if (blob.path !== undefined && (await digestOf(blob.path, signal)) === wanted) return blob.path;
+    const target = join(this.directory, wanted);
+    if ((await digestOf(target, signal)) === wanted) return target;
     await mkdir(this.directory, { recursive: true });
-    const partial = `${target}.${process.pid}.partial`;
+    // A name of its own: a fetch that was given up may still be cleaning up after itself.
+    const partial = `${target}.${process.pid}-${this.fetches++}.partial`;
     const hash = createHash('sha256');
     try {
-      const file = await open(partial, 'w');
+      const file = await open(partial, 'wx');
       try {
-        for await (const part of this.fetch(blob.digest)) {
+        for await (const part of this.fetch(wanted, signal)) {
           hash.update(part.data);
           await file.write(part.data);
         }
@@ -49,8 +89,8 @@ export class BlobCache {
         await file.close();
       }
       const digest = hash.digest('hex');
-      if (digest !== blob.digest) {
-        fail('io', 'E_BLOB', `${blob.name} arrived with digest ${digest}, not ${blob.digest}`, {
+      if (digest !== wanted) {
+        fail('io', 'E_BLOB', `${blob.name} arrived with digest ${digest}, not ${wanted}`, {
           hint: 'submit the job again',
         });
       }
@@ -62,11 +102,11 @@ export class BlobCache {
   }
 }
 
-async function digestOf(path: string): Promise<string | undefined> {
+async function digestOf(path: string, signal: AbortSignal): Promise<string | undefined> {
   const found = await stat(path).catch(() => undefined);
   if (!found?.isFile()) return undefined;
   const hash = createHash('sha256');
-  for await (const part of createReadStream(path, { highWaterMark: 1 << 20 })) {
+  for await (const part of createReadStream(path, { highWaterMark: 1 << 20, signal })) {
     hash.update(part as Buffer);
   }
   return hash.digest('hex');

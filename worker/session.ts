@@ -97,9 +97,19 @@ export class Session {
     if (this.welcomed) this.write({ $case: 'goodbye', value: { reason } });
   }
 
-  async *fetchBlob(digest: string): AsyncGenerator<BlobPart> {
+  /** A blob's bytes, as the coordinator sends them. @throws the status of a call that was cut */
+  async *fetchBlob(digest: string, signal: AbortSignal): AsyncGenerator<BlobPart> {
     const call = this.client.fetchBlob({ digest }, this.metadata());
-    for await (const part of call) yield part as BlobPart;
+    const cancel = (): void => call.cancel();
+    // A cancelled call ends with an error; when nobody reads it any more, nobody would catch it.
+    call.on('error', () => undefined);
+    signal.addEventListener('abort', cancel, { once: true });
+    try {
+      for await (const part of call) yield part as BlobPart;
+    } finally {
+      signal.removeEventListener('abort', cancel);
+      cancel();
+    }
   }
 
   close(): void {

@@ -5,7 +5,7 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
-import type { Failure } from '../shared/failure.js';
+import { type Failure, formatFailure, toFailure } from '../shared/failure.js';
 import { attemptKey, type AttemptRef } from '../shared/ids.js';
 import type { ChunkRecord } from '../shared/plan.js';
 import {
@@ -90,7 +90,11 @@ export class Slots {
         },
         (error: unknown) => this.finish(entry, threadFailure(error, task.program)),
       )
-      .catch(() => process.exit(70));
+      .catch((error: unknown) => {
+        // Whoever started this process starts it again; the attempt goes elsewhere meanwhile.
+        process.stderr.write(`error ${formatFailure(toFailure(error))}\n`);
+        process.exit(1);
+      });
   }
 
   /** False when no such attempt runs here. */

@@ -5,7 +5,7 @@
 import { fail, WindrowError, type FailureLocation } from '../../shared/failure.js';
 import type { ParamValue, StepSpec } from '../../shared/job-spec.js';
 import type { ColumnDef } from '../../shared/plan.js';
-import type { BoundStep, FilterOperator, Operator, SelectOperator } from '../planner/facts.js';
+import type { BoundStep, FilterOperator, SelectOperator } from '../planner/facts.js';
 import { messageOf, type BindDatabase, type Parsed } from './bind-database.js';
 import { closeExpression, columnsByName, type Closed, type Scope } from './expressions.js';
 import { comparisonsOf } from './literals.js';
@@ -341,9 +341,4 @@ export function bindFailure(error: unknown, at: FailureLocation): never {
     hint: 'check the types of the columns it reads',
     cause: error,
   });
-}
-
-/** Whether all of a step's operators make the same bytes every time. */
-export function isDeterministic(operators: readonly Operator[]): boolean {
-  return operators.every((operator) => operator.deterministic);
 }

@@ -15,6 +15,7 @@ import {
   isNode,
   nodesOf,
   textsOf,
+  typedConstant,
   valueNode,
   walkTree,
   type TreeNode,
@@ -73,6 +74,8 @@ class Closing {
   /** @param bound names that a lambda around this binds, in lower case */
   expression(node: TreeNode, bound: ReadonlySet<string>): TreeNode {
     switch (node.class) {
+      case 'CONSTANT':
+        return typedConstant(node);
       case 'PARAMETER':
         return this.parameter(node);
       case 'COLUMN_REF':

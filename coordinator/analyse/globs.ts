@@ -5,7 +5,7 @@ import { glob } from 'tinyglobby';
 import { fail } from '../../shared/failure.js';
 import { limits } from '../../shared/limits.js';
 
-/** Throws E_URI_DENIED for a path outside what this process may touch, symlinks followed. */
+/** Throws E_URI_DENIED for a path or glob outside what this process may touch, symlinks followed. */
 export type CheckPath = (path: string) => void;
 
 /**
@@ -46,14 +46,11 @@ async function expandPattern(pattern: string, checkPath: CheckPath): Promise<str
   if (pattern.includes('\0')) {
     fail('invalidSpec', 'E_URI_DENIED', 'a path must not hold a NUL', { hint: 'remove it' });
   }
+  checkPath(pattern);
   // What exists under that very name is meant, whatever characters it has.
   const there = await stat(pattern).catch(() => undefined);
-  if (there?.isFile()) {
-    checkPath(pattern);
-    return [pattern];
-  }
+  if (there?.isFile()) return [pattern];
   const base = there?.isDirectory() ? pattern.replace(/\/+$/, '') : fixedPart(pattern);
-  checkPath(base);
   const inside = there?.isDirectory() ? '**/*.parquet' : relativeTo(base, pattern);
   if (inside === '') return [];
   const matches = await glob(inside, {

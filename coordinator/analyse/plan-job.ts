@@ -3,9 +3,12 @@ import { dirname } from 'node:path';
 import { fail } from '../../shared/failure.js';
 import type { JobId } from '../../shared/ids.js';
 import type { JobSpec } from '../../shared/job-spec.js';
+import type { JobPlan } from '../../shared/plan.js';
+import { manifestPath, trashDirectory } from '../../shared/storage/paths.js';
 import { plan, type Planned } from '../planner/plan.js';
 import { analyse, type AnalyseOptions } from './analyse.js';
 import { FooterCache } from './footer-cache.js';
+import type { CheckPath } from './globs.js';
 
 export interface PlanJobOptions extends Omit<AnalyseOptions, 'footers'> {
   /** Paths absolute, parameters merged. */
@@ -14,6 +17,8 @@ export interface PlanJobOptions extends Omit<AnalyseOptions, 'footers'> {
   readonly slots: number;
   readonly jobId: JobId;
   readonly footers?: FooterCache;
+  /** As `checkPath`, for the places that the job writes. */
+  readonly checkPlace?: CheckPath;
 }
 
 export type PlannedJob = Planned;
@@ -23,14 +28,23 @@ const sharedFooters = new FooterCache();
 
 /** @throws WindrowError of kind invalidSpec; nothing has been started then */
 export async function planJob(options: PlanJobOptions): Promise<PlannedJob> {
-  const { spec, jobId, nowMs, slots, checkPath } = options;
-  for (const output of spec.outputs) checkPath(output.parquet);
-  if (spec.deadLetters.path !== undefined) checkPath(spec.deadLetters.path);
-  if (spec.checkpoints.location !== undefined) checkPath(spec.checkpoints.location);
+  const { spec, jobId, nowMs, slots, checkPath, checkPlace = checkPath } = options;
   const facts = await analyse(spec, { ...options, footers: options.footers ?? sharedFooters });
   const planned = plan(spec, facts, { jobId, nowMs, slots });
+  for (const place of placesWritten(planned.plan)) checkPlace(place);
   refuseOwnInput(planned);
   return planned;
+}
+
+/** Also those whose names derive from an output's: there may be links in their places. */
+function placesWritten({ chunkLocation, outputs }: JobPlan): string[] {
+  const ofOutputs = outputs.flatMap(({ path, deadLetterPath }) => [
+    path,
+    dirname(manifestPath(path)),
+    trashDirectory(path),
+    deadLetterPath,
+  ]);
+  return [...ofOutputs, chunkLocation];
 }
 
 /** An output that holds its own input would be read again, or replaced while it is read. */

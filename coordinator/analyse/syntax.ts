@@ -122,6 +122,14 @@ export function valueNode(value: string | number | boolean | null, alias = ''): 
   return { ...constantNode(type, value), alias };
 }
 
+/** DuckDB prints `1e-2`, a DOUBLE, as `0.01`, which it reads again as a DECIMAL. */
+export function typedConstant(node: TreeNode): TreeNode {
+  const { value } = node;
+  if (!isNode(value) || !isNode(value['type']) || value['type']['id'] !== 'DOUBLE') return node;
+  const digits = String(value['value']).replace('\u0001', '');
+  return value['is_null'] === true ? node : castNode(digits, 'DOUBLE', node.alias);
+}
+
 /** The operands of AND, however deep; the expression itself when it is none. */
 export function conjunctsOf(node: TreeNode): TreeNode[] {
   if (node.class !== 'CONJUNCTION' || node.type !== 'CONJUNCTION_AND') return [node];

@@ -1,13 +1,14 @@
 /**
  * What a job finds in its outputs before any work: nothing, its own result, or somebody else's
- * files. `decideBefore` is pure. Never: a change, beyond making the directory.
+ * files. `decideBefore` is pure. Never: a change, beyond making directories.
  */
 import { WindrowError, fail, toFailure, type Failure } from '../../shared/failure.js';
 import type { Manifest } from '../../shared/manifest.js';
-import type { OutputPlan } from '../../shared/plan.js';
+import type { JobPlan, OutputPlan, StagePlan } from '../../shared/plan.js';
 import type { ObjectStore } from '../../shared/storage/object-store.js';
-import { manifestPath, visibleName } from '../../shared/storage/paths.js';
-import { areaPath, readManifest } from './output-files.js';
+import { manifestPath, partitionOf } from '../../shared/storage/paths.js';
+import type { Area } from './decide.js';
+import { readManifest, visibleFiles, type VisibleFile } from './output-files.js';
 
 export interface BeforeFacts {
   readonly manifest: Manifest | undefined;
@@ -19,8 +20,8 @@ export interface BeforeFacts {
 }
 
 export type Before =
-  | { readonly kind: 'go'; readonly previous: Manifest | undefined }
-  | { readonly kind: 'upToDate'; readonly manifest: Manifest }
+  | { readonly kind: 'go' }
+  | { readonly kind: 'upToDate' }
   | { readonly kind: 'refused'; readonly failure: Failure };
 
 export interface BeforeOptions {
@@ -43,11 +44,10 @@ export function decideBefore(
     isWhole(manifest, facts) &&
     !hasExtra(output, manifest, facts)
   ) {
-    return { kind: 'upToDate', manifest };
+    return { kind: 'upToDate' };
   }
-  if (output.mode !== 'error' || equal || again) return { kind: 'go', previous: manifest };
-  if (!manifest && !facts.unreadable && visible.size === 0)
-    return { kind: 'go', previous: undefined };
+  if (output.mode !== 'error' || equal || again) return { kind: 'go' };
+  if (!manifest && !facts.unreadable && visible.size === 0) return { kind: 'go' };
   return { kind: 'refused', failure: exists(output, facts) };
 }
 
@@ -59,9 +59,23 @@ function isWhole(manifest: Manifest, facts: BeforeFacts): boolean {
   );
 }
 
-/** Only `overwrite` promises that nothing else lies there. */
-function hasExtra(output: OutputPlan, manifest: Manifest, facts: BeforeFacts): boolean {
-  return output.mode === 'overwrite' && facts.visible.size > manifest.files.length;
+/**
+ * Files beside those of the manifest, where the mode promises that there are none. Which partitions
+ * are this job's own is not known before it has run, so any that the manifest names counts.
+ */
+function hasExtra(output: OutputPlan, manifest: Manifest, { visible }: BeforeFacts): boolean {
+  switch (output.mode) {
+    case 'error':
+    case 'append':
+      return false;
+    case 'overwrite':
+      return visible.size > manifest.files.length;
+    case 'overwritePartitions': {
+      const partitions = new Set(manifest.files.map(({ name }) => partitionOf(name)));
+      const beside = [...visible.keys()].filter((name) => partitions.has(partitionOf(name)));
+      return beside.length > manifest.files.length;
+    }
+  }
 }
 
 function exists(output: OutputPlan, facts: BeforeFacts): Failure {
@@ -80,6 +94,12 @@ function exists(output: OutputPlan, facts: BeforeFacts): Failure {
   };
 }
 
+export interface FoundBefore {
+  readonly kind: 'go' | 'upToDate';
+  /** SHA-256 of the manifest that lies there; absent for none. */
+  readonly sha256?: string;
+}
+
 /**
  * Looks at one output at submit.
  * @throws WindrowError E_OUTPUT_EXISTS | E_OUTPUT_NOT_WRITABLE
@@ -88,41 +108,71 @@ export async function checkBefore(
   store: ObjectStore,
   output: OutputPlan,
   options: BeforeOptions = {},
-): Promise<Exclude<Before, { kind: 'refused' }>> {
-  await checkWritable(store, output);
+): Promise<FoundBefore> {
+  await checkWritable(store, output.path, `output ${output.name}`);
   const found = await readManifest(store, manifestPath(output.path));
+  const files = await visibleFiles(store, output);
   const before = decideBefore(
     output,
     {
       manifest: found?.manifest,
       unreadable: found !== undefined && found.manifest === undefined,
-      visible: await sizes(store, areaPath(output, 'output')),
-      visibleDeadLetters: await sizes(store, areaPath(output, 'deadLetters')),
+      visible: sizes(files, 'output'),
+      visibleDeadLetters: sizes(files, 'deadLetters'),
     },
     options,
   );
   if (before.kind === 'refused') throw new WindrowError(before.failure);
-  return before;
+  return { kind: before.kind, ...(found ? { sha256: found.sha256 } : {}) };
 }
 
-async function checkWritable(store: ObjectStore, output: OutputPlan): Promise<void> {
+/**
+ * Tries a place that a job writes, and makes it.
+ * @param what the place is to the job
+ * @throws WindrowError E_OUTPUT_NOT_WRITABLE
+ */
+export async function checkWritable(
+  store: ObjectStore,
+  directory: string,
+  what: string,
+): Promise<void> {
   try {
-    await store.probe(output.path);
+    await store.probe(directory);
   } catch (error) {
     const { message } = toFailure(error);
-    fail('invalidSpec', 'E_OUTPUT_NOT_WRITABLE', `output ${output.name}: ${message}`, {
-      at: { file: output.path },
+    fail('invalidSpec', 'E_OUTPUT_NOT_WRITABLE', `${what}: ${message}`, {
+      at: { file: directory },
       hint: 'name a directory that can be made and written',
       cause: error,
     });
   }
 }
 
-async function sizes(store: ObjectStore, directory: string): Promise<Map<string, number>> {
-  const found = new Map<string, number>();
-  for (const { path, bytes } of await store.list(directory)) {
-    const name = visibleName(directory, path);
-    if (name !== undefined) found.set(name, bytes);
-  }
-  return found;
+/** Where a job writes beside its outputs, with what each place is to it. */
+export function placesBeside(plan: JobPlan): (readonly [directory: string, what: string])[] {
+  const chunks = [plan.chunkLocation, 'checkpoints.location'] as const;
+  if (!plan.stages.some(mayDeadLetter)) return [chunks];
+  const deadLetters = plan.outputs.map(
+    ({ name, deadLetterPath }) => [deadLetterPath, `dead letters of output ${name}`] as const,
+  );
+  return [chunks, ...deadLetters];
+}
+
+function mayDeadLetter({ program }: StagePlan): boolean {
+  return program.steps.some((step) => {
+    switch (step.kind) {
+      case 'infer':
+        return step.onNull === 'deadLetter' || step.onError === 'deadLetter';
+      case 'map':
+        return step.onError === 'deadLetter';
+      case 'expect':
+        return step.checks.some(({ action }) => action === 'deadLetter');
+      default:
+        return false;
+    }
+  });
+}
+
+function sizes(files: readonly VisibleFile[], area: Area): Map<string, number> {
+  return new Map(files.flatMap((file) => (file.area === area ? [[file.name, file.bytes]] : [])));
 }

@@ -4,11 +4,10 @@
  */
 import type { Failure } from '../../shared/failure.js';
 import type { StageId } from '../../shared/ids.js';
-import type { ChunkRecord, JobPlan, OutputPlan, StagePlan } from '../../shared/plan.js';
+import type { JobPlan, OutputPlan, StagePlan } from '../../shared/plan.js';
 import type { RowTotals } from '../../shared/views.js';
-
-/** Records of each stage's chunks, in chunk order. */
-export type RecordsByStage = ReadonlyMap<StageId, readonly ChunkRecord[]>;
+import { deadLetterFailure } from '../core/dead-letter-cap.js';
+import { unbalanced, type Ledgers, type StageLedger } from './ledger.js';
 
 export interface BooksResult {
   /** Absent: the books balance and the expectations hold. */
@@ -17,50 +16,25 @@ export interface BooksResult {
   readonly warnings: readonly string[];
 }
 
-/** Checks accounting of every stage, then dead-letter caps, then row counts. */
-export function checkBooks(plan: JobPlan, records: RecordsByStage): BooksResult {
+/** Checks accounting of every stage, then the dead-letter cap, then row counts. */
+export function checkBooks(plan: JobPlan, ledgers: Ledgers): BooksResult {
   for (const stage of plan.stages) {
-    const failure = checkStage(stage, records);
+    const failure = checkStage(stage, ledgers);
     if (failure) return { failure, warnings: [] };
   }
-  const totals = jobTotals(plan, records);
-  const capped = deadLetterFailure(totals.deadLettered, totals.in, plan.deadLetters);
+  const dead = plan.stages.reduce((sum, { id }) => sum + sumsOf(ledgers, id).dead, 0);
+  const capped = deadLetterFailure(dead, plan);
   if (capped) return { failure: capped, warnings: [] };
-  return checkRowCounts(plan.outputs, records);
-}
-
-/** E_TOO_MANY_DEAD_LETTERS when there are more than the caps allow; for use while a job runs, too. */
-export function deadLetterFailure(
-  dead: number,
-  rowsIn: number,
-  caps: JobPlan['deadLetters'],
-): Failure | undefined {
-  const cap =
-    caps.maxRows !== undefined && dead > caps.maxRows
-      ? `deadLetters.maxRows is ${caps.maxRows}`
-      : caps.maxFraction !== undefined && dead > caps.maxFraction * rowsIn
-        ? `deadLetters.maxFraction is ${caps.maxFraction}`
-        : undefined;
-  if (cap === undefined) return undefined;
-  return {
-    kind: 'badData',
-    code: 'E_TOO_MANY_DEAD_LETTERS',
-    message: `${dead} of ${rowsIn} rows are dead letters, but ${cap}`,
-    hint: 'look at them in the dead-letter files, mend the data or the step, or raise the cap',
-  };
+  return checkRowCounts(plan.outputs, ledgers);
 }
 
 /**
  * Rows of one output: in at its sources, out at its end, filtered and dead on the way. Rows that
  * pruning ruled out entered and were filtered.
  */
-export function outputTotals(
-  plan: JobPlan,
-  output: OutputPlan,
-  records: RecordsByStage,
-): RowTotals {
+export function outputTotals(plan: JobPlan, output: OutputPlan, ledgers: Ledgers): RowTotals {
   const stages = stagesBehind(plan, output);
-  const sums = stages.map((stage) => sumCounts(records.get(stage.id) ?? []));
+  const sums = stages.map(({ id }) => sumsOf(ledgers, id));
   const first = stages[0];
   const pruned = first?.input.kind === 'source' ? prunedRows(first) : 0;
   return {
@@ -69,19 +43,6 @@ export function outputTotals(
     filtered: sums.reduce((sum, { filtered }) => sum + filtered, pruned),
     deadLettered: sums.reduce((sum, { dead }) => sum + dead, 0),
   };
-}
-
-/** Totals of all outputs; a row that goes to two outputs counts in each. */
-export function jobTotals(plan: JobPlan, records: RecordsByStage): RowTotals {
-  const total = { in: 0, out: 0, filtered: 0, deadLettered: 0 };
-  for (const output of plan.outputs) {
-    const rows = outputTotals(plan, output, records);
-    total.in += rows.in;
-    total.out += rows.out;
-    total.filtered += rows.filtered;
-    total.deadLettered += rows.deadLettered;
-  }
-  return total;
 }
 
 /** From the stage that reads the source to the one whose files are published. */
@@ -97,45 +58,22 @@ export function stagesBehind(plan: JobPlan, output: OutputPlan): StagePlan[] {
   return found;
 }
 
-function checkStage(stage: StagePlan, records: RecordsByStage): Failure | undefined {
-  const chunks = records.get(stage.id) ?? [];
+function checkStage(stage: StagePlan, ledgers: Ledgers): Failure | undefined {
   if (stage.input.kind === 'empty') return undefined;
-  for (const chunk of chunks) {
-    const failure = checkChunk(stage, chunk);
-    if (failure) return failure;
-  }
-  const entered = sumCounts(chunks).rowsIn;
-  const expected = rowsEntering(stage, records);
+  const failure = ledgers.get(stage.id)?.failure;
+  if (failure) return failure;
+  const entered = sumsOf(ledgers, stage.id).rowsIn;
+  const expected = rowsEntering(stage, ledgers);
   if (entered === expected) return undefined;
   return unbalanced(`stage ${stage.id} read ${entered} rows of the ${expected} its input has`);
 }
 
-function checkChunk(stage: StagePlan, chunk: ChunkRecord): Failure | undefined {
-  const { rowsIn, rowsOut, filtered, dead } = chunk.counts;
-  const name = `chunk ${chunk.identity.slice(0, 12)} of stage ${stage.id}`;
-  if (stage.program.rowwise && rowsIn !== rowsOut + filtered + dead) {
-    return unbalanced(
-      `${name} took in ${rowsIn} rows, but ${rowsOut} out + ${filtered} filtered + ${dead} dead ` +
-        `make ${rowsOut + filtered + dead}`,
-    );
-  }
-  const written = chunk.files.reduce((sum, { rows }) => sum + rows, 0);
-  if (written !== rowsOut) {
-    return unbalanced(`${name} put out ${rowsOut} rows, but its files hold ${written}`);
-  }
-  const deadWritten = chunk.deadLetters?.rows ?? 0;
-  if (deadWritten !== dead) {
-    return unbalanced(`${name} has ${dead} dead letters, but their file holds ${deadWritten}`);
-  }
-  return undefined;
-}
-
-function rowsEntering(stage: StagePlan, records: RecordsByStage): number {
+function rowsEntering(stage: StagePlan, ledgers: Ledgers): number {
   switch (stage.input.kind) {
     case 'source':
       return sourceRows(stage) - prunedRows(stage);
     case 'stage':
-      return sumCounts(records.get(stage.input.stage) ?? []).rowsOut;
+      return sumsOf(ledgers, stage.input.stage).rowsOut;
     case 'empty':
       return 0;
   }
@@ -158,21 +96,14 @@ function prunedRows(stage: StagePlan): number {
   );
 }
 
-function sumCounts(records: readonly ChunkRecord[]) {
-  const sums = { rowsIn: 0, rowsOut: 0, filtered: 0, dead: 0 };
-  for (const { counts } of records) {
-    sums.rowsIn += counts.rowsIn;
-    sums.rowsOut += counts.rowsOut;
-    sums.filtered += counts.filtered;
-    sums.dead += counts.dead;
-  }
-  return sums;
+function sumsOf(ledgers: Ledgers, stage: StageId): StageLedger['sums'] {
+  return ledgers.get(stage)?.sums ?? { rowsIn: 0, rowsOut: 0, filtered: 0, dead: 0 };
 }
 
-function checkRowCounts(outputs: readonly OutputPlan[], records: RecordsByStage): BooksResult {
+function checkRowCounts(outputs: readonly OutputPlan[], ledgers: Ledgers): BooksResult {
   const warnings: string[] = [];
   for (const output of outputs) {
-    const rows = sumCounts(records.get(output.stage) ?? []).rowsOut;
+    const rows = sumsOf(ledgers, output.stage).rowsOut;
     for (const { step, min, max, action } of output.rowCounts) {
       const wrong =
         min !== undefined && rows < min
@@ -191,13 +122,4 @@ function checkRowCounts(outputs: readonly OutputPlan[], records: RecordsByStage)
     }
   }
   return { warnings };
-}
-
-function unbalanced(message: string): Failure {
-  return {
-    kind: 'broken',
-    code: 'E_BOOKS',
-    message: `the books do not balance: ${message}`,
-    hint: 'nothing was published; please report this with the job id',
-  };
 }

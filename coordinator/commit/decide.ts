@@ -35,8 +35,18 @@ export interface PublishFacts {
   /** The frozen manifest, and its text as it is to lie there. */
   readonly manifest: Manifest;
   readonly text: string;
+  /** SHA-256 of the manifest that the frozen one takes the place of; undefined for none. */
+  readonly replaces: string | undefined;
+  /** How many of its files, the first ones, are an earlier job's that stay. */
+  readonly kept: number;
   /** What lies there as the manifest now. */
-  readonly previous: { readonly manifest: Manifest | undefined; readonly text: string } | undefined;
+  readonly previous:
+    | {
+        readonly manifest: Manifest | undefined;
+        readonly text: string;
+        readonly sha256: string;
+      }
+    | undefined;
   readonly success: boolean;
   /** One for each entry of the frozen manifest. */
   readonly files: readonly FileFact[];
@@ -85,6 +95,14 @@ export function nextStep(facts: PublishFacts): PublishStep {
 }
 
 function findObstacle(facts: PublishFacts): Failure | undefined {
+  const { previous, replaces } = facts;
+  // Ours comes last of all we write, so whatever we did before a kill, it is the old one or ours.
+  if (previous?.text !== facts.text && previous?.sha256 !== replaces) {
+    const found = previous ? `a manifest${ofJob(previous.manifest)} lies there` : 'none lies there';
+    return superseded(facts.path, `${found} instead of the one that this commit was frozen over`);
+  }
+  const stranger = findStranger(facts);
+  if (stranger) return inTheWay(facts.path, stranger.name, 'appeared while the job ran');
   const own = ownNames(facts.previous?.manifest);
   for (const file of facts.files) {
     const { target, source, entry, area } = file;
@@ -98,16 +116,36 @@ function findObstacle(facts: PublishFacts): Failure | undefined {
     }
     const mayReplace = facts.mode === 'overwrite' || own.has(key({ area, name: entry.name }));
     if (target === 'different' && !mayReplace) {
-      return {
-        kind: 'invalidSpec',
-        code: 'E_OUTPUT_EXISTS',
-        message: `${entry.name} in ${facts.path} is not ours and would have to be replaced`,
-        at: { file: `${facts.path}/${entry.name}` },
-        hint: 'move it away, or set mode: overwrite',
-      };
+      return inTheWay(facts.path, entry.name, 'would have to be replaced');
     }
   }
   return undefined;
+}
+
+/** Under `error` an output without a manifest was empty at submit: all that lies there is ours. */
+function findStranger({
+  mode,
+  previous,
+  manifest,
+  visible,
+}: PublishFacts): VisibleFact | undefined {
+  if (mode !== 'error' || previous !== undefined) return undefined;
+  const names = new Set(manifest.files.map(({ name }) => name));
+  return visible.find(({ area, name }) => area === 'output' && !names.has(name));
+}
+
+function ofJob(manifest: Manifest | undefined): string {
+  return manifest ? ` of job ${manifest.job}` : '';
+}
+
+function inTheWay(path: string, name: string, what: string): Failure {
+  return {
+    kind: 'invalidSpec',
+    code: 'E_OUTPUT_EXISTS',
+    message: `${name} in ${path} is not ours and ${what}`,
+    at: { file: `${path}/${name}` },
+    hint: 'move it away, or set mode: overwrite',
+  };
 }
 
 function superseded(path: string, what: string): Failure {
@@ -115,7 +153,8 @@ function superseded(path: string, what: string): Failure {
     kind: 'invalidSpec',
     code: 'E_SUPERSEDED_COMMIT',
     message: `the commit of ${path} stopped: ${what}, so someone newer was here`,
-    hint: 'look at the manifest there; run the job again if the output is not what you want',
+    at: { file: path },
+    hint: 'look at what lies there, then run the job again if you want its result: finished chunks are reused',
   };
 }
 
@@ -123,12 +162,10 @@ function superseded(path: string, what: string): Failure {
 function toTrash(facts: PublishFacts): TrashItem[] {
   const own = ownNames(facts.previous?.manifest);
   const staying = new Set<string>();
-  const touched = new Set<string>();
+  const written = facts.manifest.files.slice(facts.kept);
+  const touched = new Set(written.map(({ name }) => partitionOf(name)));
   for (const { area, entry, target } of facts.files) {
     if (target !== 'different') staying.add(key({ area, name: entry.name }));
-    const kept = own.get(key({ area, name: entry.name })) === entry.chunk;
-    // A partition that only holds what the old manifest put there is not one that we write.
-    if (area === 'output' && !kept) touched.add(partitionOf(entry.name));
   }
   return facts.visible.flatMap((file): TrashItem[] => {
     if (staying.has(key(file))) return [];

@@ -7,7 +7,7 @@ import type { ChunkFiles } from './chunk-files.js';
 import { holdsClaim } from './claim-files.js';
 import type { Claim } from './claims.js';
 import type { Area, FileFact, PublishFacts } from './decide.js';
-import { deadLetterName, namedFiles } from './freeze.js';
+import { deadLetterName, namedFiles } from './ledger.js';
 import { areaPath, readManifest, visibleFiles } from './output-files.js';
 import { forEachBounded } from './parallel.js';
 
@@ -15,6 +15,8 @@ export interface Looked {
   readonly output: OutputPlan;
   readonly manifest: Manifest;
   readonly text: string;
+  readonly replaces: string | undefined;
+  readonly kept: number;
   readonly chunkLocation: string;
 }
 
@@ -43,7 +45,7 @@ export async function gatherFacts(
   { store, self }: { readonly store: ObjectStore; readonly self: Claim },
   chunks: ChunkFiles,
   digests: Digests,
-  { output, manifest, text, chunkLocation }: Looked,
+  { output, manifest, text, replaces, kept, chunkLocation }: Looked,
 ): Promise<PublishFacts> {
   const wanted: { area: Area; entry: ManifestFile }[] = [
     ...manifest.files.map((entry) => ({ area: 'output' as const, entry })),
@@ -66,6 +68,8 @@ export async function gatherFacts(
     claimed: await holdsClaim(store, output.path, self),
     manifest,
     text,
+    replaces,
+    kept,
     previous: await readManifest(store, manifestPath(output.path)),
     success: (await store.head(successPath(output.path))) !== undefined,
     files,

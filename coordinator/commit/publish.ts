@@ -8,17 +8,17 @@ import { manifestHash, type Manifest } from '../../shared/manifest.js';
 import type { ChunkRecord, JobPlan, OutputPlan } from '../../shared/plan.js';
 import type { ObjectStore } from '../../shared/storage/object-store.js';
 import { manifestPath, successPath, trashPath } from '../../shared/storage/paths.js';
-import type { JobSummary } from '../core/events.js';
+import type { FrozenManifest, JobSummary } from '../core/events.js';
 import type { ChunkIndex } from '../journal/journal.js';
 import { claimOutput, type IsLive } from './claim-files.js';
 import type { Claim } from './claims.js';
-import { nextStep, type FileFact, type TrashItem } from './decide.js';
+import { nextStep, type FileFact, type PublishStep, type TrashItem } from './decide.js';
 import { ChunkFiles } from './chunk-files.js';
-import { Digests, gatherFacts, sourceOf } from './facts.js';
+import { Digests, gatherFacts, sourceOf, type Looked } from './facts.js';
 import { addTotals, manifestRows } from './freeze.js';
 import { areaPath, parseManifest } from './output-files.js';
 import { forEachBounded } from './parallel.js';
-import { Turns } from './turns.js';
+import { inCommitTurn } from './turns.js';
 
 export interface CommitTools {
   readonly store: ObjectStore;
@@ -27,11 +27,6 @@ export interface CommitTools {
   /** Who publishes; its claims are those of the job's start. */
   readonly self: Claim;
   readonly isLive: IsLive;
-}
-
-export interface FrozenManifest {
-  readonly output: string;
-  readonly manifest: string;
 }
 
 export interface ChunkMove {
@@ -53,9 +48,6 @@ const batchFiles = 512;
 /** Ten kinds of steps; each shrinks what is left, so this many rounds mean a rule is broken. */
 const roundsMax = 100_000;
 
-/** Two commits that reuse the same chunks must see each other's moves in the index. */
-const turns = new WeakMap<ChunkIndex, Turns>();
-
 /**
  * Publishes all outputs of a job whose manifests are frozen.
  * @throws WindrowError E_SUPERSEDED_COMMIT | E_OUTPUT_BUSY | E_OUTPUT_EXISTS | E_FENCED | E_DISK_FULL
@@ -65,14 +57,16 @@ export function publishJob(
   plan: JobPlan,
   manifests: readonly FrozenManifest[],
 ): Promise<Published> {
-  const turn = turns.get(tools.index) ?? new Turns();
-  turns.set(tools.index, turn);
-  return turn.run(async () => {
+  return inCommitTurn(tools.index, async () => {
     const moves: ChunkMove[] = [];
     const foreignTrashed: string[] = [];
-    const frozen = pair(plan, manifests);
-    for (const { output, text, manifest } of frozen) {
-      const publisher = new OutputPublisher(tools, plan.chunkLocation, output, text, manifest);
+    const { chunkLocation } = plan;
+    const works = pair(plan, manifests).map((frozen) => ({ ...frozen, chunkLocation }));
+    // What stops one of several stops all of them, before the first is changed.
+    if (works.length > 1)
+      for (const work of works) await new OutputPublisher(tools, work).prepare();
+    for (const work of works) {
+      const publisher = new OutputPublisher(tools, work);
       await publisher.run();
       moves.push(...publisher.moves);
       foreignTrashed.push(...publisher.foreignTrashed);
@@ -103,12 +97,13 @@ export function summarize(
 
 function pair(plan: JobPlan, manifests: readonly FrozenManifest[]) {
   return plan.outputs.map((output) => {
-    const text = manifests.find((frozen) => frozen.output === output.name)?.manifest;
-    const manifest = text === undefined ? undefined : parseManifest(text);
-    if (text === undefined || !manifest) {
+    const frozen = manifests.find((each) => each.output === output.name);
+    const manifest = frozen && parseManifest(frozen.manifest);
+    if (!manifest) {
       return fail('broken', 'E_INTERNAL', `no manifest is frozen for output ${output.name}`);
     }
-    return { output, text, manifest };
+    const { manifest: text, replaces, kept = 0 } = frozen;
+    return { output, text, manifest, replaces, kept };
   });
 }
 
@@ -117,39 +112,46 @@ class OutputPublisher {
   readonly foreignTrashed: string[] = [];
   private readonly chunks: ChunkFiles;
   private readonly digests: Digests;
+  private readonly output: OutputPlan;
+  private readonly manifest: Manifest;
 
   constructor(
     private readonly tools: CommitTools,
-    private readonly chunkLocation: string,
-    private readonly output: OutputPlan,
-    private readonly text: string,
-    private readonly manifest: Manifest,
+    private readonly work: Looked,
   ) {
+    this.output = work.output;
+    this.manifest = work.manifest;
     this.chunks = new ChunkFiles(tools.index, tools.epoch);
     this.digests = new Digests(tools.store);
   }
 
+  /** Holds the claim, and finds nothing that stands in the way. */
+  async prepare(): Promise<void> {
+    for (;;) {
+      const step = await this.next();
+      if (step.do !== 'claim' && step.do !== 'stop') return;
+      await this.take(step);
+    }
+  }
+
   async run(): Promise<void> {
     for (let round = 0; round < roundsMax; round += 1) {
-      if (await this.step()) return;
+      if (await this.take(await this.next())) return;
     }
     fail('broken', 'E_INTERNAL', `the commit of ${this.output.path} does not come to an end`);
   }
 
-  /** One decision, done; true when nothing is left. */
-  private async step(): Promise<boolean> {
+  private async next(): Promise<PublishStep> {
+    const { files, deadLetters } = this.manifest;
+    await this.chunks.load([...files, ...deadLetters].map(({ chunk }) => chunk));
+    return nextStep(await gatherFacts(this.tools, this.chunks, this.digests, this.work));
+  }
+
+  /** True when nothing is left. */
+  private async take(step: PublishStep): Promise<boolean> {
     const { store, self, isLive } = this.tools;
-    const { output, text, manifest } = this;
-    const { path } = output;
-    await this.chunks.load([...manifest.files, ...manifest.deadLetters].map(({ chunk }) => chunk));
-    const step = nextStep(
-      await gatherFacts(this.tools, this.chunks, this.digests, {
-        output,
-        text,
-        manifest,
-        chunkLocation: this.chunkLocation,
-      }),
-    );
+    const { text } = this.work;
+    const { path } = this.output;
     switch (step.do) {
       case 'claim':
         await claimOutput(store, path, self, isLive);

@@ -1,11 +1,18 @@
 /**
- * What may be cleaned away, and the cleaning: old trash, orphaned chunk files, chunks nobody used
- * for `checkpoints.keep`. Never: a published file, a file the index names (unless its chunk expired),
- * anything younger than the grace, anything below a claim that others hold.
+ * What may be cleaned away, and the cleaning: old trash, orphaned chunk files, chunks whose time is
+ * over. Never: a published file, a file the index names (unless its chunk expired), a chunk file that
+ * no job of ours wrote, anything younger than the grace, anything below a claim that others hold.
  */
+import type { JobId } from '../../shared/ids.js';
 import type { ChunkRecord } from '../../shared/plan.js';
 import type { ListedObject, ObjectStore } from '../../shared/storage/object-store.js';
-import { claimPath, identityOfPath, isInside, trashDirectory } from '../../shared/storage/paths.js';
+import {
+  claimPath,
+  identityOfPath,
+  isInside,
+  jobOfPath,
+  trashDirectory,
+} from '../../shared/storage/paths.js';
 import type { ChunkIndex } from '../journal/journal.js';
 import { holdsClaim } from './claim-files.js';
 
@@ -13,8 +20,6 @@ export interface RetentionRules {
   readonly nowMs: number;
   /** Orphans and trash younger than this stay, milliseconds. */
   readonly graceMs: number;
-  /** Chunks unused for longer are forgotten, milliseconds. */
-  readonly keepMs: number;
 }
 
 /**
@@ -50,6 +55,8 @@ export interface SweepRequest {
   readonly chunkLocations: readonly string[];
   /** Whether an unfinished job needs this chunk. */
   readonly inUse: (identity: string) => boolean;
+  /** Whether a job of this id was ever ours: others may keep their chunks in the same directory. */
+  readonly isOurs: (job: JobId) => Promise<boolean>;
   readonly rules: RetentionRules;
   /** Jobs whose claims are ours. */
   readonly self: { readonly job: string; readonly stateDirectory: string };
@@ -73,6 +80,15 @@ export async function sweep(request: SweepRequest): Promise<Swept> {
   const open = (place: string) => !closed.some((output) => isInside(output, place));
   const places = [...outputs.map(trashDirectory), ...request.chunkLocations].filter(open);
   const chunksForgotten = await forgetExpired(request, places);
+  const owners = new Map<JobId, Promise<boolean>>();
+  const mayRemove = async (path: string): Promise<boolean> => {
+    if (path.endsWith('.trash')) return true;
+    const job = jobOfPath(path);
+    if (job === undefined) return false;
+    const ours = owners.get(job) ?? request.isOurs(job);
+    owners.set(job, ours);
+    return ours;
+  };
   let filesRemoved = 0;
   for (const place of places) {
     const files = await store.list(place);
@@ -81,6 +97,7 @@ export async function sweep(request: SweepRequest): Promise<Swept> {
       const identities = batch.flatMap(({ path }) => identityOfPath(path) ?? []);
       const records = await request.index.lookup(identities);
       for (const path of expendable(batch, records, rules)) {
+        if (!(await mayRemove(path))) continue;
         if (await store.delete(path)) filesRemoved += 1;
       }
     }
@@ -91,17 +108,24 @@ export async function sweep(request: SweepRequest): Promise<Swept> {
 /** Forgets first, so that the index never names a file that is gone; the files are orphans then. */
 async function forgetExpired(request: SweepRequest, places: readonly string[]): Promise<number> {
   const { index, epoch, inUse, rules, store } = request;
-  const expired = await index.unusedSince(rules.nowMs - rules.keepMs, batchChunks);
-  const unused = expired.filter(({ identity }) => !inUse(identity));
-  if (unused.length === 0) return 0;
-  await index.forget(
-    epoch,
-    unused.map(({ identity }) => identity),
-  );
-  for (const path of unused.flatMap((record) => expiredFiles(record, places))) {
-    await store.delete(path);
+  let forgotten = 0;
+  for (;;) {
+    const expired = await index.expired(rules.nowMs, batchChunks);
+    const used = expired.filter(({ identity }) => inUse(identity));
+    const unused = expired.filter(({ identity }) => !inUse(identity));
+    // Their jobs say for how long when they end; until then others come to the top of the list.
+    await index.keep(epoch, identitiesOf(used), rules.nowMs + rules.graceMs);
+    await index.forget(epoch, identitiesOf(unused));
+    for (const path of unused.flatMap((record) => expiredFiles(record, places))) {
+      await store.delete(path);
+    }
+    forgotten += unused.length;
+    if (expired.length < batchChunks) return forgotten;
   }
-  return unused.length;
+}
+
+function identitiesOf(records: readonly ChunkRecord[]): string[] {
+  return records.map(({ identity }) => identity);
 }
 
 function pathsOf(record: ChunkRecord): string[] {

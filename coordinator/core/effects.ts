@@ -16,8 +16,12 @@ export type Effect =
       readonly workerId: WorkerId;
       readonly reason: string;
     }
-  /** A chunk that was already done arrived again: its files are nobody's. */
-  | { readonly type: 'discardFiles'; readonly paths: readonly string[] }
+  /** A chunk that was already done arrived again: its files are nobody's but who reported them. */
+  | {
+      readonly type: 'discardFiles';
+      readonly workerId: WorkerId;
+      readonly paths: readonly string[];
+    }
   /** All upstream chunks are done: size the groups and answer with `stage.planned`. */
   | { readonly type: 'planStage'; readonly jobId: JobId; readonly stageId: StageId }
   /** All stages are done: check the books and answer with `commit.frozen` or `job.failed`. */

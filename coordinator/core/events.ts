@@ -30,7 +30,16 @@ export interface JobSubmitted {
   /** Chunks found in the index and verified: stage -> ascending chunk numbers. */
   readonly reused: readonly { readonly stageId: StageId; readonly chunks: readonly number[] }[];
   readonly counts: JobCountsSeed;
+  /** Absent: nothing lay in any of its outputs. */
+  readonly before?: OutputsBefore;
   readonly nowMs: number;
+}
+/** What lay in the outputs when the job was accepted. */
+export interface OutputsBefore {
+  /** Every output holds this very result already: the job only has to say so. */
+  readonly upToDate: boolean;
+  /** Manifests that lay there, by the SHA-256 of their bytes. */
+  readonly manifests: readonly { readonly output: string; readonly sha256: string }[];
 }
 /** Row totals known at submit: footers, pruning, and the reused chunks' records. */
 export interface JobCountsSeed {
@@ -87,12 +96,17 @@ export interface AttemptEnded {
   readonly nowMs: number;
 }
 
-/** A published chunk that reuse found lost or corrupt: it is to be done again. */
+/** A finished chunk whose record or files are lost or corrupt: it is to be done again. */
 export interface ChunkLost {
   readonly type: 'chunk.lost';
   readonly jobId: JobId;
   readonly stageId: StageId;
   readonly chunk: number;
+  /**
+   * The chunk itself is sound, but stands on rows that may come out otherwise when they are done
+   * again: what attempts so far have yet to report of it is void, too.
+   */
+  readonly stale?: true;
   readonly nowMs: number;
 }
 
@@ -161,9 +175,21 @@ export interface AttemptTimedOut {
 export interface CommitFrozen {
   readonly type: 'commit.frozen';
   readonly jobId: JobId;
-  /** One for each output, in plan order: the manifest as JSON text. */
-  readonly manifests: readonly { readonly output: string; readonly manifest: string }[];
+  /** One for each output, in plan order. */
+  readonly manifests: readonly FrozenManifest[];
   readonly nowMs: number;
+}
+export interface FrozenManifest {
+  readonly output: string;
+  /** As JSON text. */
+  readonly manifest: string;
+  /**
+   * SHA-256 of the manifest that this one takes the place of, absent for none. Where neither lies
+   * there any more, somebody newer has published.
+   */
+  readonly replaces?: string;
+  /** How many of its files, the first ones, are an earlier job's that stay; absent for none. */
+  readonly kept?: number;
 }
 export interface CommitDone {
   readonly type: 'commit.done';

@@ -9,7 +9,7 @@
  *      └────────────> stopping <─────┴──────────────────────────────────────────┘
  *                        └── no attempt runs any more ──> failed | cancelled
  */
-import type { Failure } from '../../shared/failure.js';
+import { deadLetterFailure } from './dead-letter-cap.js';
 import type { Effect } from './effects.js';
 import type {
   CommitDone,
@@ -39,6 +39,7 @@ export function jobSubmitted(state: State, event: JobSubmitted, effects: Effect[
     spec: event.spec,
     plan: event.plan,
     run: event.run,
+    ...(event.before ? { before: event.before } : {}),
     submittedMs: event.nowMs,
     phase: { kind: 'running' },
     stages,
@@ -78,10 +79,10 @@ export function jobStagePlanned(state: State, event: StagePlanned, effects: Effe
   const job = state.jobs.get(event.jobId);
   if (!job || isEnded(job.phase) || job.phase.kind === 'stopping') return;
   const stage = job.stages[stageIndex(job, event.stageId)];
-  if (!stage || stage.phase === 'blocked') {
+  if (!stage) {
     throw new IllegalTransition(event.type, `for stage ${event.stageId}`, 'nobody asked for it');
   }
-  // Asked again after a restart, answered twice.
+  // Answered twice, or about chunks of which one was lost since: it is asked again.
   if (stage.phase !== 'sizing') return;
   stagePlanned(stage, event);
   job.counts.chunksTotal += stage.chunkCount;
@@ -185,17 +186,10 @@ export function endIfStill(job: JobState, nowMs: number, effects: Effect[]): voi
 /** Fails the job when more rows are dead letters than its spec allows. */
 export function capDeadLetters(job: JobState, nowMs: number, effects: Effect[]): void {
   if (job.phase.kind !== 'running' || job.counts.dead === 0) return;
-  const { maxRows, maxFraction } = job.plan.deadLetters;
-  const { dead, rowsTotal } = job.counts;
-  const allowed = Math.min(maxRows ?? Infinity, (maxFraction ?? Infinity) * rowsTotal);
-  if (dead <= allowed) return;
-  const failure: Failure = {
-    kind: 'badData',
-    code: 'E_TOO_MANY_DEAD_LETTERS',
-    message: `${dead} of ${rowsTotal} rows are dead letters, allowed are ${Math.floor(allowed)}`,
-    hint: 'look at the dead-letter files, or raise deadLetters.maxRows or deadLetters.maxFraction',
-  };
-  notify(effects, job, 'deadLetters', nowMs, { rows: dead, allowed: Math.floor(allowed) });
+  const { dead } = job.counts;
+  const failure = deadLetterFailure(dead, job.plan);
+  if (!failure) return;
+  notify(effects, job, 'deadLetters', nowMs, { rows: dead });
   stop(job, { kind: 'failed', failure }, nowMs, effects);
 }
 

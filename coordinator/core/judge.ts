@@ -68,7 +68,13 @@ function endedWell(
     return 0;
   }
   const left = task.only === undefined ? missingChunks(stage, event.attempt.task) : [task.only];
-  const unreported = left.filter((chunk) => !isChunkDone(stage, chunk) && !stage.lost.has(chunk));
+  const unreported = left.filter(
+    (chunk) =>
+      !isChunkDone(stage, chunk) &&
+      !stage.lost.has(chunk) &&
+      // Its report came, and was void.
+      (stage.doneBy[chunk] ?? 0) < event.attempt.attempt,
+  );
   if (unreported.length === 0) return 0;
   const { attempt } = event;
   const failure: Failure = {

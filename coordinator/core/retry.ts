@@ -32,9 +32,14 @@ export function verdict(
   if (!rule.retried && failure.kind !== 'cancelled') return { kind: 'stop', failure };
   if (rule.counts && counted >= run.attempts) return { kind: 'stop', failure };
   if (isUsedUp(history)) return { kind: 'stop', failure: exhausted(failure, ref) };
-  const waitMs =
-    failure.kind === 'workerLost' ? 0 : backoffMs(ref, rule.counts ? counted : history.attempts);
-  return { kind: 'again', waitMs, counts: rule.counts };
+  return { kind: 'again', waitMs: wait(failure, ref, counted, history), counts: rule.counts };
+}
+
+function wait({ kind }: Failure, ref: AttemptRef, counted: number, history: TaskHistory): number {
+  if (kind === 'workerLost') return 0;
+  // What it waits for is that its inputs are done again, however often they were lost before.
+  if (kind === 'fetchFailed') return backoffMs(ref, 1);
+  return backoffMs(ref, retryRule(kind).counts ? counted : history.attempts);
 }
 
 /** A task that is being taken apart needs many attempts, and each brings it on. */

@@ -9,13 +9,15 @@ const format = 1;
 
 type StageRow = Omit<
   StageState,
-  'chunksDone' | 'doneBy' | 'lost' | 'tasks' | 'waiting' | 'lastAttempt' | 'poison'
+  'chunksDone' | 'doneBy' | 'lost' | 'losses' | 'tasks' | 'waiting' | 'lastAttempt' | 'poison'
 > & {
   /** Lengths of runs of not done, done, not done … chunks. */
   readonly doneRuns: readonly number[];
   /** Value and length of each run. */
   readonly doneByRuns: readonly number[];
   readonly lost: readonly number[];
+  /** Absent in rows of older versions. */
+  readonly losses?: readonly (readonly [number, number])[];
   readonly tasks: readonly (readonly [number, unknown])[];
   readonly waiting: StageState['waiting'];
   readonly lastAttempt: readonly (readonly [number, number])[];
@@ -41,12 +43,13 @@ export function jobFromRow(row: string): JobState {
 }
 
 function stageToRow(stage: StageState): StageRow {
-  const { chunksDone, doneBy, lost, tasks, lastAttempt, poison, ...plain } = stage;
+  const { chunksDone, doneBy, lost, losses, tasks, lastAttempt, poison, ...plain } = stage;
   return {
     ...plain,
     doneRuns: bitRuns(chunksDone, stage.chunkCount),
     doneByRuns: valueRuns(doneBy),
     lost: [...lost],
+    losses: [...losses],
     tasks: [...tasks],
     lastAttempt: [...lastAttempt],
     poison: [...poison],
@@ -54,12 +57,13 @@ function stageToRow(stage: StageState): StageRow {
 }
 
 function stageFromRow(row: StageRow): StageState {
-  const { doneRuns, doneByRuns, lost, tasks, lastAttempt, poison, ...plain } = row;
+  const { doneRuns, doneByRuns, lost, losses, tasks, lastAttempt, poison, ...plain } = row;
   return {
     ...plain,
     chunksDone: bitsFromRuns(doneRuns, plain.chunkCount),
     doneBy: valuesFromRuns(doneByRuns, plain.chunkCount),
     lost: new Set(lost),
+    losses: new Map(losses),
     tasks: new Map(tasks) as StageState['tasks'],
     lastAttempt: new Map(lastAttempt),
     poison: new Map(poison),

@@ -23,6 +23,7 @@ export function newStage(plan: StagePlan, reused: readonly number[]): StageState
     chunksDoneCount: 0,
     doneBy: new Int32Array(0),
     lost: new Set(),
+    losses: new Map(),
     tasksDone: 0,
     untouched: [],
     tasks: new Map(),
@@ -157,6 +158,12 @@ export function markLost(stage: StageState, chunk: number): void {
   stage.chunksDone[chunk >> 3] = (stage.chunksDone[chunk >> 3] ?? 0) & ~(1 << (chunk & 7));
   stage.chunksDoneCount -= 1;
   stage.lost.add(chunk);
+}
+
+/** Nothing that an attempt so far has yet to report of this chunk counts. */
+export function voidReports(stage: StageState, chunk: number, attempts: number): void {
+  const used = stage.lastAttempt.get(taskOfChunk(stage, chunk)) ?? 0;
+  stage.doneBy[chunk] = Math.max(stage.doneBy[chunk] ?? 0, attempts, used);
 }
 
 export function isUntouched(stage: StageState, task: number): boolean {

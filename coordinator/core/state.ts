@@ -5,7 +5,7 @@
 import type { Failure } from '../../shared/failure.js';
 import type { AttemptRef, JobId, StageId, WorkerId } from '../../shared/ids.js';
 import type { JobPlan } from '../../shared/plan.js';
-import type { JobSummary, RunSettings } from './events.js';
+import type { FrozenManifest, JobSummary, OutputsBefore, RunSettings } from './events.js';
 
 export type JobPhase =
   | { readonly kind: 'running' }
@@ -19,7 +19,7 @@ export type JobPhase =
   /** Stages are done; manifests frozen when `manifests` is set; cancel is refused then. */
   | {
       readonly kind: 'committing';
-      readonly manifests?: readonly { readonly output: string; readonly manifest: string }[];
+      readonly manifests?: readonly FrozenManifest[];
     }
   | { readonly kind: 'succeeded'; readonly summary: JobSummary }
   | { readonly kind: 'failed'; readonly failure: Failure }
@@ -85,6 +85,8 @@ export interface StageState {
   doneBy: Int32Array;
   /** Chunks that were done, then found lost, and are not done again yet. */
   lost: Set<number>;
+  /** How often each chunk was lost, for those that ever were. */
+  losses: Map<number, number>;
   tasksDone: number;
   /** Tasks never dispatched: [from, to) ranges, ascending, first one next. */
   untouched: { from: number; to: number }[];
@@ -118,6 +120,8 @@ export interface JobState {
   readonly spec: string;
   readonly plan: JobPlan;
   readonly run: RunSettings;
+  /** Absent: nothing lay in any of its outputs. */
+  readonly before?: OutputsBefore;
   readonly submittedMs: number;
   startedMs?: number;
   endedMs?: number;

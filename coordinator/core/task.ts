@@ -8,8 +8,10 @@
  *                                   v   │                                         │
  *                                  waiting <──────────────────────────────────────┘
  */
+import type { Failure } from '../../shared/failure.js';
 import type { AttemptRef } from '../../shared/ids.js';
 import { attemptKey } from '../../shared/ids.js';
+import { limits } from '../../shared/limits.js';
 import type { Effect } from './effects.js';
 import type {
   AttemptEnded,
@@ -20,7 +22,7 @@ import type {
 } from './events.js';
 import { IllegalTransition } from './illegal.js';
 import { isIsolated, restriction } from './isolation.js';
-import { advance, capDeadLetters, endIfStill, notify, notifyStage } from './job.js';
+import { advance, capDeadLetters, endIfStill, notify, notifyStage, stop } from './job.js';
 import { judge } from './judge.js';
 import {
   isChunkDone,
@@ -34,6 +36,8 @@ import {
   taskChunks,
   taskOfChunk,
   touch,
+  upstreamOf,
+  voidReports,
 } from './stage.js';
 import { isEnded, type JobState, type StageState, type State, type TaskState } from './state.js';
 import { pushWaiting, trimWaiting } from './waiting.js';
@@ -105,11 +109,12 @@ export function chunkDone(state: State, event: ChunkDone, effects: Effect[]): vo
     return;
   }
   if (isEnded(job.phase)) return;
-  const again = stage.lost.has(event.chunk);
-  if (again && ref.attempt <= winner) {
+  // What these attempts report was lost, or stands on what was.
+  if (ref.attempt <= winner) {
     if (ref.attempt !== winner) discard(event, effects);
     return;
   }
+  const again = stage.lost.has(event.chunk);
   const task = stage.tasks.get(ref.task);
   if (!task || ref.attempt > task.history.attempts) return;
 
@@ -129,7 +134,9 @@ export function chunkDone(state: State, event: ChunkDone, effects: Effect[]): vo
 function discard(event: ChunkDone, effects: Effect[]): void {
   const { files, deadLetters } = event.record;
   const paths = [...files, ...(deadLetters ? [deadLetters] : [])].map((file) => file.path);
-  if (paths.length > 0) effects.push({ type: 'discardFiles', paths });
+  if (paths.length > 0) {
+    effects.push({ type: 'discardFiles', workerId: event.workerId, paths });
+  }
 }
 
 /** @param again the chunk was counted before it was lost: its rows count once */
@@ -213,11 +220,13 @@ export function chunkLost(state: State, event: ChunkLost, effects: Effect[]): vo
   // What is frozen is published or fails as a whole.
   if (job.phase.kind === 'committing' && job.phase.manifests) return;
   const stage = job.stages[stageIndex(job, event.stageId)];
-  if (!stage || !isChunkDone(stage, event.chunk)) return;
-  markLost(stage, event.chunk);
-  job.counts.chunksDone -= 1;
+  if (!stage || event.chunk >= stage.chunkCount) return;
   const number = taskOfChunk(stage, event.chunk);
   const task = stage.tasks.get(number);
+  if (event.stale) voidReports(stage, event.chunk, task?.history.attempts ?? 0);
+  if (!isChunkDone(stage, event.chunk)) return;
+  markLost(stage, event.chunk);
+  job.counts.chunksDone -= 1;
   if (task) {
     if (task.history.missing === 0) stage.tasksDone -= 1;
     task.history.missing += 1;
@@ -228,8 +237,32 @@ export function chunkLost(state: State, event: ChunkLost, effects: Effect[]): vo
   if (stage.phase === 'done' && stage.tasksDone < stage.taskStarts.length) {
     stage.phase = 'running';
     if (job.phase.kind === 'committing') job.phase = { kind: 'running' };
+    blockReaders(job, stage);
     notifyStage(effects, job, stage, event.nowMs);
   }
+  if (!event.stale) countLoss(job, stage, event, effects);
+}
+
+/** Sizes of chunks are asked for again when all are there again. */
+function blockReaders(job: JobState, lost: StageState): void {
+  job.stages.forEach((stage, index) => {
+    if (stage.phase === 'sizing' && upstreamOf(job, index) === lost) stage.phase = 'blocked';
+  });
+}
+
+/** Something that takes chunks away again and again must not keep a job busy for ever. */
+function countLoss(job: JobState, stage: StageState, event: ChunkLost, effects: Effect[]): void {
+  const losses = (stage.losses.get(event.chunk) ?? 0) + 1;
+  stage.losses.set(event.chunk, losses);
+  if (losses <= limits.lossesPerChunk) return;
+  const failure: Failure = {
+    kind: 'io',
+    code: 'E_CHUNK_LOST',
+    message: `chunk ${event.chunk} of stage ${stage.id} was finished ${losses} times, and each time its files were removed or changed`,
+    at: { file: job.plan.chunkLocation },
+    hint: 'look for what removes or changes files in that directory, or name another with checkpoints.location',
+  };
+  stop(job, { kind: 'failed', failure }, event.nowMs, effects);
 }
 
 /** The attempt as it runs now; undefined when it is unknown, ended or superseded. */

@@ -106,14 +106,15 @@ export class JournalReader {
     });
   }
 
-  unusedSince(beforeMs: number, limit: number): ChunkRecord[] {
+  expired(nowMs: number, limit: number): ChunkRecord[] {
     return guarded(this.path, () => {
       const rows = this.db
         .prepare(
-          'select identity, record from chunks where used_ms < ? order by used_ms, identity limit ?',
+          `select identity, record from chunks where keep_until_ms < ?
+           order by keep_until_ms, identity limit ?`,
         )
         .raw()
-        .all(beforeMs, limit);
+        .all(nowMs, limit);
       return (rows as [string, string][]).map(([identity, record]) =>
         parseRecord(identity, record),
       );

@@ -73,8 +73,8 @@ export interface ChunkIndex {
     moves: readonly { readonly identity: string; readonly record: ChunkRecord }[],
   ): Promise<void>;
   forget(epoch: number, identities: readonly string[]): Promise<void>;
-  /** Identities not used since `beforeMs`, for retention. */
-  unusedSince(beforeMs: number, limit: number): Promise<ChunkRecord[]>;
-  /** Marks records as used now, for retention. */
-  touch(epoch: number, identities: readonly string[], nowMs: number): Promise<void>;
+  /** What nobody asked to keep until now, longest expired first; a new record is kept by nobody. */
+  expired(nowMs: number, limit: number): Promise<ChunkRecord[]>;
+  /** Keeps these records until then at least, milliseconds since 1970; never shortens. */
+  keep(epoch: number, identities: readonly string[], untilMs: number): Promise<void>;
 }

@@ -10,7 +10,7 @@ import { WindrowError, fail, toFailure } from '../../shared/failure.js';
 export type Sqlite = Database.Database;
 
 /** Bump with a migration in `migrate` when a table changes. */
-export const journalSchemaVersion = 1;
+export const journalSchemaVersion = 2;
 
 const schema = `
   create table meta (key text primary key, value integer not null) without rowid;
@@ -28,9 +28,19 @@ const schema = `
     job_id text not null, seq integer not null, time_ms integer not null, kind text not null,
     data text not null, primary key (job_id, seq)
   ) without rowid;
-  create table chunks (identity text not null, record text not null, used_ms integer not null);
+  create table chunks (
+    identity text not null, record text not null, keep_until_ms integer not null
+  );
   create unique index chunks_by_identity on chunks (identity);
-  create index chunks_by_use on chunks (used_ms);
+  create index chunks_by_end on chunks (keep_until_ms);
+`;
+
+/** Version 1 kept the time of the last use, and `checkpoints.keep` was 7 days unless said otherwise. */
+const from1 = `
+  drop index chunks_by_use;
+  alter table chunks rename column used_ms to keep_until_ms;
+  update chunks set keep_until_ms = keep_until_ms + 604800000;
+  create index chunks_by_end on chunks (keep_until_ms);
 `;
 
 export function journalPath(stateDir: string): string {
@@ -89,8 +99,9 @@ function configured(db: Sqlite, configure: () => void): Sqlite {
 function migrate(db: Sqlite, path: string): void {
   const version = versionOf(db);
   checkVersion(version, path);
-  if (version === 0) {
-    db.exec(schema);
+  if (version === 0) db.exec(schema);
+  if (version === 1) db.exec(from1);
+  if (version < journalSchemaVersion) {
     db.pragma(`user_version = ${journalSchemaVersion}`);
   }
 }

@@ -140,19 +140,21 @@ class SqliteJournal implements Journal, ChunkIndex {
   }
 
   forget(epoch: number, identities: readonly string[]): Promise<void> {
+    if (identities.length === 0) return Promise.resolve();
     return this.write(epoch, () => {
       this.statements.deleteChunks.run(JSON.stringify(identities));
     });
   }
 
-  async unusedSince(beforeMs: number, limit: number): Promise<ChunkRecord[]> {
+  async expired(nowMs: number, limit: number): Promise<ChunkRecord[]> {
     this.flush();
-    return this.reader.unusedSince(beforeMs, limit);
+    return this.reader.expired(nowMs, limit);
   }
 
-  touch(epoch: number, identities: readonly string[], nowMs: number): Promise<void> {
+  keep(epoch: number, identities: readonly string[], untilMs: number): Promise<void> {
+    if (identities.length === 0) return Promise.resolve();
     return this.write(epoch, () => {
-      this.statements.touchChunks.run(nowMs, JSON.stringify(identities));
+      this.statements.keepChunks.run(untilMs, JSON.stringify(identities));
     });
   }
 
@@ -251,10 +253,12 @@ function prepare(db: Sqlite) {
     ),
     // The first record of an identity wins: a later one's files are discarded by who sent it.
     insertChunk: db.prepare(
-      'insert or ignore into chunks (identity, record, used_ms) values (?, ?, ?)',
+      'insert or ignore into chunks (identity, record, keep_until_ms) values (?, ?, ?)',
     ),
     updateChunk: db.prepare('update chunks set record = ? where identity = ?'),
     deleteChunks: db.prepare(`delete from chunks where ${listed}`),
-    touchChunks: db.prepare(`update chunks set used_ms = max(used_ms, ?) where ${listed}`),
+    keepChunks: db.prepare(
+      `update chunks set keep_until_ms = max(keep_until_ms, ?) where ${listed}`,
+    ),
   };
 }

@@ -28,6 +28,8 @@ export interface StateLock {
   readonly busy: false;
   /** Tells others where the owner listens. */
   announce(endpoint: string): void;
+  /** Tells others that the owner listens no more and will release the directory. */
+  withdraw(): void;
   release(): void;
 }
 
@@ -58,6 +60,13 @@ export function lockStateDirectory(stateDir: string): StateLock | StateBusy {
   return {
     busy: false,
     announce: (endpoint) => writeOwner(stateDir, { pid: process.pid, endpoint }),
+    withdraw: () => {
+      try {
+        writeOwner(stateDir, { pid: process.pid });
+      } catch {
+        // Those who come now are refused at the socket instead, and look again.
+      }
+    },
     release: () => {
       rmSync(ownerPath(stateDir), { force: true });
       held.release();

@@ -16,6 +16,7 @@ import type {
 } from '../../shared/plan.js';
 import type { StageDraft } from './drafts.js';
 import type { Facts, Operator } from './facts.js';
+import type { Chain } from './logical.js';
 import { leadingConjuncts, pruneSource } from './pruning.js';
 import { dropColumns, moveFilters, neededColumns } from './pushdown.js';
 import { bytesPerRow, sourceChunks, taskStarts } from './splits.js';
@@ -46,8 +47,8 @@ export function rewritesChunks(output: OutputSpec): boolean {
   return output.partitionBy !== undefined || output.targetFileSize !== undefined;
 }
 
-export function targetBytes(output: OutputSpec): number | undefined {
-  return output.targetFileSize === undefined ? undefined : parseByteSize(output.targetFileSize);
+export function targetBytes(output: OutputSpec | undefined): number | undefined {
+  return output?.targetFileSize === undefined ? undefined : parseByteSize(output.targetFileSize);
 }
 
 /** A draft with its filters moved and its columns dropped. */
@@ -68,6 +69,8 @@ class StagePlanning implements PlannedStages {
   readonly finals = new Map<number, StageId>();
   rowsTotal = 0;
   rowsPruned = 0;
+  /** Stages by what they do and what they read. */
+  private readonly made = new Map<string, StageId>();
 
   constructor(
     private readonly spec: JobSpec,
@@ -92,11 +95,10 @@ class StagePlanning implements PlannedStages {
     return { draft, operators, scan: neededColumns(before, needed), sink, children, notes };
   }
 
+  /** What an equal stage does already is not done twice: its chunks serve both. */
   add(narrowed: Narrowed, upstream: StageId | undefined): void {
     const { draft, scan, operators } = narrowed;
-    const id = stageId(`s${this.stages.length}`);
-    this.notes.push(...narrowed.notes);
-    const origin = draft.origin;
+    const { origin } = draft;
     const hive = new Set(
       origin.kind === 'source' ? origin.source.hive.map(({ name }) => name) : [],
     );
@@ -115,10 +117,31 @@ class StagePlanning implements PlannedStages {
       sink: this.sink(narrowed),
       rowwise: operators.every((operator) => operator.kind !== 'map' || operator.step.rowwise),
     };
+    const digest = programDigest(program, this.facts.versions);
+    // Chunks over a source have the same rows for all; over chunks the wanted size groups them.
+    const reads =
+      origin.kind === 'source' ? origin.source.id : [upstream, targetBytes(this.outputOf(draft))];
+    const key = canonicalJson([digest, reads]);
+    const id = this.made.get(key) ?? stageId(`s${this.stages.length}`);
+    if (!this.made.has(key)) {
+      this.made.set(key, id);
+      this.push(narrowed, { id, program, digest }, upstream);
+    }
+    if (origin.kind === 'stage' && draft.chain) this.noteRewrite(draft.chain, id);
+    if (draft.final && draft.chain) this.finals.set(draft.chain.output, id);
+    for (const child of narrowed.children) this.add(child, id);
+  }
+
+  private push(
+    narrowed: Narrowed,
+    named: Pick<StagePlan, 'id' | 'program' | 'digest'>,
+    upstream: StageId | undefined,
+  ): void {
+    const { operators, notes, draft } = narrowed;
+    const { origin } = draft;
+    this.notes.push(...notes);
     const shared = {
-      id,
-      program,
-      digest: programDigest(program, this.facts.versions),
+      ...named,
       deterministic: operators.every((operator) => operator.deterministic),
       pool: this.spec.run.pool ?? 'cpu',
       devices: devicesOf(operators),
@@ -139,15 +162,17 @@ class StagePlanning implements PlannedStages {
       const input = { kind: 'stage', stage: upstream! } as const;
       this.stages.push({ ...shared, input, taskStarts: [], rows: 0 });
     }
-    this.note(narrowed, id);
-    if (draft.final && draft.chain) this.finals.set(draft.chain.output, id);
-    for (const child of narrowed.children) this.add(child, id);
+    this.note(narrowed, named.id);
+  }
+
+  private outputOf(draft: StageDraft): OutputSpec | undefined {
+    return draft.final && draft.chain ? this.spec.outputs[draft.chain.output] : undefined;
   }
 
   /** Chunks that are only rewritten are as an unpartitioned output's, so that both can be reused. */
   private sink({ draft, sink }: Narrowed): SinkProgram {
     const columns = sink.map(landed);
-    const output = draft.final && draft.chain ? this.spec.outputs[draft.chain.output] : undefined;
+    const output = this.outputOf(draft);
     if (!output) return { columns, compression: 'snappy', partitionBy: [] };
     return {
       columns,
@@ -174,11 +199,12 @@ class StagePlanning implements PlannedStages {
       const text = 'is not deterministic: its chunks are not reused by another job';
       this.notes.push({ kind: 'nondeterministic', step: operator.step.id, text });
     }
-    if (draft.origin.kind === 'stage' && draft.chain) {
-      const output = this.spec.outputs[draft.chain.output]!;
-      const text = `output ${output.name ?? output.from}: ${id} rewrites chunks (${rewriteReason(output)})`;
-      this.notes.push({ kind: 'rewrite', text });
-    }
+  }
+
+  private noteRewrite({ output: index }: Chain, id: StageId): void {
+    const output = this.spec.outputs[index]!;
+    const text = `output ${output.name ?? output.from}: ${id} rewrites chunks (${rewriteReason(output)})`;
+    this.notes.push({ kind: 'rewrite', text });
   }
 }
 

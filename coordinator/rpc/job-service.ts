@@ -4,17 +4,19 @@
  */
 import type { ServerUnaryCall, sendUnaryData, ServerWritableStream } from '@grpc/grpc-js';
 import type { BlobPart, JobServiceServer, SubmitRequest } from '../../shared/gen/windrow.js';
-import { fail, type Failure, toFailure, WindrowError } from '../../shared/failure.js';
-import { failureToStatus } from '../../shared/rpc.js';
+import { fail } from '../../shared/failure.js';
 import type { Catalogue } from '../catalogue.js';
+import type { Previews } from '../previews.js';
 import type { Submission } from '../submission.js';
 import type { BlobStore } from '../blob-store.js';
 import type { Notice } from '../notices.js';
 import type { ResultReader } from '../result-reader.js';
+import { sendAll, statusOf } from './streams.js';
 import type { LogEntry } from './worker-service.js';
 
 export interface JobServiceDependencies {
   readonly submission: Submission;
+  readonly previews: Previews;
   readonly catalogue: Catalogue;
   readonly blobs: BlobStore;
   readonly results: Pick<ResultReader, 'output'>;
@@ -28,14 +30,16 @@ export interface JobServiceDependencies {
 const slowReaderNotices = 10_000;
 
 export function jobService(deps: JobServiceDependencies): JobServiceServer {
-  const { submission, catalogue, blobs, results } = deps;
+  const { submission, previews, catalogue, blobs, results } = deps;
 
   const unary =
-    <Request, Response>(act: (request: Request) => Promise<Response>) =>
+    <Request, Response>(act: (request: Request, aborted: AbortSignal) => Promise<Response>) =>
     (call: ServerUnaryCall<Request, Response>, reply: sendUnaryData<Response>): void => {
+      const abort = new AbortController();
+      call.on('cancelled', () => abort.abort());
       const run = async (): Promise<Response> => {
         deps.authorize(call.metadata);
-        return act(call.request);
+        return act(call.request, abort.signal);
       };
       run().then(
         (response) => reply(null, response),
@@ -45,25 +49,16 @@ export function jobService(deps: JobServiceDependencies): JobServiceServer {
 
   const streamed =
     <Request, Item>(act: (request: Request, aborted: AbortSignal) => AsyncIterable<Item>) =>
-    (call: ServerWritableStream<Request, Item>): void => {
-      const abort = new AbortController();
-      call.on('cancelled', () => abort.abort());
-      const run = async (): Promise<void> => {
+    (call: ServerWritableStream<Request, Item>): void =>
+      sendAll(call, (aborted) => {
         deps.authorize(call.metadata);
-        for await (const item of act(call.request, abort.signal)) {
-          if (abort.signal.aborted) return;
-          if (!call.write(item)) await drained(call, abort.signal);
-        }
-        call.end();
-      };
-      // gRPC sends the status of an emitted error; a destroyed stream would leave the client waiting.
-      run().catch((error: unknown) => call.emit('error', statusOf(error)));
-    };
+        return act(call.request, aborted);
+      });
 
   return {
-    submit: unary((request: SubmitRequest) => submission.submit(request)),
+    submit: unary((request: SubmitRequest, aborted) => submission.submit(request, aborted)),
     explain: unary((request: SubmitRequest) => submission.explain(request)),
-    preview: streamed((request, aborted) => submission.preview(request, aborted)),
+    preview: streamed((request, aborted) => previews.rows(request, aborted)),
     putBlob: (call, reply) => {
       const run = async () => {
         deps.authorize(call.metadata);
@@ -99,8 +94,8 @@ export function jobService(deps: JobServiceDependencies): JobServiceServer {
     cancelJob: unary(async ({ jobId }) => ({
       jobJson: JSON.stringify(await submission.cancel(jobId)),
     })),
-    retryJob: unary(({ jobId, requestId, onlyDeadLetters }) =>
-      submission.retry(jobId, requestId, onlyDeadLetters),
+    retryJob: unary(({ jobId, requestId, onlyDeadLetters }, aborted) =>
+      submission.retry(jobId, requestId, onlyDeadLetters, aborted),
     ),
     fetchResult: streamed(async function* ({ jobId, output, maxRows }) {
       const view = await catalogue.get(jobId);
@@ -139,28 +134,4 @@ export function jobService(deps: JobServiceDependencies): JobServiceServer {
 
 function eventOf({ seq, timeMs, kind, data }: Notice) {
   return { seq, timeMs, kind, dataJson: data };
-}
-
-function statusOf(error: unknown) {
-  const failure: Failure = toFailure(error);
-  const problems =
-    error instanceof WindrowError
-      ? (error as WindrowError & { problems?: readonly Failure[] }).problems
-      : undefined;
-  return failureToStatus(failure, problems);
-}
-
-function drained(
-  call: ServerWritableStream<unknown, unknown>,
-  aborted: AbortSignal,
-): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      call.off('drain', done);
-      aborted.removeEventListener('abort', done);
-      resolve();
-    };
-    call.once('drain', done);
-    aborted.addEventListener('abort', done);
-  });
 }

@@ -8,7 +8,13 @@ import { isIP } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
+import {
+  type handleBidiStreamingCall,
+  type Metadata,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+} from '@grpc/grpc-js';
 import type { HealthImplementation } from 'grpc-health-check';
 import { sha256Hex } from '../../shared/chunk-identity.js';
 import { fail } from '../../shared/failure.js';
@@ -19,6 +25,7 @@ import {
   type WorkerServiceServer,
 } from '../../shared/gen/windrow.js';
 import { channelOptions } from '../../shared/rpc.js';
+import { statusOf } from './streams.js';
 
 export interface TlsFiles {
   readonly cert: string;
@@ -40,7 +47,12 @@ export class Door {
   private readonly server: Server;
   private health: HealthImplementation | undefined;
 
-  constructor(jobs: JobServiceServer, workers: WorkerServiceServer) {
+  /** @param authorize throws for a call that brings no client token where one is needed */
+  constructor(
+    jobs: JobServiceServer,
+    workers: WorkerServiceServer,
+    private readonly authorize: (metadata: Metadata) => void,
+  ) {
     this.server = new Server(channelOptions);
     this.server.addService(JobServiceService, jobs);
     this.server.addService(WorkerServiceService, workers);
@@ -78,6 +90,8 @@ export class Door {
   /**
    * Health and reflection, for probes and tools from elsewhere. They parse protocol files, which
    * takes longer than all the rest of a small embedded run: only a door to the network has them.
+   * Health says one word and answers everyone, as the probes of clusters bring no token; reflection
+   * tells what can be called, and wants the token that calling wants.
    */
   private async addStandardServices(): Promise<void> {
     const [{ HealthImplementation }, { ReflectionService }, { loadSync }] = await Promise.all([
@@ -87,7 +101,19 @@ export class Door {
     ]);
     this.health = new HealthImplementation({ '': 'SERVING' });
     this.health.addToServer(this.server);
-    new ReflectionService(loadSync(protoPath(), { keepCase: true })).addToServer(this.server);
+    new ReflectionService(loadSync(protoPath(), { keepCase: true })).addToServer({
+      addService: (service, { ServerReflectionInfo: answer }) =>
+        this.server.addService(service, {
+          ServerReflectionInfo: (call: ServerDuplexStream<unknown, unknown>) => {
+            try {
+              this.authorize(call.metadata);
+              (answer as handleBidiStreamingCall<unknown, unknown>)(call);
+            } catch (error) {
+              call.emit('error', statusOf(error));
+            }
+          },
+        }),
+    });
   }
 
   private bind(address: string, credentials: ServerCredentials): Promise<number> {

@@ -1,8 +1,9 @@
 /**
  * Speaks the worker's wire: hellos, heartbeats and reports in, assignments out. Watches leases.
- * Turns messages into events for the loop; decides nothing about tasks.
+ * Turns messages into events for the loop; decides nothing about tasks. A worker that speaks it
+ * wrongly loses its stream. Never: lets a message end the coordinator.
  */
-import { type ServerDuplexStream, status } from '@grpc/grpc-js';
+import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type {
   Assignment,
   AttemptProgress,
@@ -13,15 +14,18 @@ import type {
   WorkerMessage,
   WorkerServiceServer,
 } from '../../shared/gen/windrow.js';
-import { toFailure, type Failure } from '../../shared/failure.js';
+import { fail, formatFailure, toFailure, type Failure } from '../../shared/failure.js';
 import { workerId, type WorkerId } from '../../shared/ids.js';
 import { limits } from '../../shared/limits.js';
 import { failureToStatus } from '../../shared/rpc.js';
-import { attemptFromWire, chunkRecordFromWire } from '../../shared/wire.js';
+import { attemptFromWire } from '../../shared/wire.js';
 import type { BlobStore } from '../blob-store.js';
 import type { Event } from '../core/events.js';
 import type { KnownDevices } from '../known-devices.js';
-import { bearerToken, tokenMatches } from './servers.js';
+import { authorizeWorker, checkHello, outOfTurn } from './admission.js';
+import { bearerToken } from './servers.js';
+import { sendAll } from './streams.js';
+import type { WorkerReports } from './worker-reports.js';
 
 type Stream = ServerDuplexStream<WorkerMessage, CoordinatorMessage>;
 
@@ -38,11 +42,13 @@ export interface WorkerServiceDependencies {
   readonly nowMs: () => number;
   readonly blobs: BlobStore;
   readonly devices: KnownDevices;
-  /** Chunks of a stage; 0 for what is not known here. A report of any other number is dropped. */
-  readonly chunkCount: (job: string, stage: string) => number;
+  readonly reports: Pick<WorkerReports, 'event'>;
   readonly post: (...events: Event[]) => Promise<void>;
   readonly log: (entry: LogEntry) => void;
 }
+
+/** A user's error may be of any length. */
+const logTextMax = 10_000;
 
 interface Connection {
   readonly id: WorkerId;
@@ -62,9 +68,13 @@ interface Connection {
 export class WorkerService {
   private readonly connections = new Map<WorkerId, Connection>();
   private readonly leaseTimer: NodeJS.Timeout;
+  private readonly lookEveryMs: number;
+  private lookedMs: number;
 
   constructor(private readonly deps: WorkerServiceDependencies) {
-    this.leaseTimer = setInterval(() => this.expireLeases(), Math.max(50, deps.leaseMs / 4));
+    this.lookEveryMs = Math.max(50, deps.leaseMs / 4);
+    this.lookedMs = this.now();
+    this.leaseTimer = setInterval(() => this.expireLeases(), this.lookEveryMs);
     this.leaseTimer.unref();
   }
 
@@ -72,17 +82,11 @@ export class WorkerService {
   implementation(token: string | undefined): WorkerServiceServer {
     return {
       session: (stream: Stream) => this.accept(stream, token),
-      fetchBlob: (call) => {
-        const refused = tokenRefusal(token, bearerToken(call.metadata));
-        if (refused) return void call.emit('error', refused);
-        const send = async (): Promise<void> => {
-          for await (const part of this.deps.blobs.read(call.request.digest)) {
-            if (!call.write(part)) await new Promise((resolve) => call.once('drain', resolve));
-          }
-          call.end();
-        };
-        send().catch((error: unknown) => call.emit('error', asStatus(toFailure(error))));
-      },
+      fetchBlob: (call) =>
+        sendAll(call, () => {
+          authorizeWorker(token, bearerToken(call.metadata));
+          return this.deps.blobs.read(call.request.digest);
+        }),
     };
   }
 
@@ -110,12 +114,9 @@ export class WorkerService {
     this.write(id, { $case: 'drain', value: {} });
   }
 
-  /** Any worker can delete files of shared storage; the first connected one is asked. */
-  discard(paths: readonly string[]): void {
-    for (const [id, { stream }] of this.connections) {
-      if (!stream) continue;
-      return this.write(id, { $case: 'discard', value: { paths: [...paths] } });
-    }
+  /** The worker that wrote the files deletes them; if it is not here, they are orphans one day. */
+  discard(id: WorkerId, paths: readonly string[]): void {
+    this.write(id, { $case: 'discard', value: { paths: [...paths] } });
   }
 
   /** The process was seen to exit by its parent. */
@@ -140,22 +141,26 @@ export class WorkerService {
 
   private accept(stream: Stream, token: string | undefined): void {
     let connection: Connection | undefined;
+    let refused = false;
     stream.on('data', ({ message }: WorkerMessage) => {
-      if (message?.$case === 'hello') {
-        const failure =
-          tokenRefusal(token, message.value.token) ??
-          (this.connections.size >= limits.workersConnected
-            ? { code: status.RESOURCE_EXHAUSTED, details: 'E_LIMIT: too many workers' }
-            : undefined);
+      // What was on its way when the stream was refused.
+      if (refused) return;
+      try {
+        if (message?.$case === 'hello') {
+          authorizeWorker(token, message.value.token);
+          if (connection) outOfTurn(`worker ${connection.id} says hello twice on one stream`);
+          connection = this.hello(stream, message.value);
+        } else if (connection && message) {
+          this.receive(connection, message);
+        } else {
+          outOfTurn('a worker says something else before its hello');
+        }
+      } catch (error) {
+        refused = true;
+        const failure = toFailure(error);
+        this.log(connection?.id ?? '', 'error', `refused: ${formatFailure(failure)}`);
         // gRPC sends the status of an emitted error; a destroyed stream would just hang.
-        if (failure)
-          return void stream.emit('error', Object.assign(new Error(failure.details), failure));
-        connection = this.hello(stream, message.value);
-      } else if (connection && message) {
-        this.receive(connection, message);
-      } else {
-        const refusal = { code: status.FAILED_PRECONDITION, details: 'hello first' };
-        stream.emit('error', Object.assign(new Error(refusal.details), refusal));
+        stream.emit('error', asStatus(failure));
       }
     });
     const lost = (): void => {
@@ -175,7 +180,11 @@ export class WorkerService {
 
   private hello(stream: Stream, hello: Hello): Connection {
     const id = workerId(hello.workerId);
+    checkHello(hello);
     const known = this.connections.get(id);
+    if (!known && this.connections.size >= limits.workersConnected) {
+      fail('resource', 'E_LIMIT', `this coordinator takes ${limits.workersConnected} workers`);
+    }
     const same = known?.incarnation === hello.incarnation;
     if (known?.stream && known.stream !== stream) known.stream.end();
     const connection: Connection = {
@@ -236,52 +245,28 @@ export class WorkerService {
   private heartbeat(connection: Connection, { rssBytes, progress, logs }: Heartbeat): void {
     connection.rssBytes = rssBytes;
     connection.progress = progress;
-    for (const log of logs) this.deps.log(log);
+    for (const { level, text } of logs) this.log(connection.id, level, text);
   }
 
   private reports(connection: Connection, { reports }: Reports): void {
     const events: Event[] = [];
-    for (const { seq, report } of reports) {
-      if (seq <= connection.seenSeq || !report) continue;
-      connection.seenSeq = seq;
-      const event = this.eventOf(connection, report);
-      if (event) events.push(event);
-    }
-    const seq = connection.seenSeq;
-    this.deps.post(...events).then(
-      () => this.write(connection.id, { $case: 'ack', value: { seq } }),
-      () => undefined,
-    );
-  }
-
-  private eventOf(
-    { id }: Connection,
-    report: NonNullable<Reports['reports'][number]['report']>,
-  ): Event | undefined {
-    if (!report.value.attempt) return undefined;
-    const attempt = attemptFromWire(report.value.attempt);
-    const nowMs = this.now();
-    if (report.$case === 'chunkDone') {
-      const known = this.deps.chunkCount(attempt.jobId, attempt.stageId);
-      if (report.value.chunk < 0 || (known > 0 && report.value.chunk >= known)) return undefined;
-      const record = chunkRecordFromWire(report.value);
-      return {
-        type: 'chunk.done',
-        attempt,
-        workerId: id,
-        chunk: report.value.chunk,
-        record,
-        nowMs,
+    try {
+      for (const report of reports) {
+        if (report.seq <= connection.seenSeq) continue;
+        const event = this.deps.reports.event(connection, report, this.now());
+        connection.seenSeq = report.seq;
+        if (event) events.push(event);
+      }
+    } finally {
+      // What came before a wrong report is right.
+      const { id, incarnation, seenSeq: seq } = connection;
+      const acknowledge = (): void => {
+        // A new process of that name counts its reports from the beginning.
+        if (this.connections.get(id)?.incarnation !== incarnation) return;
+        this.write(id, { $case: 'ack', value: { seq } });
       };
+      this.deps.post(...events).then(acknowledge, () => undefined);
     }
-    const { failureJson } = report.value;
-    return {
-      type: 'attempt.ended',
-      attempt,
-      workerId: id,
-      ...(failureJson ? { failure: failureOf(failureJson) } : {}),
-      nowMs,
-    };
   }
 
   private gone(id: WorkerId, incarnation: string, crashed: boolean): void {
@@ -294,6 +279,14 @@ export class WorkerService {
 
   private expireLeases(): void {
     const nowMs = this.now();
+    // What this process slept through (Ctrl-Z, a laptop's lid) nobody could have been heard in.
+    const sleptMs = Math.max(0, nowMs - this.lookedMs - 2 * this.lookEveryMs);
+    this.lookedMs = nowMs;
+    if (sleptMs > 0) {
+      for (const connection of this.connections.values()) {
+        connection.lastHeardMs = Math.min(nowMs, connection.lastHeardMs + sleptMs);
+      }
+    }
     for (const { id, incarnation, lastHeardMs, stream } of [...this.connections.values()]) {
       if (nowMs - lastHeardMs <= this.deps.leaseMs) continue;
       this.connections.delete(id);
@@ -316,29 +309,21 @@ export class WorkerService {
     if (stream?.writable) stream.write({ message });
   }
 
+  private log(id: string, level: string, text: string): void {
+    this.deps.log({
+      timeMs: this.now(),
+      level,
+      workerId: id,
+      text: text.slice(0, logTextMax),
+    });
+  }
+
   private post(event: Event): void {
     this.deps.post(event).catch(() => undefined);
   }
 
   private now(): number {
     return this.deps.nowMs();
-  }
-}
-
-function tokenRefusal(wanted: string | undefined, given: string) {
-  if (wanted === undefined || tokenMatches(given, wanted)) return undefined;
-  const details =
-    'E_UNAUTHENTICATED: the worker token is missing or wrong; start the worker with --token-file';
-  return { code: status.UNAUTHENTICATED, details, name: 'Error', message: details };
-}
-
-/** A worker's words must never end the coordinator. */
-function failureOf(json: string): Failure {
-  try {
-    return JSON.parse(json) as Failure;
-  } catch {
-    const message = `a worker reported a failure that is not JSON: ${json.slice(0, 200)}`;
-    return { kind: 'broken', code: 'E_INTERNAL', message };
   }
 }
 

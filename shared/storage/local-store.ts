@@ -205,7 +205,8 @@ async function absentAsUndefined<T>(result: Promise<T>): Promise<T | undefined> 
   try {
     return await result;
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined;
+    // Nothing lies below a file either.
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
     throw error;
   }
 }

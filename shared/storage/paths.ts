@@ -3,6 +3,7 @@
  * `.parquet`: a glob such as `out/**\/*.parquet` sees every folder, hidden ones too. Never: I/O.
  */
 import { join, relative, sep } from 'node:path';
+import { attemptKey, type AttemptRef, jobId, type JobId } from '../ids.js';
 
 const workFolder = '_windrow';
 const publishedSuffix = '.parquet';
@@ -14,37 +15,38 @@ export const trashDirectory = (output: string): string => join(output, workFolde
 /** Where chunks live unless `checkpoints.location` says otherwise. */
 export const defaultChunkDirectory = (output: string): string => join(output, workFolder, 'chunks');
 
+/** What names an attempt's files: unique in the cluster, so that two attempts never write one name. */
+export function attemptTag(attempt: AttemptRef, incarnation: string): string {
+  return `${attemptKey(attempt).replaceAll('/', '-')}-${incarnation}`;
+}
+
 /**
  * A chunk's file while it is not published.
- * @param attemptTag unique in the cluster, so that two attempts never write one name
+ * @param tag see `attemptTag`
  * @param part number of the file when a partitioned chunk has several
  */
 export function chunkFilePath(
   directory: string,
   identity: string,
-  attemptTag: string,
+  tag: string,
   part?: number,
 ): string {
-  return staged(directory, identity, attemptTag, part === undefined ? '' : `.${part}`, '.chunk');
+  return staged(directory, identity, tag, part === undefined ? '' : `.${part}`, '.chunk');
 }
 
 /** A chunk's dead letters while they are not published. */
-export function deadLetterFilePath(
-  directory: string,
-  identity: string,
-  attemptTag: string,
-): string {
-  return staged(directory, identity, attemptTag, '', '.dead');
+export function deadLetterFilePath(directory: string, identity: string, tag: string): string {
+  return staged(directory, identity, tag, '', '.dead');
 }
 
 function staged(
   directory: string,
   identity: string,
-  attemptTag: string,
+  tag: string,
   part: string,
   suffix: string,
 ): string {
-  return join(directory, identity.slice(0, 2), `${identity}.${attemptTag}${part}${suffix}`);
+  return join(directory, identity.slice(0, 2), `${identity}.${tag}${part}${suffix}`);
 }
 
 /** A name to write under before the real one is taken. */
@@ -57,6 +59,13 @@ export function identityOfPath(path: string): string | undefined {
   const name = path.slice(path.lastIndexOf(sep) + 1);
   return (/^([0-9a-f]{64})\..*\.(?:chunk|dead)(?:\..*\.tmp)?$/.exec(name) ??
     /\.([0-9a-f]{64})(?:\.\d+)?\.trash$/.exec(name))?.[1];
+}
+
+/** The job that wrote a staged file, from its name alone. */
+export function jobOfPath(path: string): JobId | undefined {
+  const name = path.slice(path.lastIndexOf(sep) + 1);
+  const job = /^[0-9a-f]{64}\.([^-.]+)-.*\.(?:chunk|dead)(?:\..*\.tmp)?$/.exec(name)?.[1];
+  return job === undefined ? undefined : jobId(job);
 }
 
 export interface PartitionValue {

@@ -8,16 +8,6 @@ import { fileURLToPath } from 'node:url';
 import { fail } from '../failure.js';
 import { isInside } from './paths.js';
 
-export interface ResolvedPattern {
-  /** Absolute, with its glob characters; a plain path has none. */
-  readonly pattern: string;
-  /** Directory (or file, without glob characters) that all matches lie below. */
-  readonly fixed: string;
-  readonly isGlob: boolean;
-}
-
-const globCharacters = /[*?[\]{}]/;
-
 export class Roots {
   private readonly allowed: readonly string[] | undefined;
 
@@ -37,45 +27,22 @@ export class Roots {
   }
 
   /**
-   * As `resolve`, for text that may be a glob. Every match has to pass `check` too, because a
-   * symlink below the fixed part may lead elsewhere.
-   */
-  resolvePattern(text: string, base: string): ResolvedPattern {
-    const glob = text.search(globCharacters);
-    if (glob < 0) {
-      const path = this.resolve(text, base);
-      return { pattern: path, fixed: path, isGlob: false };
-    }
-    const cut = text.lastIndexOf('/', glob);
-    const rest = text.slice(cut + 1);
-    if (/(^|[/{,])\.\.([/},]|$)/.test(rest)) denied(text, 'a glob must not go up with ..');
-    refuseTricks(rest, text);
-    const fixed = this.resolve(cut < 0 ? '.' : text.slice(0, cut + 1), base);
-    return { pattern: join(fixed, rest), fixed, isGlob: true };
-  }
-
-  /**
-   * Whether an absolute path lies inside the roots once symlinks are followed.
+   * Whether a path is absolute, plainly written and inside the roots once symlinks are followed.
+   * For a glob that says so of the part before its first special character: every match has to pass
+   * as well, because a symlink further down may lead elsewhere.
    * @throws WindrowError E_URI_DENIED
    */
   check(path: string, text = path): void {
     if (path.includes('\0')) denied(text, 'it holds a NUL byte');
     if (!this.allowed) return;
+    refuseTricks(path, text);
+    if (!isAbsolute(path)) denied(text, 'it is not absolute');
+    if (/(^|[/{,])\.\.([/},]|$)/.test(path)) denied(text, 'it goes up with ..');
     const real = realpathOfDeepest(path);
     if (!this.allowed.some((root) => isInside(root, real))) {
       denied(text, 'it lies outside the allowed roots');
     }
   }
-}
-
-/** `Roots.check` as a function: what lies outside throws, what lies inside comes back. */
-export function pathChecker(allowed?: readonly string[]): (path: string) => string {
-  const roots = new Roots(allowed);
-  return (path) => {
-    refuseTricks(path, path);
-    roots.check(path);
-    return path;
-  };
 }
 
 function toAbsolute(text: string, base: string): string {

@@ -138,6 +138,22 @@ describe('an output is refused', () => {
     await expectRefused(place, spec, { code: 'E_OUTPUT_NOT_WRITABLE', says });
   });
 
+  it.concurrent.each([
+    [
+      'checkpoints',
+      { checkpoints: { location: '../data.parquet/chunks' } },
+      /checkpoints\.location/,
+    ],
+    ['dead letters', { deadLetters: { path: '../data.parquet/dead' } }, /dead letters of output/],
+  ] as const)('whose %s lie where nobody may write', async (name, change, what) => {
+    const checks = [{ name: 'has_age', notNull: 'age' }];
+    const steps = [{ id: 'a', expect: { from: 'orders', onFail: 'deadLetter' as const, checks } }];
+    const spec = place.spec(`unwritable ${name}`, { steps, ...change });
+    const says = [what, /hint: name a directory/];
+    await expectRefused(place, spec, { code: 'E_OUTPUT_NOT_WRITABLE', says });
+    expect(place.published(spec)).toEqual([]);
+  });
+
   it.concurrent('that is read by the same job', async () => {
     const spec = place.spec('own input', {
       outputs: [{ name: 'result', from: 'orders', parquet: '..', mode: 'overwrite' }],

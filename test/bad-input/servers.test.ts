@@ -1,7 +1,9 @@
 /** Servers: paths outside their roots, tokens that do not match, listeners that anybody could reach. */
 import type { ChildProcess } from 'node:child_process';
 import { copyFileSync, mkdirSync, symlinkSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connect, loadJob } from '../../client/index.js';
 import { ended, filesBelow, lineOf, Place, type Refusal, start, windrow } from './place.js';
 
 let place: Place;
@@ -106,6 +108,59 @@ describe('a coordinator refuses', () => {
     expect(filesBelow(place.path('root/out'))).toEqual([]);
   });
 
+  it.concurrent.each([
+    ['the folder of an output', 'linked/_windrow', {}],
+    ['its chunks', 'linked-chunks/_windrow/chunks', {}],
+    ['its dead letters', 'linked-dead.dead', {}],
+    ['a place for chunks', 'chunks', { checkpoints: { location: 'ROOT/chunks' } }],
+  ])('%s behind a link', async (name, link, change) => {
+    const inRoot = (text: string): string => text.replaceAll('ROOT', place.path('root'));
+    const out = /^linked[^./]*/.exec(link)?.[0] ?? 'plain';
+    mkdirSync(dirname(place.path('root', link)), { recursive: true });
+    symlinkSync(place.path('outside'), place.path('root', link));
+    const spec = place.spec(name, {
+      sources: { orders: { parquet: inRoot('ROOT/data.parquet') } },
+      outputs: [{ name: 'result', from: 'orders', parquet: inRoot(`ROOT/${out}`) }],
+      ...(JSON.parse(inRoot(JSON.stringify(change))) as typeof change),
+    });
+    const token = ['--token-file', place.path('client.token')];
+    const run = await windrow(['run', spec, '--connect', address, ...token]);
+    expect(run.stderr).toMatch(/error E_URI_DENIED: .*outside the allowed roots/);
+    expect(run.code, run.stderr).toBe(2);
+    expect(filesBelow(place.path('outside'))).toEqual([]);
+  });
+
+  it.concurrent('paths that a client of somebody else sends as they are', async () => {
+    const source = place.path('root/data.parquet');
+    const spec = place.spec('raw', { sources: { orders: { parquet: source } } });
+    const job = await loadJob(spec);
+    const client = connect(address, { token: 'a client is known by this' });
+    const paths = [
+      place.path('root/%2e%2e/data.parquet'),
+      `${place.path('root')}/../data.parquet`,
+      `${place.path('root')}/*/../../data.parquet`,
+      'root/data.parquet',
+    ];
+    for (const path of paths) {
+      const sent = { ...job, specJson: job.specJson.replace(source, path) };
+      await expect(client.submit(sent)).rejects.toMatchObject({
+        failure: { code: 'E_URI_DENIED' },
+      });
+    }
+    client.close();
+  });
+
+  it.concurrent('a preview of a job that it would refuse', async () => {
+    const spec = place.spec('preview outside', {
+      sources: { orders: { parquet: place.path('root/data.parquet') } },
+      outputs: [{ name: 'result', from: 'orders', parquet: place.path('outside/out') }],
+    });
+    const token = ['--token-file', place.path('client.token')];
+    const run = await windrow(['preview', spec, '--connect', address, ...token]);
+    expect(run.stderr).toMatch(/error E_URI_DENIED: .*outside the allowed roots/);
+    expect(run.code, run.stderr).toBe(2);
+  });
+
   it.concurrent('a function, where it was not told to run code', async () => {
     const spec = place.spec('code', {
       sources: { orders: { parquet: place.path('root/data.parquet') } },
@@ -139,6 +194,28 @@ describe('a coordinator refuses', () => {
     expect(run.stderr).toMatch(/error E_UNAUTHENTICATED: the worker token/);
     expect(run.stderr).toMatch(/--token-file/);
     expect(run.code, run.stderr).toBe(2);
+  });
+});
+
+describe('a coordinator whose state lies outside its roots', () => {
+  it('previews jobs nevertheless', async () => {
+    const worker = start([
+      ...['worker', '--coordinator', address, '--slots', '1'],
+      ...['--token-file', place.path('worker.token')],
+    ]);
+    const gone = ended(worker);
+    const spec = place.spec('preview inside', {
+      sources: { orders: { parquet: place.path('root/data.parquet') } },
+      outputs: [{ name: 'result', from: 'orders', parquet: place.path('root/preview') }],
+    });
+    const token = ['--token-file', place.path('client.token')];
+    const flags = ['--rows', '3', '-o', 'json', '--connect', address, ...token];
+    const run = await windrow(['preview', spec, ...flags]);
+    expect(run.code, run.stderr).toBe(0);
+    expect(JSON.parse(run.stdout)).toHaveLength(3);
+    expect(filesBelow(place.path('root/preview'))).toEqual([]);
+    worker.kill('SIGTERM');
+    await gone;
   });
 });
 

@@ -114,6 +114,19 @@ it('goes on with the same job and the same workers after the coordinator restart
   await expectWhole(job);
 });
 
+it('loses no worker when it slept itself, as a laptop does', async () => {
+  startWorker(coordinator.endpoint);
+  startWorker(coordinator.endpoint);
+  const job = await submit();
+  await untilRows(job, sampleRows / 8);
+  // Nothing of this process runs meanwhile, the coordinator's timers and sockets included.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3 * leaseMs);
+  await expectWhole(job);
+  const told = (await allEvents(job)).map(({ event }) => event);
+  expect(told).not.toContain('workerLost');
+  expect(told).not.toContain('retry');
+});
+
 it('lets a worker that is told to leave finish its chunk, and hands the rest to another', async () => {
   const leaving = startWorker(coordinator.endpoint);
   startWorker(coordinator.endpoint);

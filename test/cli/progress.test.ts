@@ -49,7 +49,7 @@ describe('live lines', () => {
 
   test('show rows, share, speed, chunks and the time that is left', () => {
     expect(liveLines(live, 120, plain)).toEqual([
-      `${'█'.repeat(15)}${'░'.repeat(15)}  50%  1,240,000 / 2,480,000 rows  438k rows/s  chunks 10/20  ETA 2.8s`,
+      `${'█'.repeat(15)}${'░'.repeat(15)}  50%  1,240,000 / 2,480,000 rows  438k rows/s  chunks 10/20  ETA 3s`,
     ]);
   });
 
@@ -65,10 +65,16 @@ describe('live lines', () => {
     }
   });
 
+  test('keep the time that is left longest on a narrow terminal', () => {
+    expect(liveLines(live, 66, plain)[0]).toMatch(/rows\/s {2}ETA 3s$/);
+    expect(liveLines(live, 50, plain)[0]).toMatch(/2,480,000 rows {2}ETA 3s$/);
+    expect(liveLines(live, 36, plain)[0]).toMatch(/2,480,000 rows$/);
+  });
+
   test('say what the job waits for on a second line', () => {
     const waiting = { ...halfway, waitingFor: 'a worker in pool gpu' };
     expect(liveLines({ ...live, progress: waiting }, 100, plain)[1]).toBe(
-      'waiting for a worker in pool gpu',
+      'waiting: a worker in pool gpu',
     );
   });
 
@@ -115,6 +121,25 @@ describe('events', () => {
     for (const kind of ['progress', 'result', 'started', 'stage', 'failure']) {
       expect(noticeLine(event(kind, { rows: 1 }), plain)).toBeUndefined();
     }
+  });
+
+  test('what every job goes through is told in words', () => {
+    const told = (kind: string, members: Record<string, unknown>): string =>
+      eventText(event(kind, members));
+    expect(told('submitted', { rowsTotal: 5000, chunksTotal: 3, rowsReused: 1500 })).toBe(
+      '5,000 rows in 3 chunks, 1,500 rows reused',
+    );
+    expect(told('started', { worker: 'w1' })).toBe('on w1');
+    expect(told('stage', { stage: 's0', state: 'done', chunks: 3, chunksDone: 3 })).toBe(
+      's0 is done, 3 of 3 chunks done',
+    );
+    expect(told('cancelled', { reason: 'user' })).toBe('on request');
+    expect(told('cancelled', { reason: 'superseded by j2' })).toBe('superseded by j2');
+    const rows = { in: 10, out: 7, filtered: 2, deadLettered: 1 };
+    expect(told('result', { state: 'succeeded', rows })).toBe(
+      'succeeded: 10 in = 7 out + 2 filtered + 1 dead-lettered',
+    );
+    expect(told('result', { state: 'succeeded', upToDate: true, rows })).toMatch(/^up to date: /);
   });
 
   test('a planning note is shown as its text', () => {

@@ -164,7 +164,7 @@ export function journalContract(name: string, open: () => Promise<JournalFixture
       await journal.close();
     });
 
-    it('follows moved chunks and tells which were not used since', async () => {
+    it('follows moved chunks and tells which nobody asked to keep until now', async () => {
       const { journal } = await open();
       const epoch = await journal.acquire();
       const [a, b] = [record('a'), record('b')];
@@ -172,10 +172,12 @@ export function journalContract(name: string, open: () => Promise<JournalFixture
       const moved = { ...a, files: a.files.map((file) => ({ ...file, path: '/out/a' })) };
       await journal.relocate(epoch, [{ identity: a.identity, record: moved }]);
       expect((await journal.lookup([a.identity, b.identity, 'no'])).size).toBe(2);
-      expect(await journal.unusedSince(150, 10)).toEqual([moved]);
-      await journal.touch(epoch, [a.identity], 300);
-      expect(await journal.unusedSince(250, 10)).toEqual([b]);
-      expect(await journal.unusedSince(400, 1)).toEqual([b]);
+      expect(await journal.expired(150, 10)).toEqual([moved]);
+      await journal.keep(epoch, [a.identity], 300);
+      expect(await journal.expired(250, 10)).toEqual([b]);
+      await journal.keep(epoch, [a.identity], 50);
+      expect(await journal.expired(299, 10)).toEqual([b]);
+      expect(await journal.expired(400, 1)).toEqual([b]);
       await journal.close();
     });
 

@@ -99,6 +99,15 @@ export function objectStoreContract(name: string, open: () => Promise<StoreFixtu
       ]);
     });
 
+    it('finds nothing below a file', async () => {
+      const { store, root } = await open();
+      await store.create(`${root}/file`, bytes('1'));
+      expect(await store.list(`${root}/file`)).toEqual([]);
+      expect(await store.list(`${root}/file/below`)).toEqual([]);
+      expect(await store.head(`${root}/file/below/x`)).toBeUndefined();
+      expect(await store.get(`${root}/file/below/x`)).toBeUndefined();
+    });
+
     it('finishes many moves into one directory at once', async () => {
       const { store, root } = await open();
       const names = Array.from({ length: 50 }, (_, n) => `f${String(n).padStart(2, '0')}`);

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { Effect } from '../../coordinator/core/effects.js';
 import { jobToRow } from '../../coordinator/core/snapshot.js';
 import { emptyState } from '../../coordinator/core/state.js';
@@ -9,7 +9,7 @@ import { openJournal } from '../../coordinator/journal/sqlite-journal.js';
 import { Loop } from '../../coordinator/loop.js';
 import { Notices } from '../../coordinator/notices.js';
 import { replay } from '../../coordinator/replay.js';
-import { chunkDone, ended, hello, jobOf, ref, submitted } from './core/fixtures.js';
+import { chunkDone, ended, failure, hello, jobOf, ref, submitted } from './core/fixtures.js';
 
 let directory: string;
 
@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-async function open(snapshotEvents: number, effects: Effect[] = []) {
+async function open(snapshotEvents: number, effects: Effect[] = [], nowMs = () => 1) {
   const journal = openJournal(directory);
   const epoch = await journal.acquire();
   const state = emptyState();
@@ -27,7 +27,7 @@ async function open(snapshotEvents: number, effects: Effect[] = []) {
     state,
     journal,
     epoch,
-    nowMs: () => 1,
+    nowMs,
     held: new Set(),
     snapshotEvents,
     run: (effect) => effects.push(effect),
@@ -73,6 +73,23 @@ it('runs an effect only after the events before it are durable', async () => {
   expect(events.map(({ type }) => type)).toEqual(
     expect.arrayContaining(['job.submitted', 'attempt.started']),
   );
+  await loop.stop();
+  await journal.close();
+});
+
+it('wakes up for a task whose time comes while it looks what to place', async () => {
+  const stepMs = 1100;
+  let now = 0;
+  const effects: Effect[] = [];
+  // Each look at the clock finds it later than any first wait.
+  const { journal, loop } = await open(1000, effects, () => (now += stepMs));
+  await loop.post(submitted({ stages: [{ rows: 1 }] }), hello());
+  const dispatched = () => effects.filter(({ type }) => type === 'dispatch').length;
+  await vi.waitFor(() => expect(dispatched()).toBe(1));
+  await loop.settled();
+  const lost = { failure: failure('fetchFailed'), nowMs: now + 2 * stepMs };
+  await loop.post(ended(ref(0), lost));
+  await vi.waitFor(() => expect(dispatched()).toBe(2), { timeout: 10_000 });
   await loop.stop();
   await journal.close();
 });

@@ -1,5 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { credentials, loadPackageDefinition, Metadata, type Client } from '@grpc/grpc-js';
+import {
+  type Client,
+  credentials,
+  loadPackageDefinition,
+  Metadata,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import * as health from 'grpc-health-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -115,7 +122,7 @@ describe('a coordinator with TLS and tokens', () => {
     expect(code, stderr).toBe(4);
   });
 
-  it('answers the standard health and reflection services', async () => {
+  it('answers everyone about its health, and who has the token about its services', async () => {
     const channel = credentials.createSsl(readFileSync(place.path('ca.pem')));
     const packages = loadPackageDefinition(loadSync(health.protoPath, { keepCase: true }));
     type Health = Client & {
@@ -125,13 +132,13 @@ describe('a coordinator with TLS and tokens', () => {
       grpc: { health: { v1: { Health: new (...args: unknown[]) => Health } } };
     };
     const probe = new grpc.health.v1.Health(client['WINDROW_CONNECT']!, channel);
-    const status = await new Promise((resolve, reject) =>
+    const answered = await new Promise((resolve, reject) =>
       probe.check({ service: '' }, (error, answer) =>
         error ? reject(error) : resolve(answer.status),
       ),
     );
     probe.close();
-    expect(['SERVING', 1]).toContain(status);
+    expect(['SERVING', 1]).toContain(answered);
 
     const root = dirname(createRequire(import.meta.url).resolve('@grpc/reflection/package.json'));
     const proto = join(root, 'build/proto/grpc/reflection/v1/reflection.proto');
@@ -142,7 +149,7 @@ describe('a coordinator with TLS and tokens', () => {
     type Reflection = Client & {
       ServerReflectionInfo(metadata: Metadata): {
         on(event: 'data', heard: (answer: Answer) => void): void;
-        on(event: 'error', heard: (error: Error) => void): void;
+        on(event: 'error', heard: (error: ServiceError) => void): void;
         write(request: object): void;
         end(): void;
       };
@@ -151,15 +158,22 @@ describe('a coordinator with TLS and tokens', () => {
       client['WINDROW_CONNECT']!,
       channel,
     );
-    const names = await new Promise<string[]>((resolve, reject) => {
-      const call = mirror.ServerReflectionInfo(new Metadata());
-      call.on('error', reject);
-      call.on('data', (answer) =>
-        resolve(answer.list_services_response.service.map(({ name }) => name)),
-      );
-      call.write({ list_services: '' });
-      call.end();
-    });
+    const ask = (token: string | undefined): Promise<string[]> =>
+      new Promise((resolve, reject) => {
+        const metadata = new Metadata();
+        if (token !== undefined) metadata.set('authorization', `Bearer ${token}`);
+        const call = mirror.ServerReflectionInfo(metadata);
+        call.on('error', reject);
+        call.on('data', (answer) =>
+          resolve(answer.list_services_response.service.map(({ name }) => name)),
+        );
+        call.write({ list_services: '' });
+        call.end();
+      });
+    for (const token of [undefined, 'of-the-worker']) {
+      await expect(ask(token)).rejects.toMatchObject({ code: status.UNAUTHENTICATED });
+    }
+    const names = await ask('of-the-client');
     mirror.close();
     expect(names.some((name) => name.endsWith('.JobService'))).toBe(true);
     expect(names.some((name) => name.endsWith('.WorkerService'))).toBe(true);

@@ -284,6 +284,13 @@ const table: [string, string, string, [number, number] | undefined, RegExp][] = 
     /writes where output 1 does/,
   ],
   [
+    'dead letters among the rows of an output',
+    `${good}deadLetters: { path: ./out/ }\n`,
+    'E_SPEC_INVALID',
+    [18, 22],
+    /an output is written to .*out/,
+  ],
+  [
     'dead letters of a function that is not row-wise',
     changed(
       `filter: { from: orders, ${where} }`,

@@ -11,6 +11,7 @@ import { runningTask } from '../../coordinator/core/task.js';
 import { nextEligible } from '../../coordinator/scheduling/placement.js';
 import { whyJob } from '../../coordinator/scheduling/why.js';
 import { attemptKey, jobId, type AttemptRef, type JobId, type StageId } from '../../shared/ids.js';
+import { limits } from '../../shared/limits.js';
 import { submitted } from '../coordinator/core/fixtures.js';
 import { SimCoordinator } from './coordinator.js';
 import { Prng } from './prng.js';
@@ -356,7 +357,14 @@ export class Cluster {
     const { phase } = job;
     if (phase.kind !== 'running' && (phase.kind !== 'committing' || phase.manifests)) return;
     const chunk = this.random.below(stage.chunkCount);
-    if (!isChunkDone(stage, chunk)) return;
+    const isUpstream = job.stages[0] === stage && job.stages.length > 1;
+    if (this.random.chance(0.3) && !isUpstream) {
+      // The rows below came out otherwise: also what is under way is void.
+      const { nowMs } = this;
+      this.post({ type: 'chunk.lost', jobId: id, stageId: stage.id, chunk, stale: true, nowMs });
+      return this.flush();
+    }
+    if (!isChunkDone(stage, chunk) || stage.losses.get(chunk) === limits.lossesPerChunk) return;
     this.files.delete(fileOf({ jobId: id, stageId: stage.id }, chunk, stage.doneBy[chunk] ?? 0));
     this.post({ type: 'chunk.lost', jobId: id, stageId: stage.id, chunk, nowMs: this.nowMs });
     // What a shell found out is durable before anyone may crash: the file is gone for good.

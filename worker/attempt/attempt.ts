@@ -5,6 +5,7 @@
 import { fail, type Failure, toFailure } from '../../shared/failure.js';
 import type { ChunkRecord } from '../../shared/plan.js';
 import { ChunkRun, type ChunkOutcome } from './chunk-run.js';
+import { verifyInputs } from './inputs.js';
 import { PageChecksums } from './page-checksums.js';
 import type { AttemptMessage, AttemptTask, ChunkWork } from './protocol.js';
 import type { Runtime } from './runtime.js';
@@ -45,11 +46,16 @@ export async function runChunks(
       task.program.scan.columns.map(({ name }) => name),
       () => runtime.scope.throwIfCancelled(),
     );
-    for (const work of task.chunks) {
+    for (const [at, work] of task.chunks.entries()) {
       runtime.scope.throwIfDraining();
       const run = new ChunkRun(kernel, program, runtime.scope, work);
       await run.verifyInput();
       if (work.source) await pages.verify(work.source);
+      await verifyInputs(
+        work.inputs,
+        () => task.chunks.slice(at + 1).flatMap(({ inputs }) => inputs),
+        () => runtime.scope.throwIfCancelled(),
+      );
       if (task.probe) {
         await run.probe();
       } else {
@@ -90,6 +96,7 @@ function sinkOf(task: Attempt, work: ChunkWork): ChunkSink {
     identity: work.identity,
     attemptTag: task.attemptTag,
     partitioned: task.program.sink.partitionBy.length > 0,
+    divided: task.program.sink.divide !== undefined,
   });
 }
 

@@ -10,6 +10,7 @@ import { failpoint } from '../../shared/failpoint.js';
 import { fail } from '../../shared/failure.js';
 import type { ChunkFile } from '../../shared/plan.js';
 import { makeDirectorySync } from '../../shared/storage/directories.js';
+import { joinParts } from '../shuffle/join-parts.js';
 import { chunkFilePath, deadLetterFilePath, temporaryPath } from '../../shared/storage/paths.js';
 
 type Partition = ChunkFile['partition'];
@@ -22,6 +23,8 @@ export interface ChunkSinkOptions {
   readonly identity: string;
   readonly attemptTag: string;
   readonly partitioned: boolean;
+  /** The partitions are those of an exchange: one file holds them all. */
+  readonly divided: boolean;
 }
 
 export class ChunkSink {
@@ -39,7 +42,8 @@ export class ChunkSink {
 
   /** Makes what was written durable, under its staged names; in the order of their partitions. */
   async finish(): Promise<ChunkFile[]> {
-    const { directory, identity, attemptTag, partitioned } = this.options;
+    const { directory, identity, attemptTag, partitioned, divided } = this.options;
+    if (divided) return [await this.finishDivided()];
     if (!partitioned) {
       const path = chunkFilePath(directory, identity, attemptTag);
       return [await this.stage(this.target, path, [])];
@@ -51,6 +55,23 @@ export class ChunkSink {
     }
     await rm(this.target, { recursive: true, force: true });
     return files;
+  }
+
+  private async finishDivided(): Promise<ChunkFile> {
+    const { directory, identity, attemptTag } = this.options;
+    const written = (await writtenFiles(this.target)).map((path) => ({
+      partition: Number(partitionValues(this.target, path)[0]?.value),
+      path,
+    }));
+    written.sort((a, b) => a.partition - b.partition);
+    const joined = `${this.target}.joined.tmp`;
+    this.taken.push(joined);
+    const parts = await joinParts(written, joined, parquetRows);
+    await rm(this.target, { recursive: true, force: true });
+    const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+    const path = chunkFilePath(directory, identity, attemptTag);
+    const { bytes, sha256 } = await this.stage(joined, path, [], () => Promise.resolve(rows));
+    return { path, bytes, rows, sha256, partition: [], parts };
   }
 
   finishDeadLetters(): Promise<ChunkFile> {
@@ -66,12 +87,17 @@ export class ChunkSink {
     }
   }
 
-  private async stage(written: string, path: string, partition: Partition): Promise<ChunkFile> {
+  private async stage(
+    written: string,
+    path: string,
+    partition: Partition,
+    rowsOf = parquetRows,
+  ): Promise<ChunkFile> {
     const file = await open(written, 'r+');
     let content: { bytes: number; rows: number; sha256: string };
     try {
       await file.sync();
-      content = await readBack(file, path);
+      content = await readBack(file, path, rowsOf);
     } finally {
       await file.close();
     }
@@ -85,7 +111,7 @@ export class ChunkSink {
 }
 
 /** Row count from the footer that really was written, checksum of the bytes that really are there. */
-async function readBack(file: FileHandle, path: string) {
+async function readBack(file: FileHandle, path: string, rowsOf: typeof parquetRows) {
   const { size } = await file.stat();
   const hash = createHash('sha256');
   const block = Buffer.allocUnsafe(Math.min(size, readBytes));
@@ -95,10 +121,11 @@ async function readBack(file: FileHandle, path: string) {
     hash.update(block.subarray(0, bytesRead));
     at += bytesRead;
   }
-  return { bytes: size, rows: await footerRows(file, size, path), sha256: hash.digest('hex') };
+  return { bytes: size, rows: await rowsOf(file, size, path), sha256: hash.digest('hex') };
 }
 
-async function footerRows(file: FileHandle, size: number, path: string): Promise<number> {
+/** Rows of a Parquet file, from the footer that really is there. */
+async function parquetRows(file: FileHandle, size: number, path: string): Promise<number> {
   const end = Buffer.alloc(8);
   await file.read(end, 0, 8, Math.max(0, size - 8));
   const footerBytes = end.readUInt32LE(0);

@@ -5,6 +5,7 @@
 import type { ColumnDef, ExpectCheck, ProgramStep, SinkProgram } from '../../shared/plan.js';
 import type { StageProgram } from '../../shared/plan.js';
 import { enclosed, quoteName, quotePath, quoteText } from '../kernel/sql-text.js';
+import { partitionColumn, partitionNumber } from '../shuffle/divide.js';
 import type { SourceWork } from './protocol.js';
 
 /** Reserved column: number of the row in its file, carried while some step may have to name it. */
@@ -213,15 +214,20 @@ export function sinkQuery(input: Relation, sink: SinkProgram): string {
 
 /** @param target a file; a directory where the sink partitions */
 export function copyStatement(input: Relation, sink: SinkProgram, target: string): string {
+  const folders = sink.divide ? [partitionColumn] : sink.partitionBy;
   const options = [
     'format parquet',
     `compression ${sink.compression}`,
     ...(sink.rowGroupSize === undefined ? [] : [`row_group_size ${sink.rowGroupSize}`]),
-    ...(sink.partitionBy.length === 0
+    ...(folders.length === 0
       ? []
-      : [`partition_by (${sink.partitionBy.map(quoteName).join(', ')})`, `file_extension 'chunk'`]),
+      : [`partition_by (${folders.map(quoteName).join(', ')})`, `file_extension 'chunk'`]),
   ];
-  return `copy (${sinkQuery(input, sink)}) to ${quoteText(target)} (${options.join(', ')})`;
+  const rows = sinkQuery(input, sink);
+  const query = sink.divide
+    ? `select *, ${partitionNumber(sink.divide)} as ${partitionColumn} from (${rows})`
+    : rows;
+  return `copy (${query}) to ${quoteText(target)} (${options.join(', ')})`;
 }
 
 /** Computes everything and keeps nothing: the hash is there so that no column can be left out. */

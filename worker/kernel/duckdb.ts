@@ -5,7 +5,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import type { DuckDBMaterializedResult, DuckDBScalarFunction } from '@duckdb/node-api';
-import { quoteText } from './sql-text.js';
+import { quotePath, quoteText } from './sql-text.js';
 
 export interface KernelOptions {
   /** Directories that statements may read and write; nothing else of the machine is reachable. */
@@ -40,7 +40,11 @@ export class Kernel {
     });
     try {
       const connection = await instance.connect();
-      const allowed = options.directories.map((path) => quoteText(asDirectory(path))).join(', ');
+      // The pattern that stands for a path is compared, too, before it is expanded.
+      const allowed = options.directories
+        .map(asDirectory)
+        .flatMap((path) => [...new Set([quoteText(path), quotePath(path)])])
+        .join(', ');
       await connection.run(`set TimeZone = 'UTC'`);
       await connection.run(`set allowed_directories = [${allowed}]`);
       await connection.run('set enable_external_access = false');

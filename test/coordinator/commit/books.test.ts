@@ -1,25 +1,27 @@
 import { describe, expect, it } from 'vitest';
-import { checkBooks, jobTotals } from '../../../coordinator/commit/books.js';
-import { deadLetterName, freezeOutput, namedFiles } from '../../../coordinator/commit/freeze.js';
+import { checkBooks, outputTotals } from '../../../coordinator/commit/books.js';
+import { freezeOutput } from '../../../coordinator/commit/freeze.js';
+import { deadLetterName, namedFiles } from '../../../coordinator/commit/ledger.js';
 import { stageId } from '../../../shared/ids.js';
 import type { ChunkRecord, JobPlan, StagePlan } from '../../../shared/plan.js';
 import { MemoryStore } from '../../contract/memory-store.js';
-import { outputOf, plan, s0, stage, type ChunkSpec } from './fixture.js';
+import { ledgers, outputOf, plan, s0, stage, type ChunkSpec } from './fixture.js';
 
 const a = { name: 'a', rows: 10, dead: 2 };
 const b = { name: 'b', rows: 5 };
 const recordsOf = (chunks: readonly ChunkSpec[]) =>
   Promise.all(chunks.map((chunk) => stage(new MemoryStore(), '/c', chunk)));
-const under = (records: readonly ChunkRecord[]) => new Map([[s0, records]]);
+const under = (of: JobPlan, records: readonly ChunkRecord[]) =>
+  ledgers(of, new Map([[s0, records]]));
 const codeFor = (of: JobPlan, records: readonly ChunkRecord[]) =>
-  checkBooks(of, under(records)).failure?.code;
+  checkBooks(of, under(of, records)).failure?.code;
 
 describe('the books of a job', () => {
   it('balance when every row of the input went somewhere, pruned rows included', async () => {
     const records = await recordsOf([a, b]);
     const of = plan('/r', [a, b]);
-    expect(checkBooks(of, under(records))).toEqual({ warnings: [] });
-    expect(jobTotals(of, under(records))).toEqual({
+    expect(checkBooks(of, under(of, records))).toEqual({ warnings: [] });
+    expect(outputTotals(of, outputOf(of), under(of, records))).toEqual({
       in: 24,
       out: 15,
       filtered: 7,
@@ -58,7 +60,6 @@ describe('the books of a job', () => {
 
   it('follow rows through a stage that rewrites another', async () => {
     const records = await recordsOf([a, b]);
-    const rewritten = await recordsOf([{ name: 'r', rows: 15 }]);
     const of = plan('/r', [a, b]);
     const s1 = stageId('s1');
     const second: StagePlan = {
@@ -71,15 +72,23 @@ describe('the books of a job', () => {
       stages: [...of.stages, second],
       outputs: [{ ...outputOf(of), stage: s1 }],
     };
-    const both = new Map([
-      [s0, records],
-      [s1, rewritten],
-    ]);
-    expect(checkBooks(two, both).failure).toBeUndefined();
-    expect(jobTotals(two, both)).toEqual({ in: 24, out: 15, filtered: 7, deadLettered: 2 });
-    expect(freezeOutput('n', two, outputOf(two), both, undefined).deadLetters).toHaveLength(1);
-    const short = new Map([...both, [s1, await recordsOf([{ name: 'r', rows: 14 }])]] as const);
-    expect(checkBooks(two, short).failure?.code).toBe('E_BOOKS');
+    const books = async (rows: number) => {
+      const rewritten = await recordsOf([{ name: 'r', rows }]);
+      return ledgers(
+        two,
+        new Map([
+          [s0, records],
+          [s1, rewritten],
+        ]),
+      );
+    };
+    const whole = await books(15);
+    const output = outputOf(two);
+    expect(checkBooks(two, whole).failure).toBeUndefined();
+    const totals = { in: 24, out: 15, filtered: 7, deadLettered: 2 };
+    expect(outputTotals(two, output, whole)).toEqual(totals);
+    expect(freezeOutput('n', two, output, whole, undefined).manifest.deadLetters).toHaveLength(1);
+    expect(checkBooks(two, await books(14)).failure?.code).toBe('E_BOOKS');
   });
 
   it('fail a job with too many dead letters, at the cap not yet', async () => {
@@ -87,6 +96,29 @@ describe('the books of a job', () => {
     const of = plan('/r', [a, b]);
     const capped = (deadLetters: JobPlan['deadLetters']) =>
       codeFor({ ...of, deadLetters }, records);
+    expect(capped({ maxRows: 2 })).toBeUndefined();
+    expect(capped({ maxRows: 1 })).toBe('E_TOO_MANY_DEAD_LETTERS');
+    expect(capped({ maxFraction: 2 / 24 })).toBeUndefined();
+    expect(capped({ maxFraction: 0.08 })).toBe('E_TOO_MANY_DEAD_LETTERS');
+  });
+
+  it('count a dead letter once, however many outputs follow the stage it died in', async () => {
+    const of = plan('/r', [a, b]);
+    const [first] = of.stages as [StagePlan];
+    const rewriting = ['s1', 's2'].map((id): StagePlan => ({
+      ...first,
+      id: stageId(id),
+      input: { kind: 'stage', stage: s0 },
+    }));
+    const shared: JobPlan = {
+      ...of,
+      stages: [first, ...rewriting],
+      outputs: rewriting.map(({ id }) => ({ ...outputOf(of), name: id, stage: id })),
+    };
+    const records = new Map([[s0, await recordsOf([a, b])]]);
+    for (const { id } of rewriting) records.set(id, await recordsOf([{ name: id, rows: 15 }]));
+    const capped = (deadLetters: JobPlan['deadLetters']) =>
+      checkBooks({ ...shared, deadLetters }, ledgers(shared, records)).failure?.code;
     expect(capped({ maxRows: 2 })).toBeUndefined();
     expect(capped({ maxRows: 1 })).toBe('E_TOO_MANY_DEAD_LETTERS');
     expect(capped({ maxFraction: 2 / 24 })).toBeUndefined();
@@ -114,7 +146,7 @@ describe('the books of a job', () => {
             },
           ],
         },
-        under(records),
+        under(of, records),
       );
     expect(check(15, 15, 'fail')).toEqual({ warnings: [] });
     expect(check(16, undefined, 'fail').failure?.code).toBe('E_ROW_COUNT');
@@ -129,14 +161,12 @@ describe('a frozen manifest', () => {
       { name: 'x', rows: 0 },
       { name: 'y', rows: 0 },
     ];
-    const freeze = async (chunks: readonly ChunkSpec[]) =>
-      freezeOutput(
-        'n',
-        plan('/r', chunks),
-        outputOf(plan('/r', chunks)),
-        under(await recordsOf(chunks)),
-        undefined,
-      ).files.map(({ rows }) => rows);
+    const freeze = async (chunks: readonly ChunkSpec[]) => {
+      const of = plan('/r', chunks);
+      const kept = under(of, await recordsOf(chunks));
+      const { manifest } = freezeOutput('n', of, outputOf(of), kept, undefined);
+      return manifest.files.map(({ rows }) => rows);
+    };
     expect(await freeze([...empty, b])).toEqual([5]);
     expect(await freeze(empty)).toEqual([0]);
     expect(await freeze([])).toEqual([]);

@@ -1,6 +1,6 @@
 /** Plans, records and an index for commit tests: small, whole, and the same every time. */
 import { sha256Hex } from '../../../shared/chunk-identity.js';
-import { jobId, stageId } from '../../../shared/ids.js';
+import { jobId, stageId, type StageId } from '../../../shared/ids.js';
 import type {
   ChunkFile,
   ChunkRecord,
@@ -12,6 +12,8 @@ import type {
 import type { ObjectStore } from '../../../shared/storage/object-store.js';
 import { chunkFilePath, deadLetterFilePath } from '../../../shared/storage/paths.js';
 import { freezeOutput } from '../../../coordinator/commit/freeze.js';
+import { StageLedger, type Ledgers } from '../../../coordinator/commit/ledger.js';
+import type { FrozenManifest } from '../../../coordinator/core/events.js';
 import type { Claim } from '../../../coordinator/commit/claims.js';
 import type { ChunkIndex } from '../../../coordinator/journal/journal.js';
 import { manifestBytes, type Manifest } from '../../../shared/manifest.js';
@@ -137,13 +139,36 @@ export async function stage(
   };
 }
 
+/** What a commit keeps of these records. */
+export function ledgers(
+  of: JobPlan,
+  records: ReadonlyMap<StageId, readonly ChunkRecord[]>,
+): Ledgers {
+  return new Map(
+    of.stages.map((stage) => {
+      const published = of.outputs.some((output) => output.stage === stage.id);
+      const ledger = new StageLedger(stage, published);
+      for (const record of records.get(stage.id) ?? []) ledger.add(record);
+      return [stage.id, ledger];
+    }),
+  );
+}
+
 export function frozen(
   of: JobPlan,
   records: readonly ChunkRecord[],
   previous?: Manifest,
-): { output: string; manifest: string }[] {
-  const manifest = freezeOutput('n', of, outputOf(of), new Map([[s0, records]]), previous);
-  return [{ output: 'o', manifest: manifestBytes(manifest).toString('utf8') }];
+): FrozenManifest[] {
+  const { manifest, kept } = freezeOutput(
+    'n',
+    of,
+    outputOf(of),
+    ledgers(of, new Map([[s0, records]])),
+    previous,
+  );
+  const replaces = previous && sha256Hex(manifestBytes(previous));
+  const text = manifestBytes(manifest).toString('utf8');
+  return [{ output: 'o', manifest: text, kept, ...(replaces === undefined ? {} : { replaces }) }];
 }
 
 export const claimOf = (job: string, stateDirectory = '/state'): Claim => ({
@@ -182,9 +207,9 @@ export class MemoryIndex implements ChunkIndex {
     for (const identity of identities) this.records.delete(identity);
   }
 
-  async unusedSince(): Promise<ChunkRecord[]> {
+  async expired(): Promise<ChunkRecord[]> {
     return [...this.records.values()];
   }
 
-  async touch(): Promise<void> {}
+  async keep(): Promise<void> {}
 }

@@ -85,7 +85,8 @@ async function prepare(): Promise<string> {
   const before = plan(root, old);
   const records = await finished(journal, epoch, before, old);
   const tools = { store, index: journal, epoch, self, isLive: () => false };
-  await publishJob(tools, before, frozen(before, records));
+  const first = frozen(before, records);
+  await publishJob(tools, before, first);
   await store.delete(join(root, 'out', '_windrow', 'claim.json'));
   const of = plan(root, fresh);
   await finished(journal, epoch, of, fresh.slice(1));
@@ -98,7 +99,7 @@ async function prepare(): Promise<string> {
   const wanted = identities.map((identity) => known.get(identity) as ChunkRecord);
   writeFileSync(
     join(root, 'commit.json'),
-    JSON.stringify({ plan: of, manifests: frozen(of, wanted) }),
+    JSON.stringify({ plan: of, manifests: frozen(of, wanted, JSON.parse(first[0]!.manifest)) }),
   );
   await journal.close();
   return root;

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { claimOutputs, releaseClaims } from '../../../coordinator/commit/claim-files.js';
 import { publishJob } from '../../../coordinator/commit/publish.js';
+import type { FrozenManifest } from '../../../coordinator/core/events.js';
 import { openJournal } from '../../../coordinator/journal/sqlite-journal.js';
 import { lockStateDirectory } from '../../../coordinator/journal/state-lock.js';
 import type { JobPlan } from '../../../shared/plan.js';
@@ -16,7 +17,7 @@ async function main(): Promise<void> {
   if (lock.busy) throw new Error('the state directory is busy');
   const { plan, manifests } = JSON.parse(readFileSync(join(root, 'commit.json'), 'utf8')) as {
     plan: JobPlan;
-    manifests: { output: string; manifest: string }[];
+    manifests: FrozenManifest[];
   };
   const journal = openJournal(stateDirectory);
   const epoch = await journal.acquire();

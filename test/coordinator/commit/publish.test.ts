@@ -18,15 +18,15 @@ import {
 } from './fixture.js';
 
 class World {
-  readonly store = new MemoryStore();
   readonly index = new MemoryIndex();
-  tools: CommitTools = {
-    store: this.store,
-    index: this.index,
-    epoch: 1,
-    self: claimOf('j1'),
-    isLive: () => false,
-  };
+  readonly tools: CommitTools;
+
+  constructor(
+    readonly store = new MemoryStore(),
+    self = claimOf('j1'),
+  ) {
+    this.tools = { store, index: this.index, epoch: 1, self, isLive: () => false };
+  }
 
   /** Stages what the index does not know and publishes, as a whole run would. */
   async run(of: JobPlan, chunks: readonly ChunkSpec[]) {
@@ -144,6 +144,24 @@ describe('publishing an output', () => {
     expect(world.visible()).toEqual([...texts('x', 'z'), 'kept'].sort());
   });
 
+  it('replaces foreign files in a partition that it writes as it was, too', async () => {
+    const world = new World();
+    const x = { name: 'x', rows: 1, partition: 'one' };
+    const y = { name: 'y', rows: 1, partition: 'two' };
+    const z = { name: 'z', rows: 1, partition: 'three' };
+    await world.run(plan('/r', [x]), [x]);
+    const of = plan('/r', [y, z], 'overwritePartitions');
+    await world.run(of, [y, z]);
+    expect(await checkBefore(world.store, outputOf(of))).toMatchObject({ kind: 'upToDate' });
+    await world.store.create('/r/out/k=two/theirs.parquet', Buffer.from('theirs'));
+    await world.store.create('/r/out/k=one/theirs.parquet', Buffer.from('kept'));
+    await world.store.create('/r/out/k=four/theirs.parquet', Buffer.from('beside'));
+    expect(await checkBefore(world.store, outputOf(of))).toMatchObject({ kind: 'go' });
+    const { foreignTrashed } = await world.run(of, [y, z]);
+    expect(foreignTrashed).toEqual(['k=two/theirs.parquet']);
+    expect(world.visible()).toEqual([...texts('x', 'y', 'z'), 'kept', 'beside'].sort());
+  });
+
   it('copies a chunk that another output published and keeps', async () => {
     const world = new World();
     await world.run(plan('/r', [a]), [a]);
@@ -173,7 +191,7 @@ describe('publishing an output', () => {
     fixed.files[0]!.sha256 = (await world.store.digest(file)) ?? '';
     world.index.put([fixed]);
     const records = [fixed, world.index.records.get(identityOf('b')) as ChunkRecord];
-    await publishJob(world.tools, of, frozen(of, records));
+    await publishJob(world.tools, of, frozen(of, records, world.manifest(of)));
     expect(world.visible()).toEqual([...texts('b'), 'all twelve'].sort());
   });
 
@@ -186,6 +204,71 @@ describe('publishing an output', () => {
       failure: { code: 'E_SUPERSEDED_COMMIT' },
     });
     expect(world.visible()).toEqual([]);
+  });
+
+  const modes = ['error', 'append', 'overwrite', 'overwritePartitions'] as const;
+
+  it.each(modes)('touches nothing under %s where somebody newer published', async (mode) => {
+    const d = { name: 'd', rows: 3 };
+    for (const first of [[], [d]]) {
+      for (const writes of [0, 1, 2, 3]) {
+        const world = new World();
+        if (first.length > 0) await world.run(plan('/r', first, 'append'), first);
+        const late = plan('/r', [b, d], mode);
+        const manifests = await world.prepare(late, [b, d]);
+        world.store.writesLeft = writes;
+        await expect(publishJob(world.tools, late, manifests)).rejects.toThrow(Crash);
+        world.store.writesLeft = Infinity;
+
+        const newer = new World(world.store, claimOf('j2', '/other'));
+        await world.store.delete('/r/out/_windrow/claim.json');
+        const winner = plan('/r', [c], 'overwrite');
+        await newer.run(winner, [c]);
+        await world.store.delete('/r/out/_windrow/claim.json');
+
+        const before = new Map(world.store.objects);
+        await expect(publishJob(world.tools, late, manifests)).rejects.toMatchObject({
+          failure: { code: 'E_SUPERSEDED_COMMIT', at: { file: '/r/out' } },
+        });
+        await world.store.delete('/r/out/_windrow/claim.json');
+        expect(world.store.objects).toEqual(before);
+        expect(world.visible()).toEqual(texts('c'));
+
+        // Run again, it comes after what lies there, as any other job would.
+        if (mode === 'error') continue;
+        world.index.records.clear();
+        await world.run(late, [b, d]);
+        expect(world.visible()).toEqual(mode === 'append' ? texts('b', 'c', 'd') : texts('b', 'd'));
+      }
+    }
+  });
+
+  it('touches no output where somebody newer published in one of them', async () => {
+    const world = new World();
+    const one = plan('/r', [a]);
+    const other = { ...outputOf(plan('/q', [a])), name: 'p' };
+    const both = { ...one, outputs: [outputOf(one), other] };
+    const [first] = await world.prepare(one, [a]);
+    const manifests = [first!, { ...first!, output: 'p' }];
+    await world.store.create('/q/out/_windrow/manifest.json', Buffer.from('newer'));
+    await expect(publishJob(world.tools, both, manifests)).rejects.toMatchObject({
+      failure: { code: 'E_SUPERSEDED_COMMIT', at: { file: '/q/out' } },
+    });
+    expect(world.visible('/')).toEqual([]);
+    await world.store.delete('/q/out/_windrow/manifest.json');
+    await publishJob(world.tools, both, manifests);
+    expect(world.visible('/q')).toEqual(world.visible('/r'));
+  });
+
+  it('leaves alone under error what came into the output while the job ran', async () => {
+    const world = new World();
+    const of = plan('/r', [a, b], 'error');
+    const manifests = await world.prepare(of, [a, b]);
+    await world.store.create('/r/out/theirs.parquet', Buffer.from('theirs'));
+    await expect(publishJob(world.tools, of, manifests)).rejects.toMatchObject({
+      failure: { code: 'E_OUTPUT_EXISTS', at: { file: '/r/out/theirs.parquet' } },
+    });
+    expect(world.visible()).toEqual(['theirs']);
   });
 
   it('never replaces a foreign file of the same name unless it may overwrite', async () => {
@@ -333,6 +416,18 @@ describe('an output before any work', () => {
     expect(await code(checkBefore(world.store, outputOf(of)))).toBe('go');
     await world.store.delete(path);
     expect(await code(checkBefore(world.store, outputOf(of)))).toBe('go');
+  });
+
+  it('is up to date with dead letters in a place below it', async () => {
+    for (const mode of ['error', 'overwrite'] as const) {
+      const world = new World();
+      const whole = plan('/r', [a, b], mode);
+      const inside = { ...outputOf(whole), deadLetterPath: '/r/out/dead' };
+      const of = { ...whole, outputs: [inside] };
+      await world.run(of, [a, b]);
+      expect(world.visible('/r/out/dead')).toEqual(texts('dead of a'));
+      expect(await code(checkBefore(world.store, inside))).toBe('upToDate');
+    }
   });
 
   it('is refused when only foreign files or an unreadable manifest lie there', async () => {

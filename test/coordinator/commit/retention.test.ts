@@ -1,23 +1,36 @@
 import { describe, expect, it } from 'vitest';
 import { sweep } from '../../../coordinator/commit/retention.js';
 import { claimOutput } from '../../../coordinator/commit/claim-files.js';
-import { chunkFilePath, publishedName, trashPath } from '../../../shared/storage/paths.js';
+import { jobId } from '../../../shared/ids.js';
+import {
+  attemptTag,
+  chunkFilePath,
+  deadLetterFilePath,
+  publishedName,
+  temporaryPath,
+  trashPath,
+} from '../../../shared/storage/paths.js';
 import { MemoryStore } from '../../contract/memory-store.js';
-import { MemoryIndex, claimOf, identityOf, plan, stage } from './fixture.js';
+import { MemoryIndex, claimOf, identityOf, plan, s0, stage } from './fixture.js';
 
 const day = 86_400_000;
 const of = plan('/r', []);
 const self = claimOf('j1');
+const attempt = { stageId: s0, task: 0, attempt: 2 };
+const ours = attemptTag({ ...attempt, jobId: jobId('j1') }, 'i1');
+const others = attemptTag({ ...attempt, jobId: jobId('j2') }, 'i1');
 
 /** The memory store's files are all of the moment 0. */
 async function world() {
   const store = new MemoryStore();
   const index = new MemoryIndex();
   const known = await stage(store, of.chunkLocation, { name: 'known', rows: 1, dead: 1 });
-  await stage(store, of.chunkLocation, { name: 'orphan', rows: 1, dead: 1 });
+  const orphan = identityOf('orphan');
+  await store.create(chunkFilePath(of.chunkLocation, orphan, ours), Buffer.from('orphan'));
+  await store.create(deadLetterFilePath(of.chunkLocation, orphan, ours), Buffer.from('its dead'));
   index.put([known]);
-  const orphan = chunkFilePath(of.chunkLocation, identityOf('known'), 'late-2');
-  await store.create(orphan, Buffer.from('a later attempt'));
+  const late = chunkFilePath(of.chunkLocation, identityOf('known'), ours);
+  await store.create(late, Buffer.from('a later attempt'));
   await store.create('/r/out/notes.chunk', Buffer.from('not in our folder'));
   await store.create(`/r/out/${publishedName(identityOf('p'), [])}`, Buffer.from('published'));
   await store.create(trashPath('/r/out', 'm', 'p.parquet', identityOf('p')), Buffer.from('old'));
@@ -29,9 +42,10 @@ async function world() {
     outputs: ['/r/out'],
     chunkLocations: [of.chunkLocation],
     inUse: () => true,
+    isOurs: async (job: string) => job === 'j1',
     self,
   };
-  const rules = (nowMs: number) => ({ nowMs, graceMs: day, keepMs: 7 * day });
+  const rules = (nowMs: number) => ({ nowMs, graceMs: day });
   return { store, index, known, request, rules };
 }
 
@@ -61,6 +75,17 @@ describe('cleaning up', () => {
     );
   });
 
+  it('removes no file that a job of another state directory wrote to the same place', async () => {
+    const { store, request, rules } = await world();
+    const theirs = chunkFilePath(of.chunkLocation, identityOf('theirs'), others);
+    for (const path of [theirs, temporaryPath(theirs, 'w')]) {
+      await store.create(path, Buffer.from('another index names it, or will'));
+    }
+    await sweep({ ...request, rules: rules(30 * day) });
+    expect(store.objects.has(theirs)).toBe(true);
+    expect(store.objects.has(temporaryPath(theirs, 'w'))).toBe(true);
+  });
+
   it('leaves an output alone while another job holds its claim', async () => {
     const { store, request, rules } = await world();
     await claimOutput(store, '/r/out', { ...self, job: 'other' }, () => true);
@@ -68,7 +93,7 @@ describe('cleaning up', () => {
     expect(filesRemoved).toBe(0);
   });
 
-  it('forgets chunks unused for too long, with their staged files, but keeps published ones', async () => {
+  it('forgets chunks whose time is over, with their staged files, but keeps published ones', async () => {
     const { store, index, known, request, rules } = await world();
     const published = `/r/out/${publishedName(identityOf('p'), [])}`;
     index.put([
@@ -78,10 +103,10 @@ describe('cleaning up', () => {
         files: [{ ...known.files[0]!, path: published }],
       },
     ]);
-    const kept = await sweep({ ...request, rules: rules(8 * day) });
+    const kept = await sweep({ ...request, rules: rules(day) });
     expect(kept.chunksForgotten).toBe(0);
     const inUse = (identity: string) => identity === 'nobody';
-    const { chunksForgotten } = await sweep({ ...request, inUse, rules: rules(8 * day) });
+    const { chunksForgotten } = await sweep({ ...request, inUse, rules: rules(day) });
     expect(chunksForgotten).toBe(2);
     expect(index.records.size).toBe(0);
     expect(store.objects.has(known.files[0]?.path ?? '')).toBe(false);

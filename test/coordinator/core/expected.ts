@@ -153,7 +153,7 @@ export const jobTable: Table<JobRow> = {
 export const stageTable: Table<StageRow> = {
   blocked: {
     'job.submitted': 'illegal',
-    'stage.planned': 'illegal',
+    'stage.planned': 'blocked',
     'attempt.started': 'illegal',
     'chunk.done': 'illegal',
     'attempt.ended': 'blocked',

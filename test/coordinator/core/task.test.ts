@@ -1,8 +1,10 @@
 /** Chunks and attempts: who wins, what is discarded, what is tried again and when. */
 import { describe, expect, it } from 'vitest';
 import type { Event } from '../../../coordinator/core/events.js';
+import { checkInvariants } from '../../../coordinator/core/invariants.js';
 import { backoffMs } from '../../../coordinator/core/retry.js';
 import { transition } from '../../../coordinator/core/transition.js';
+import { limits } from '../../../shared/limits.js';
 import {
   after,
   chunkDone,
@@ -15,8 +17,10 @@ import {
   notices,
   ref,
   S0,
+  S1,
   started,
   submitted,
+  W,
 } from './fixtures.js';
 
 const lost: Event = { type: 'chunk.lost', jobId: J, stageId: S0, chunk: 0, nowMs: 4 };
@@ -37,7 +41,7 @@ describe('chunks', () => {
   it('a later reporter of the same chunk is told to delete its own file', () => {
     const state = after(...twoTries, chunkDone(ref(0, 1), 0));
     expect(transition(state, chunkDone(ref(0, 2), 0))).toEqual([
-      { type: 'discardFiles', paths: ['/c/s0/0/0.2'] },
+      { type: 'discardFiles', workerId: W, paths: ['/c/s0/0/0.2'] },
     ]);
   });
 
@@ -59,6 +63,71 @@ describe('chunks', () => {
     transition(state, started(ref(0, 3)));
     transition(state, chunkDone(ref(0, 3), 0));
     expect(jobOf(state).counts).toMatchObject({ rowsDone: 10, out: 10, chunksDone: 1 });
+  });
+
+  it('a chunk that is lost again and again fails the job at a limit', () => {
+    const state = after(hello(), submitted({ stages: [{ rows: [10, 10] }] }));
+    for (let attempt = 1; attempt <= limits.lossesPerChunk + 1; attempt += 1) {
+      expect(jobOf(state).phase.kind).toBe('running');
+      transition(state, started(ref(0, attempt)));
+      transition(state, chunkDone(ref(0, attempt), 0));
+      transition(state, ended(ref(0, attempt)));
+      transition(state, lost);
+    }
+    expect(jobOf(state).phase).toMatchObject({
+      kind: 'failed',
+      failure: { code: 'E_CHUNK_LOST', at: { file: '/out/_windrow/chunks' } },
+    });
+  });
+
+  it('a stage that was about to be cut into tasks waits again where a chunk below is lost', () => {
+    const state = after(
+      hello({ slots: 4 }),
+      submitted({ stages: [{ rows: [10] }, { id: 's1', over: 's0' }] }),
+      started(ref(0)),
+      chunkDone(ref(0), 0),
+      ended(ref(0)),
+    );
+    const phase = () => jobOf(state).stages[1]?.phase;
+    expect(phase()).toBe('sizing');
+    transition(state, lost);
+    expect(phase()).toBe('blocked');
+    const groups = [{ from: 0, to: 1 }];
+    const planned = { jobId: J, stageId: S1, groups, taskStarts: [0], reused: [], nowMs: 5 };
+    expect(kinds(transition(state, { type: 'stage.planned', ...planned }))).toEqual([]);
+    expect(phase()).toBe('blocked');
+    transition(state, started(ref(0, 2)));
+    expect(kinds(transition(state, chunkDone(ref(0, 2), 0)))).toEqual(['planStage']);
+    transition(state, { type: 'stage.planned', ...planned });
+    expect(phase()).toBe('running');
+    checkInvariants(state);
+  });
+
+  describe('made from rows that may come out otherwise', () => {
+    const stale: Event = { ...lost, stale: true } as Event;
+
+    it('is done again, and what its attempts so far report is void', () => {
+      const state = after(...twoTries, chunkDone(ref(0, 1), 0), stale);
+      checkInvariants(state);
+      expect(kinds(transition(state, chunkDone(ref(0, 2), 0)))).toEqual([]);
+      expect(jobOf(state).stages[0]?.tasksDone).toBe(0);
+      transition(state, ended(ref(0, 2)));
+      transition(state, started(ref(0, 3)));
+      transition(state, chunkDone(ref(0, 3), 0));
+      expect(jobOf(state).counts).toMatchObject({ rowsDone: 10, chunksDone: 1 });
+    });
+
+    it('and under way, is not reported by that attempt, which nobody blames', () => {
+      const state = after(hello(), submitted(), started(ref(0)), stale);
+      transition(state, chunkDone(ref(0), 0));
+      transition(state, ended(ref(0)));
+      expect(jobOf(state).phase.kind).toBe('running');
+      expect(jobOf(state).counts).toMatchObject({ rowsDone: 0, chunksDone: 0 });
+      transition(state, started(ref(0, 2)));
+      transition(state, chunkDone(ref(0, 2), 0));
+      expect(jobOf(state).counts).toMatchObject({ rowsDone: 10, chunksDone: 1 });
+      checkInvariants(state);
+    });
   });
 
   it('a report about a job that is gone deletes nothing', () => {
@@ -134,10 +203,14 @@ describe('attempts', () => {
 
   it('a lost input is waited for without counting', () => {
     const state = after(hello(), submitted({ run: { attempts: 1 } }), started(ref(0)));
-    transition(state, ended(ref(0), { failure: failure('fetchFailed'), nowMs: 7 }));
-    const task = jobOf(state).stages[0]?.tasks.get(0);
-    expect(task).toMatchObject({ kind: 'waiting', history: { counted: 0 } });
-    expect(task?.kind === 'waiting' && task.eligibleMs).toBeGreaterThan(7);
+    for (let attempt = 1; attempt < 10; attempt += 1) {
+      if (attempt > 1) transition(state, started(ref(0, attempt)));
+      transition(state, ended(ref(0, attempt), { failure: failure('fetchFailed'), nowMs: 7 }));
+      const task = jobOf(state).stages[0]?.tasks.get(0);
+      expect(task).toMatchObject({ kind: 'waiting', history: { counted: 0 } });
+      expect(task?.kind === 'waiting' && task.eligibleMs).toBeGreaterThan(7);
+      expect(task?.kind === 'waiting' && task.eligibleMs).toBeLessThanOrEqual(1007);
+    }
   });
 
   it('a task timeout counts, although the worker calls it cancelled', () => {

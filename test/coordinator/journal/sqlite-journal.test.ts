@@ -91,6 +91,24 @@ describe('the SQLite journal file', () => {
     expect(codeOf(() => openReadOnly(directory))).toBe('E_STATE_NEWER');
   });
 
+  it('takes over chunks of version 1, which knew when they were used last', async () => {
+    const directory = place();
+    const done = record('b');
+    const journal = openJournal(directory);
+    await journal.append(await journal.acquire(), [chunkDone(done, 0, 1000)]);
+    await journal.close();
+    const db = new Database(journalPath(directory));
+    db.exec(`drop index chunks_by_end; alter table chunks rename column keep_until_ms to used_ms;
+      create index chunks_by_use on chunks (used_ms); pragma user_version = 1`);
+    db.close();
+    const migrated = openJournal(directory);
+    expect((await migrated.lookup([done.identity])).get(done.identity)).toEqual(done);
+    const week = 7 * 24 * 3_600_000;
+    expect(await migrated.expired(1000 + week, 10)).toEqual([]);
+    expect(await migrated.expired(1001 + week, 10)).toEqual([done]);
+    await migrated.close();
+  });
+
   it('can be read where nobody owns it, and is not made by looking', async () => {
     const directory = place();
     expect(openReadOnly(directory)).toBeUndefined();

@@ -1,0 +1,35 @@
+/**
+ * The one rule for how many rows may be dead letters, asked while a job runs and once more before
+ * its commit. Pure. Never: counts rows itself.
+ */
+import type { Failure } from '../../shared/failure.js';
+import type { JobPlan } from '../../shared/plan.js';
+
+/**
+ * E_TOO_MANY_DEAD_LETTERS when there are more than the spec allows.
+ * @param dead of all stages' chunks, each chunk once: a row that dies before its way divides is one
+ *   dead letter, however many outputs list it. `maxFraction` is of the rows of all scans, pruned
+ *   ones included.
+ */
+export function deadLetterFailure(
+  dead: number,
+  { deadLetters: { maxRows, maxFraction }, stages }: Pick<JobPlan, 'deadLetters' | 'stages'>,
+): Failure | undefined {
+  const rows = stages.reduce(
+    (sum, stage) => sum + (stage.input.kind === 'source' ? stage.rows : 0),
+    0,
+  );
+  const cap =
+    maxRows !== undefined && dead > maxRows
+      ? `deadLetters.maxRows is ${maxRows}`
+      : maxFraction !== undefined && dead > maxFraction * rows
+        ? `deadLetters.maxFraction is ${maxFraction}`
+        : undefined;
+  if (cap === undefined) return undefined;
+  return {
+    kind: 'badData',
+    code: 'E_TOO_MANY_DEAD_LETTERS',
+    message: `${dead} of ${rows} rows are dead letters, but ${cap}`,
+    hint: 'look at them in the dead-letter files, mend the data or the step, or raise the cap',
+  };
+}

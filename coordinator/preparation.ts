@@ -1,0 +1,95 @@
+/**
+ * From a request to a plan: the spec checked, its files there, everything planned. Starts nothing and
+ * changes nothing.
+ */
+import { randomBytes } from 'node:crypto';
+import type { SubmitRequest, UploadedFile } from '../shared/gen/windrow.js';
+import { fail } from '../shared/failure.js';
+import { makeJobId, type JobId } from '../shared/ids.js';
+import type { JobSpec } from '../shared/job-spec.js';
+import { limits } from '../shared/limits.js';
+import { validateSpec } from '../shared/spec-file.js';
+import type { DeviceFacts } from './analyse/devices.js';
+import type { PlannedJob } from './analyse/plan-job.js';
+import { type BlobStore, digestsOf } from './blob-store.js';
+
+export interface PreparationDependencies {
+  readonly blobs: BlobStore;
+  /** Throws E_URI_DENIED for what lies outside the roots. */
+  readonly checkPath: (path: string) => void;
+  readonly allowCode: boolean;
+  readonly devices: () => Promise<DeviceFacts>;
+  readonly slots: () => number;
+  readonly nowMs: () => number;
+}
+
+export interface Prepared {
+  readonly id: JobId;
+  readonly spec: JobSpec;
+  readonly specJson: string;
+  readonly planned: PlannedJob;
+}
+
+export class Preparation {
+  constructor(private readonly deps: PreparationDependencies) {}
+
+  /**
+   * @param checkPlace judges where the job would write; default: as `checkPath` does
+   * @throws WindrowError whatever is wrong with the spec, its data, functions and models
+   */
+  async prepare(request: SubmitRequest, checkPlace = this.deps.checkPath): Promise<Prepared> {
+    const { deps } = this;
+    const spec = specOf(request);
+    if (!deps.allowCode && spec.steps.some((step) => 'map' in step)) {
+      fail('invalidSpec', 'E_CODE_DENIED', 'this coordinator does not run user code (map steps)', {
+        hint: 'start it with --allow-code if you trust all who can submit',
+      });
+    }
+    const nowMs = deps.nowMs();
+    const id = makeJobId(nowMs, randomBytes(3).toString('hex'));
+    // DuckDB comes with it: a coordinator listens before that is loaded.
+    const { planJob } = await import('./analyse/plan-job.js');
+    const planned = await planJob({
+      spec,
+      files: this.filesOf(request.files),
+      blobPath: (digest) => deps.blobs.path(digest),
+      checkPath: deps.checkPath,
+      checkPlace,
+      devices: deps.devices,
+      slots: deps.slots(),
+      jobId: id,
+      nowMs,
+    });
+    return { id, spec, specJson: request.specJson, planned };
+  }
+
+  private filesOf(files: Record<string, UploadedFile>): Record<string, UploadedFile> {
+    const missing = this.deps.blobs.missing(digestsOf(files));
+    if (missing.length > 0) {
+      fail('invalidSpec', 'E_BLOB', `${missing.length} files of this job were not uploaded`, {
+        hint: 'submit through the client or the CLI, which upload them first',
+      });
+    }
+    return files;
+  }
+}
+
+/** @throws WindrowError E_SPEC_TOO_LARGE | E_SPEC_SYNTAX, and what the spec's check finds */
+export function specOf(request: SubmitRequest): JobSpec {
+  return validateSpec(parseSpec(request.specJson));
+}
+
+export function parseSpec(json: string): unknown {
+  if (Buffer.byteLength(json) > limits.specBytes) {
+    fail('invalidSpec', 'E_SPEC_TOO_LARGE', `the spec has over ${limits.specBytes} bytes`);
+  }
+  try {
+    return JSON.parse(json) as unknown;
+  } catch (error) {
+    return fail(
+      'invalidSpec',
+      'E_SPEC_SYNTAX',
+      `the spec is not JSON: ${(error as Error).message}`,
+    );
+  }
+}

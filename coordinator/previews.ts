@@ -1,0 +1,111 @@
+/**
+ * The first rows of a step: a cut-down job runs over them into a scratch directory, which is read
+ * back and removed. Never: writes where the job itself would.
+ */
+import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import type { SubmitRequest, SubmitResponse } from '../shared/gen/windrow.js';
+import { fail, WindrowError } from '../shared/failure.js';
+import type { JobSpec } from '../shared/job-spec.js';
+import { mapPaths } from '../shared/spec-paths.js';
+import type { PlannedJob } from './analyse/plan-job.js';
+import type { Catalogue } from './catalogue.js';
+import { parseSpec, type Preparation, specOf } from './preparation.js';
+import type { Submission } from './submission.js';
+
+export interface PreviewsDependencies {
+  readonly preparation: Preparation;
+  readonly submission: Submission;
+  readonly catalogue: Catalogue;
+  /** Throws E_URI_DENIED for what lies outside the roots. */
+  readonly checkPath: (path: string) => void;
+  /** Directory for what previews write. */
+  readonly scratch: string;
+  readonly readArrow: (directory: string, maxRows: number | undefined) => AsyncIterable<Uint8Array>;
+}
+
+export class Previews {
+  constructor(private readonly deps: PreviewsDependencies) {}
+
+  /** Runs a cut-down job over the first rows into a scratch directory, then reads that back. */
+  async *rows(
+    request: { job?: SubmitRequest | undefined; step: string; rows: number },
+    aborted: AbortSignal,
+  ): AsyncGenerator<{ data: Uint8Array }> {
+    const rows = Math.min(Math.max(1, request.rows || 20), 10_000);
+    const directory = `${this.deps.scratch}/${randomBytes(6).toString('hex')}`;
+    try {
+      yield* this.firstRows(request, rows, directory, aborted);
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  }
+
+  private async *firstRows(
+    request: { job?: SubmitRequest | undefined; step: string },
+    rows: number,
+    directory: string,
+    aborted: AbortSignal,
+  ): AsyncGenerator<{ data: Uint8Array }> {
+    const { jobId: id } = await this.submit(request, rows, directory, aborted);
+    for await (const notice of this.deps.catalogue.watch(id, 0, true, aborted, 1000)) void notice;
+    if (aborted.aborted) return void (await this.deps.submission.cancel(id));
+    const view = await this.deps.catalogue.get(id);
+    if (view.failure) throw new WindrowError(view.failure);
+    for await (const data of this.deps.readArrow(`${directory}/out`, rows)) yield { data };
+  }
+
+  private async submit(
+    { job, step }: { job?: SubmitRequest | undefined; step: string },
+    rows: number,
+    directory: string,
+    aborted: AbortSignal,
+  ): Promise<SubmitResponse> {
+    if (!job) fail('invalidSpec', 'E_SPEC_INVALID', 'a preview needs a job');
+    const spec = specOf(job);
+    const from = step || spec.outputs[0]!.from;
+    const cut = {
+      ...(parseSpec(job.specJson) as JobSpec),
+      metadata: { name: `${spec.metadata.name}-preview` },
+      outputs: [{ from, parquet: `${directory}/out` }],
+      checkpoints: {},
+      deadLetters: { path: `${directory}/dead` },
+    };
+    const whole = { ...job, specJson: JSON.stringify(cut), redoDeadLetters: false };
+    // What it would write is refused as the job itself would be; what it does write is ours.
+    mapPaths(spec, (path, role) => {
+      if (role === 'output' || role === 'deadLetters' || role === 'checkpoints')
+        this.deps.checkPath(path);
+      return path;
+    });
+    const prepared = await this.deps.preparation.prepare(whole, () => undefined);
+    const first = { ...prepared, planned: cutToFirst(prepared.planned, rows) };
+    return this.deps.submission.start(whole, first, aborted);
+  }
+}
+
+/** Pretends that the first file ends early: a chunk of its first rows is all there is. */
+function cutToFirst(planned: PlannedJob, rows: number): PlannedJob {
+  const wanted = Math.max(2048, rows);
+  const stages = planned.plan.stages.map((stage) => {
+    if (stage.input.kind !== 'source') return stage;
+    const file = stage.input.files.find((each) => each.rowGroupRows.some((count) => count > 0));
+    if (!file) return stage;
+    const first = file.rowGroupRows.findIndex((count) => count > 0);
+    const before = file.rowGroupRows.slice(0, first).map(() => 0);
+    const cut = {
+      ...file,
+      rowGroupRows: [...before, Math.min(wanted, file.rowGroupRows[first]!)],
+      prunedRowGroups: [],
+    };
+    return {
+      ...stage,
+      input: { ...stage.input, files: [cut] },
+      taskStarts: [0],
+      deterministic: false,
+    };
+  });
+  // A sample says nothing about how many rows there are.
+  const outputs = planned.plan.outputs.map((output) => ({ ...output, rowCounts: [] }));
+  return { ...planned, plan: { ...planned.plan, stages, outputs } };
+}

@@ -1,0 +1,93 @@
+/** What watchers of a job hear, with a real journal under it. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { Catalogue } from '../../coordinator/catalogue.js';
+import type { State } from '../../coordinator/core/state.js';
+import type { Journal } from '../../coordinator/journal/journal.js';
+import { openJournal } from '../../coordinator/journal/sqlite-journal.js';
+import { type Notice, Notices } from '../../coordinator/notices.js';
+import { ProgressMeter } from '../../coordinator/progress-meter.js';
+import { after, J, submitted } from './core/fixtures.js';
+
+let directory: string;
+let journal: Journal;
+let notices: Notices;
+let state: State;
+let catalogue: Catalogue;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'windrow-catalogue-'));
+  journal = openJournal(directory);
+  notices = new Notices();
+  state = after(submitted({ stages: [{ rows: 8 }] }));
+  catalogue = new Catalogue({
+    state,
+    journal,
+    notices,
+    meter: new ProgressMeter(),
+    held: new Set(),
+    rssBytes: () => 0,
+    nowMs: () => 1,
+  });
+});
+afterEach(async () => {
+  await journal.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const notice = (seq: number, kind = 'warning', data = '{}'): Notice => ({
+  jobId: J,
+  seq,
+  timeMs: 1,
+  kind,
+  data,
+});
+
+/** A watcher that has heard its first notice, and reads on only when asked. */
+async function watcher(queueLimit: number): Promise<AsyncGenerator<Notice>> {
+  const watch = catalogue.watch(J, 0, true, new AbortController().signal, queueLimit);
+  const first = watch.next();
+  // It subscribes before it looks into the journal, so this is the first thing it hears.
+  while ([...notices.watched()].length === 0) await new Promise((go) => setImmediate(go));
+  notices.publish(notice(1));
+  expect((await first).value).toMatchObject({ seq: 1 });
+  return watch;
+}
+
+function tellEnd(): void {
+  state.jobs.delete(J);
+  notices.publish(notice(0, 'end'));
+}
+
+it('a watcher that is too far behind is told from where to go on', async () => {
+  const watch = await watcher(10);
+  for (let seq = 2; seq <= 50; seq += 1) notices.publish(notice(seq));
+  await expect(watch.next()).rejects.toMatchObject({
+    failure: { code: 'E_SLOW_READER', hint: expect.stringContaining(`--after 1`) as string },
+  });
+  expect([...notices.watched()]).toEqual([]);
+});
+
+it('progress that a slow watcher has not read is not kept for it, only the newest is', async () => {
+  const watch = await watcher(10);
+  for (let k = 0; k < 1000; k += 1) notices.publish(notice(0, 'progress', String(k)));
+  notices.publish(notice(2));
+  notices.publish(notice(0, 'progress', 'last'));
+  tellEnd();
+  const heard: string[] = [];
+  for await (const { kind, data } of watch) heard.push(kind === 'progress' ? data : kind);
+  expect(heard).toEqual(['999', 'warning']);
+});
+
+it('a watcher hears the last news of a job that has ended, and then the end of them', async () => {
+  const watch = await watcher(10);
+  state.jobs.get(J)!.phase = { kind: 'cancelled', reason: 'user' };
+  const news = watch.next();
+  notices.publish(notice(2, 'cancelled'));
+  expect((await news).value).toMatchObject({ kind: 'cancelled' });
+  const end = watch.next();
+  tellEnd();
+  expect(await end).toEqual({ done: true, value: undefined });
+});

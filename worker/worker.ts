@@ -1,0 +1,226 @@
+/**
+ * One worker from its first hello to its goodbye: what the coordinator says goes to the rooms that
+ * do it, what they report goes back; and when to leave. Never: blocks its thread, so that leases and
+ * heartbeats never wait for data.
+ */
+import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { ChannelCredentials } from '@grpc/grpc-js';
+import { type Failure, formatFailure } from '../shared/failure.js';
+import type { AttemptRef } from '../shared/ids.js';
+import type { ChunkRecord } from '../shared/plan.js';
+import { makeDirectory } from '../shared/storage/directories.js';
+import { attemptFromWire, attemptToWire, chunkDoneToWire } from '../shared/wire.js';
+import { Assignments, cancelledFailure } from './assignments.js';
+import { BlobCache } from './blob-cache.js';
+import { type MemoryShares, memoryShares } from './memory-shares.js';
+import { OwnFiles } from './own-files.js';
+import { ReportQueue } from './reports.js';
+import { Session, type SessionEvents } from './session.js';
+import { Slots } from './slots.js';
+import { Telemetry } from './telemetry.js';
+
+export interface WorkerOptions {
+  /** `unix:/path` or `host:port`. */
+  readonly coordinator: string;
+  readonly credentials: ChannelCredentials;
+  readonly token?: string;
+  readonly slots: number;
+  /** `*` serves every pool. */
+  readonly pools: readonly string[];
+  /** Names of the devices it has, and which of them are hardware. */
+  readonly devices: { readonly devices: string[]; readonly hardware: string[] };
+  readonly id?: string;
+  /** RSS above which the process recycles itself between attempts. */
+  readonly memoryLimitBytes?: number;
+  readonly spillDirectory?: string;
+}
+
+/** Exit codes that a parent may act on; any other than 0 is a crash. */
+export const workerExit = { drained: 0, refused: 2, recycled: 75 } as const;
+
+const cancelGraceMs = 10_000;
+const drainGraceMs = 60_000;
+const farewellMs = 3_000;
+
+export class Worker {
+  /** Resolves with the exit code once the worker has left. */
+  readonly done: Promise<number>;
+  private readonly id: string;
+  private readonly incarnation = randomBytes(8).toString('hex');
+  private readonly reports = new ReportQueue();
+  private readonly ownFiles = new OwnFiles(this.incarnation);
+  private readonly telemetry: Telemetry;
+  private readonly memory: MemoryShares;
+  private readonly session: Session;
+  private readonly slots: Slots;
+  private readonly assignments: Assignments;
+  private readonly scratch: string;
+  private draining = false;
+  private leaving = false;
+  private left: Promise<void> | undefined;
+  private finish: (code: number) => void = () => undefined;
+
+  constructor(private readonly options: WorkerOptions) {
+    const { coordinator, credentials, token, slots, memoryLimitBytes, spillDirectory } = options;
+    this.done = new Promise((resolveDone) => (this.finish = resolveDone));
+    this.id = options.id ?? `${hostname()}-${process.pid}-${this.incarnation.slice(0, 4)}`;
+    this.scratch = resolve(spillDirectory ?? join(tmpdir(), `windrow-${this.incarnation}`));
+    this.telemetry = new Telemetry(this.id);
+    this.memory = memoryShares(slots, memoryLimitBytes);
+    this.session = new Session(coordinator, credentials, token, this.reports, this.heard());
+    this.slots = new Slots(
+      { slots, cancelGraceMs, heapBytes: this.memory.heapBytes },
+      {
+        chunk: (ref, chunk, record) => this.chunkDone(ref, chunk, record),
+        progress: (ref, rows, rowsTotal, doing) =>
+          this.telemetry.progress(ref, rows, rowsTotal, doing),
+        log: (ref, level, text) => this.telemetry.log(ref, level, text),
+        ended: (ref, failure) => this.ended(ref, failure),
+        stuck: (ref) => void this.recycle(ref),
+      },
+    );
+    this.assignments = new Assignments({
+      incarnation: this.incarnation,
+      blobs: new BlobCache(join(this.scratch, 'blobs'), (digest, signal) =>
+        this.session.fetchBlob(digest, signal),
+      ),
+      slots: this.slots,
+      limits: {
+        memoryLimitBytes: this.memory.kernelBytes,
+        spillDirectory: join(this.scratch, 'spill'),
+      },
+      chunk: (ref, chunk, record) => this.chunkDone(ref, chunk, record),
+      ended: (ref, failure) => this.ended(ref, failure),
+      settled: () => this.leaveIfDone(),
+    });
+  }
+
+  async start(): Promise<void> {
+    await makeDirectory(this.scratch);
+    this.session.connect();
+  }
+
+  /** Finishes the chunks that run, takes nothing new, then leaves. */
+  drain(): void {
+    if (this.draining) return;
+    this.startDraining();
+    this.leaveIfDone();
+  }
+
+  private heard(): SessionEvents {
+    return {
+      welcome: () => this.leaveIfDone(),
+      assign: (message) => {
+        for (const each of message.assignments) this.ownFiles.toldToWrite(each.chunkDirectory);
+        this.assignments.accept(message);
+      },
+      cancel: (attempts) => attempts.forEach((attempt) => this.cancel(attemptFromWire(attempt))),
+      drain: () => this.drain(),
+      discard: (paths) => void this.discard(paths),
+      refused: (message) => this.refused(message),
+      hello: () => ({
+        workerId: this.id,
+        incarnation: this.incarnation,
+        pools: [...this.options.pools],
+        slots: this.options.slots,
+        pid: process.pid,
+        host: hostname(),
+        version: '1',
+        ...this.options.devices,
+        running: [...this.slots.attempts(), ...this.assignments.attempts()].map(attemptToWire),
+      }),
+      heartbeat: () => this.telemetry.heartbeat(),
+    };
+  }
+
+  private cancel(ref: AttemptRef): void {
+    if (this.assignments.cancel(ref) || this.slots.cancel(ref)) return;
+    this.ended(ref, cancelledFailure);
+  }
+
+  private async discard(paths: readonly string[]): Promise<void> {
+    for (const path of await this.ownFiles.discard(paths)) {
+      process.stderr.write(`warning: told to delete ${path}, which this worker did not write\n`);
+    }
+  }
+
+  private chunkDone(ref: AttemptRef, chunk: number, record: ChunkRecord): void {
+    this.telemetry.chunkReported(ref, record.counts.rowsIn);
+    this.session.send(this.reports.chunkDone(chunkDoneToWire(ref, chunk, record)));
+  }
+
+  private ended(ref: AttemptRef, failure: Failure | undefined): void {
+    this.telemetry.ended(ref);
+    if (failure) this.telemetry.log(ref, 'error', formatFailure(failure));
+    this.session.send(
+      this.reports.attemptEnded({
+        attempt: attemptToWire(ref),
+        ...(failure ? { failureJson: JSON.stringify(failure) } : {}),
+        workerExiting: this.leaving,
+      }),
+    );
+    if (!this.draining && process.memoryUsage.rss() > this.memory.processBytes) this.drain();
+    this.leaveIfDone();
+  }
+
+  private startDraining(): void {
+    this.draining = true;
+    this.session.goodbye('draining');
+    this.slots.drain();
+    this.assignments.drain();
+  }
+
+  private leaveIfDone(): void {
+    if (!this.draining || this.slots.busy > 0 || this.assignments.attempts().length > 0) return;
+    void this.leave(this.leaving ? workerExit.recycled : workerExit.drained);
+  }
+
+  private leave(code: number): Promise<void> {
+    this.left ??= this.takeLeave(code);
+    return this.left;
+  }
+
+  /** Waits for the reports to be acknowledged, within bounds, then says goodbye and goes. */
+  private async takeLeave(code: number): Promise<void> {
+    const until = Date.now() + farewellMs;
+    while (!this.reports.empty && Date.now() < until) {
+      await new Promise((wake) => setTimeout(wake, 20));
+    }
+    this.session.goodbye('exiting');
+    await new Promise((wake) => setTimeout(wake, 20));
+    this.session.close();
+    if (code === workerExit.drained) await this.slots.close();
+    await rm(this.scratch, { recursive: true, force: true });
+    this.finish(code);
+  }
+
+  /** An attempt that will not come back takes the process along, after its neighbours are done. */
+  private async recycle(ref: AttemptRef): Promise<void> {
+    if (this.leaving) return;
+    this.leaving = true;
+    const text = 'an attempt did not stop when told to: this worker process is recycled';
+    this.telemetry.log(ref, 'warn', text);
+    this.startDraining();
+    const until = Date.now() + drainGraceMs;
+    while (this.slots.busy > 1 && Date.now() < until) {
+      await new Promise((wake) => setTimeout(wake, 50));
+    }
+    for (const stuck of this.slots.attempts()) this.ended(stuck, cancelledFailure);
+    await this.leave(workerExit.recycled);
+    // The stuck thread may be in native code, where only the end of the process is safe.
+    process.kill(process.pid, 'SIGKILL');
+  }
+
+  /** Nobody waits for what runs here. */
+  private refused(message: string): void {
+    const code = /^E_\w+: /.test(message) ? '' : 'E_WORKER_REFUSED: ';
+    process.stderr.write(`error ${code}${message}\n`);
+    this.session.close();
+    this.assignments.drain();
+    for (const ref of this.slots.attempts()) this.slots.cancel(ref);
+    void this.slots.close().finally(() => this.finish(workerExit.refused));
+  }
+}
