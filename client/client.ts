@@ -110,8 +110,9 @@ class GrpcClient implements Client {
     job: string,
     options: { timeoutMs?: number; signal?: AbortSignal } = {},
   ): Promise<JobView> {
-    const timeout =
-      options.timeoutMs === undefined ? undefined : AbortSignal.timeout(options.timeoutMs);
+    // Timers take whole milliseconds only.
+    const timeoutMs = options.timeoutMs === undefined ? undefined : Math.ceil(options.timeoutMs);
+    const timeout = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
     const signals = [timeout, options.signal].filter((signal) => signal !== undefined);
     const signal = AbortSignal.any(signals);
     let afterSeq = 0;
@@ -122,7 +123,7 @@ class GrpcClient implements Client {
       const view = await this.get(job);
       if (endStates.has(view.state)) return view;
       if (timeout?.aborted) {
-        const message = `job ${job} is ${view.state} after ${options.timeoutMs} ms`;
+        const message = `job ${job} is ${view.state} after ${timeoutMs} ms`;
         fail('cancelled', 'E_WAIT_TIMEOUT', message, { hint: 'it goes on; wait again' });
       }
       if (options.signal?.aborted) {

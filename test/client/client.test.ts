@@ -341,8 +341,10 @@ test('wait says so when its time is over, and the job goes on', async () => {
     watchJob: (call) => void call.write(event(1)),
     getJob: (_call, callback) => callback(null, { jobJson: '{"state":"running"}' }),
   });
-  const waited = open().wait('j1', { timeoutMs: 100 });
-  expect(await failureOf(waited)).toMatchObject({ code: 'E_WAIT_TIMEOUT' });
+  for (const timeoutMs of [100, 50.25]) {
+    const waited = open().wait('j1', { timeoutMs });
+    expect(await failureOf(waited)).toMatchObject({ code: 'E_WAIT_TIMEOUT' });
+  }
 });
 
 test.each(['10.0.0.5:7070', 'coordinator:7070', 'localhost.example.com:7070'])(
