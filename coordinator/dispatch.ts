@@ -85,12 +85,19 @@ function chunkWork(
   const found = chunks.range(ref.stageId, chunk);
   if (!found) {
     if (chunks.stage(ref.stageId).input.kind === 'empty') {
-      return { chunk, identity, source: undefined, inputs: [], poisonRows };
+      return { chunk, identity, source: undefined, inputs: [], poisonRows, reads: [] };
     }
     const inputs = chunks
       .upstream(ref.stageId, chunk)
       .flatMap((each) => upstream.get(each)?.files ?? []);
-    return { chunk, identity, source: undefined, inputs: inputs.map(chunkFileToWire), poisonRows };
+    return {
+      chunk,
+      identity,
+      source: undefined,
+      inputs: inputs.map(chunkFileToWire),
+      poisonRows,
+      reads: [],
+    };
   }
   const { file, range } = found;
   const hive = Object.entries(file.hive).filter(
@@ -112,5 +119,6 @@ function chunkWork(
     },
     inputs: [],
     poisonRows,
+    reads: [],
   };
 }

@@ -1,6 +1,6 @@
 /** Domain types to protocol messages and back: the one place where both are known. */
 import { jobId, stageId, type AttemptRef } from './ids.js';
-import type { ChunkCounts, ChunkFile, ChunkRecord } from './plan.js';
+import type { ChunkCounts, ChunkFile, ChunkPart, ChunkRecord } from './plan.js';
 import type * as wire from './gen/windrow.js';
 
 export function attemptToWire(ref: AttemptRef): wire.AttemptId {
@@ -26,6 +26,7 @@ export function chunkFileToWire(file: ChunkFile): wire.ChunkFile {
       column,
       ...(value === null ? {} : { value }),
     })),
+    ...(file.parts ? { divided: { parts: file.parts.map(chunkPartToWire) } } : {}),
   };
 }
 
@@ -36,7 +37,18 @@ export function chunkFileFromWire(message: wire.ChunkFile): ChunkFile {
     bytes: message.bytes,
     sha256: message.sha256,
     partition: message.partition.map(({ column, value }) => ({ column, value: value ?? null })),
+    ...(message.divided ? { parts: message.divided.parts.map(chunkPartFromWire) } : {}),
   };
+}
+
+export function chunkPartToWire(part: ChunkPart): wire.ChunkPart {
+  const { partition, offset, bytes, rows, crc32 } = part;
+  return { partition, offset, bytes, rows, crc32 };
+}
+
+export function chunkPartFromWire(message: wire.ChunkPart): ChunkPart {
+  const { partition, offset, bytes, rows, crc32 } = message;
+  return { partition, offset, bytes, rows, crc32 };
 }
 
 function countsFromWire(message: wire.ChunkCounts | undefined): ChunkCounts {

@@ -4,13 +4,18 @@
  * Never: runs an attempt.
  */
 import { type Failure, toFailure, WindrowError } from '../shared/failure.js';
-import type { Assign, Assignment, ChunkWork as WireChunk } from '../shared/gen/windrow.js';
+import type {
+  Assign,
+  Assignment,
+  ChunkWork as WireChunk,
+  LeafRead as WireRead,
+} from '../shared/gen/windrow.js';
 import { attemptKey, type AttemptRef } from '../shared/ids.js';
 import type { BlobRef, ChunkRecord, StageProgram } from '../shared/plan.js';
 import { attemptTag } from '../shared/storage/paths.js';
 import { unlessAborted } from '../shared/unless-aborted.js';
-import { attemptFromWire, chunkFileFromWire } from '../shared/wire.js';
-import type { ChunkWork } from './attempt/protocol.js';
+import { attemptFromWire, chunkFileFromWire, chunkPartFromWire } from '../shared/wire.js';
+import { type ChunkWork, isEmpty, type LeafRead } from './attempt/protocol.js';
 import type { BlobCache } from './blob-cache.js';
 import {
   type DeviceChannel,
@@ -96,7 +101,7 @@ export class Assignments {
   private async begin(ref: AttemptRef, assignment: Assignment, stop: AbortSignal): Promise<void> {
     const program = this.programs.get(assignment.programDigest);
     if (!program) throw new Error(`program ${assignment.programDigest} was never sent`);
-    if (program.scan.kind === 'empty') return this.runEmpty(ref, assignment);
+    if (isEmpty(program)) return this.runEmpty(ref, assignment);
     const blobs: Record<string, string> = {};
     for (const blob of blobsOf(program)) {
       blobs[blob.digest] = await this.deps.blobs.path(blob, stop);
@@ -156,5 +161,15 @@ function chunkWork(message: WireChunk): ChunkWork {
     inputs: message.inputs.map(chunkFileFromWire),
     poisonRows: message.poisonRows,
     ...(source ? { source } : {}),
+    reads: message.reads.map(leafRead),
+  };
+}
+
+function leafRead({ leaf, sources, files, parts }: WireRead): LeafRead {
+  return {
+    leaf,
+    sources,
+    files: files.map(chunkFileFromWire),
+    parts: parts.map(({ path, part }) => ({ path, part: chunkPartFromWire(part!) })),
   };
 }

@@ -260,6 +260,23 @@ export interface ChunkFile {
   bytes: number;
   sha256: string;
   partition: PartitionValue[];
+  /** Where its rows are divided for an exchange: then it is no Parquet file, but each part is one. */
+  divided?: ChunkParts | undefined;
+}
+
+export interface ChunkParts {
+  /** Partitions with rows, ascending. */
+  parts: ChunkPart[];
+}
+
+export interface ChunkPart {
+  partition: number;
+  /** Bytes [offset, offset + bytes) of the file are a whole Parquet file. */
+  offset: number;
+  bytes: number;
+  rows: number;
+  /** Of those bytes. */
+  crc32: number;
 }
 
 export interface PartitionValue {
@@ -348,6 +365,23 @@ export interface ChunkWork {
   inputs: ChunkFile[];
   /** Rows (by number in the file) to dead-letter unseen, because they killed workers. */
   poisonRows: number[];
+  /** What the program's query reads; where it has none, source or inputs are read. */
+  reads: LeafRead[];
+}
+
+/** What is read under one name of the query. All of it together; nothing at all is an empty table. */
+export interface LeafRead {
+  leaf: string;
+  sources: SourceWork[];
+  /** Files of finished chunks, read whole; a divided one part by part. */
+  files: ChunkFile[];
+  parts: PartRead[];
+}
+
+export interface PartRead {
+  /** The divided file. */
+  path: string;
+  part: ChunkPart | undefined;
 }
 
 export interface SourceWork {
@@ -361,6 +395,8 @@ export interface SourceWork {
   /** Hive values; a column that is absent here is NULL. */
   hive: { [key: string]: string };
   missingColumns: string[];
+  /** Where the rows lie in several row groups: the last of them; row_group is the first. */
+  lastRowGroup?: number | undefined;
 }
 
 export interface SourceWork_HiveEntry {
@@ -3001,7 +3037,7 @@ export const ChunkDone: MessageFns<ChunkDone> = {
 };
 
 function createBaseChunkFile(): ChunkFile {
-  return { path: "", rows: 0, bytes: 0, sha256: "", partition: [] };
+  return { path: "", rows: 0, bytes: 0, sha256: "", partition: [], divided: undefined };
 }
 
 export const ChunkFile: MessageFns<ChunkFile> = {
@@ -3020,6 +3056,9 @@ export const ChunkFile: MessageFns<ChunkFile> = {
     }
     for (const v of message.partition) {
       PartitionValue.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.divided !== undefined) {
+      ChunkParts.encode(message.divided, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -3077,6 +3116,14 @@ export const ChunkFile: MessageFns<ChunkFile> = {
             message.partition.push(PartitionValue.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.divided = ChunkParts.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3099,6 +3146,167 @@ export const ChunkFile: MessageFns<ChunkFile> = {
     message.bytes = object.bytes ?? 0;
     message.sha256 = object.sha256 ?? "";
     message.partition = object.partition?.map((e) => PartitionValue.fromPartial(e)) || [];
+    message.divided = (object.divided !== undefined && object.divided !== null)
+      ? ChunkParts.fromPartial(object.divided)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseChunkParts(): ChunkParts {
+  return { parts: [] };
+}
+
+export const ChunkParts: MessageFns<ChunkParts> = {
+  encode(message: ChunkParts, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.parts) {
+      ChunkPart.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChunkParts {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChunkParts();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.parts.push(ChunkPart.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ChunkParts>): ChunkParts {
+    return ChunkParts.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ChunkParts>): ChunkParts {
+    const message = createBaseChunkParts();
+    message.parts = object.parts?.map((e) => ChunkPart.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseChunkPart(): ChunkPart {
+  return { partition: 0, offset: 0, bytes: 0, rows: 0, crc32: 0 };
+}
+
+export const ChunkPart: MessageFns<ChunkPart> = {
+  encode(message: ChunkPart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partition !== 0) {
+      writer.uint32(8).int32(message.partition);
+    }
+    if (message.offset !== 0) {
+      writer.uint32(16).int64(message.offset);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(24).int64(message.bytes);
+    }
+    if (message.rows !== 0) {
+      writer.uint32(32).int64(message.rows);
+    }
+    if (message.crc32 !== 0) {
+      writer.uint32(40).uint32(message.crc32);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChunkPart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChunkPart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.partition = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.offset = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.rows = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.crc32 = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ChunkPart>): ChunkPart {
+    return ChunkPart.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ChunkPart>): ChunkPart {
+    const message = createBaseChunkPart();
+    message.partition = object.partition ?? 0;
+    message.offset = object.offset ?? 0;
+    message.bytes = object.bytes ?? 0;
+    message.rows = object.rows ?? 0;
+    message.crc32 = object.crc32 ?? 0;
     return message;
   },
 };
@@ -4002,7 +4210,7 @@ export const Assignment: MessageFns<Assignment> = {
 };
 
 function createBaseChunkWork(): ChunkWork {
-  return { chunk: 0, identity: "", source: undefined, inputs: [], poisonRows: [] };
+  return { chunk: 0, identity: "", source: undefined, inputs: [], poisonRows: [], reads: [] };
 }
 
 export const ChunkWork: MessageFns<ChunkWork> = {
@@ -4025,6 +4233,9 @@ export const ChunkWork: MessageFns<ChunkWork> = {
         writer.int64(v);
       }
       writer.join();
+    }
+    for (const v of message.reads) {
+      LeafRead.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -4092,6 +4303,14 @@ export const ChunkWork: MessageFns<ChunkWork> = {
 
             break;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.reads.push(LeafRead.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4116,6 +4335,165 @@ export const ChunkWork: MessageFns<ChunkWork> = {
       : undefined;
     message.inputs = object.inputs?.map((e) => ChunkFile.fromPartial(e)) || [];
     message.poisonRows = object.poisonRows?.map((e) => e) || [];
+    message.reads = object.reads?.map((e) => LeafRead.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLeafRead(): LeafRead {
+  return { leaf: "", sources: [], files: [], parts: [] };
+}
+
+export const LeafRead: MessageFns<LeafRead> = {
+  encode(message: LeafRead, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.leaf !== "") {
+      writer.uint32(10).string(message.leaf);
+    }
+    for (const v of message.sources) {
+      SourceWork.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.files) {
+      ChunkFile.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.parts) {
+      PartRead.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeafRead {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeafRead();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.leaf = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.sources.push(SourceWork.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.files.push(ChunkFile.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.parts.push(PartRead.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LeafRead>): LeafRead {
+    return LeafRead.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LeafRead>): LeafRead {
+    const message = createBaseLeafRead();
+    message.leaf = object.leaf ?? "";
+    message.sources = object.sources?.map((e) => SourceWork.fromPartial(e)) || [];
+    message.files = object.files?.map((e) => ChunkFile.fromPartial(e)) || [];
+    message.parts = object.parts?.map((e) => PartRead.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePartRead(): PartRead {
+  return { path: "", part: undefined };
+}
+
+export const PartRead: MessageFns<PartRead> = {
+  encode(message: PartRead, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.path !== "") {
+      writer.uint32(10).string(message.path);
+    }
+    if (message.part !== undefined) {
+      ChunkPart.encode(message.part, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PartRead {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePartRead();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.part = ChunkPart.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PartRead>): PartRead {
+    return PartRead.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PartRead>): PartRead {
+    const message = createBasePartRead();
+    message.path = object.path ?? "";
+    message.part = (object.part !== undefined && object.part !== null) ? ChunkPart.fromPartial(object.part) : undefined;
     return message;
   },
 };
@@ -4131,6 +4509,7 @@ function createBaseSourceWork(): SourceWork {
     rowEnd: 0,
     hive: {},
     missingColumns: [],
+    lastRowGroup: undefined,
   };
 }
 
@@ -4162,6 +4541,9 @@ export const SourceWork: MessageFns<SourceWork> = {
     });
     for (const v of message.missingColumns) {
       writer.uint32(74).string(v!);
+    }
+    if (message.lastRowGroup !== undefined) {
+      writer.uint32(80).int32(message.lastRowGroup);
     }
     return writer;
   },
@@ -4254,6 +4636,14 @@ export const SourceWork: MessageFns<SourceWork> = {
             message.missingColumns.push(reader.string());
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.lastRowGroup = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4288,6 +4678,7 @@ export const SourceWork: MessageFns<SourceWork> = {
       {},
     );
     message.missingColumns = object.missingColumns?.map((e) => e) || [];
+    message.lastRowGroup = object.lastRowGroup ?? undefined;
     return message;
   },
 };

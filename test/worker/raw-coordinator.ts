@@ -82,7 +82,9 @@ export class RawCoordinator {
     const assignment: Assignment = {
       attempt: { jobId: 'j1', stageId: 's0', task, attempt: 1 },
       programDigest,
-      chunks: [{ chunk: task, identity: 'a'.repeat(64), source, inputs: [], poisonRows: [] }],
+      chunks: [
+        { chunk: task, identity: 'a'.repeat(64), source, inputs: [], poisonRows: [], reads: [] },
+      ],
       chunkDirectory: join(this.directory, 'chunks'),
       taskTimeoutMs: 0,
       probe: false,

@@ -4,10 +4,9 @@
  */
 import { fail, type Failure, toFailure } from '../../shared/failure.js';
 import type { ChunkRecord } from '../../shared/plan.js';
+import { AttemptInputs, rowsRead } from './attempt-inputs.js';
 import { ChunkRun, type ChunkOutcome } from './chunk-run.js';
-import { verifyInputs } from './inputs.js';
-import { PageChecksums } from './page-checksums.js';
-import type { AttemptMessage, AttemptTask, ChunkWork } from './protocol.js';
+import { type AttemptMessage, type AttemptTask, type ChunkWork, isEmpty } from './protocol.js';
 import type { Runtime } from './runtime.js';
 import { ChunkSink } from './sink.js';
 
@@ -27,7 +26,7 @@ export async function runChunks(
   let finishing: Promise<void> = Promise.resolve();
   let failure: Failure | undefined;
   try {
-    if (task.program.scan.kind === 'empty') {
+    if (isEmpty(task.program)) {
       for (const { chunk, identity } of task.chunks) {
         runtime.scope.throwIfCancelled();
         report({ type: 'chunk', chunk, record: emptyRecord(identity) });
@@ -36,29 +35,16 @@ export async function runChunks(
     }
     const progress = new Progress(task, report);
     runtime.scope.onRows = (rows) => progress.within(rows);
+    const inputs = new AttemptInputs(task, () => runtime.scope.throwIfCancelled());
     const { kernel, program } = await runtime.ready({
       ...task,
-      directories: [
-        ...new Set([task.chunkDirectory, ...task.chunks.flatMap(ChunkRun.directories)]),
-      ],
+      directories: [...new Set([task.chunkDirectory, ...inputs.directories()])],
     });
-    const pages = new PageChecksums(
-      task.program.scan.columns.map(({ name }) => name),
-      () => runtime.scope.throwIfCancelled(),
-    );
     for (const [at, work] of task.chunks.entries()) {
       runtime.scope.throwIfDraining();
-      const run = new ChunkRun(kernel, program, runtime.scope, work);
-      await run.verifyInput();
-      if (work.source) await pages.verify(work.source);
-      await verifyInputs(
-        work.inputs,
-        () => task.chunks.slice(at + 1).flatMap(({ inputs }) => inputs),
-        () => runtime.scope.throwIfCancelled(),
-      );
-      if (task.probe) {
-        await run.probe();
-      } else {
+      await inputs.ready(at, async (leaves) => {
+        const run = new ChunkRun(kernel, program, runtime.scope, work, leaves);
+        if (task.probe) return run.probe();
         const sink = sinkOf(task, work);
         const outcome = await run
           .write(sink)
@@ -74,7 +60,7 @@ export async function runChunks(
         );
         // Its failure is looked at when it is awaited, not before.
         finishing.catch(() => undefined);
-      }
+      });
       progress.done(work);
     }
   } catch (error) {
@@ -152,10 +138,10 @@ class Progress {
   private reportedAtMs = 0;
 
   constructor(
-    task: Attempt,
+    private readonly task: Attempt,
     private readonly report: (message: AttemptMessage) => void,
   ) {
-    this.total = task.chunks.reduce((rows, work) => rows + rowsOf(work), 0);
+    this.total = task.chunks.reduce((rows, work) => rows + rowsRead(task.program, work), 0);
   }
 
   within(rows: number): void {
@@ -164,7 +150,7 @@ class Progress {
   }
 
   done(work: ChunkWork): void {
-    this.finished += rowsOf(work);
+    this.finished += rowsRead(this.task.program, work);
     this.current = 0;
     this.send('finishing');
   }
@@ -176,10 +162,4 @@ class Progress {
     const rows = Math.min(this.total, this.finished + this.current);
     this.report({ type: 'progress', rows, rowsTotal: this.total, doing });
   }
-}
-
-function rowsOf({ source, inputs }: ChunkWork): number {
-  return source
-    ? source.rowEnd - source.rowStart
-    : inputs.reduce((rows, file) => rows + file.rows, 0);
 }

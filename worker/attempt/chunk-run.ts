@@ -2,18 +2,17 @@
  * One chunk through its program: run, locate what failed, write what was dropped as bad. Knows the
  * kernel and the program; never finishes files and never reports.
  */
-import { dirname } from 'node:path';
-import { stat } from 'node:fs/promises';
 import { type Failure, WindrowError } from '../../shared/failure.js';
-import { fail } from '../../shared/failure.js';
 import type { ChunkCounts } from '../../shared/plan.js';
 import type { Kernel } from '../kernel/duckdb.js';
 import { quoteName } from '../kernel/sql-text.js';
+import { rowsRead } from './attempt-inputs.js';
 import { classify } from './classify.js';
 import { writeDeadLetters } from './dead-letter.js';
 import { locate } from './locate.js';
 import type { PreparedProgram } from './program.js';
 import type { ChunkWork, SourceWork } from './protocol.js';
+import { type LeafFiles, queryRelation } from './query-statement.js';
 import type { DeadRow, Scope, Tally } from './scope.js';
 import type { ChunkSink } from './sink.js';
 import {
@@ -41,14 +40,9 @@ export class ChunkRun {
     private readonly program: PreparedProgram,
     private readonly scope: Scope,
     private readonly work: ChunkWork,
+    /** What lies ready for each leaf of the program's query. */
+    private readonly leaves: readonly LeafFiles[] = [],
   ) {}
-
-  /** Directories that the statements of this chunk read. */
-  static directories(work: ChunkWork): string[] {
-    return [...(work.source ? [work.source.path] : []), ...work.inputs.map(({ path }) => path)].map(
-      dirname,
-    );
-  }
 
   /** Writes the chunk's rows and dead letters to the sink's temporary names. */
   async write(sink: ChunkSink): Promise<ChunkOutcome> {
@@ -62,7 +56,7 @@ export class ChunkRun {
     if (dead.length > 0) await this.writeDead(sink.deadLetterTarget, dead);
     const { filtered, warnings } = tally;
     return {
-      counts: { rowsIn: this.rowsIn(), filtered, inferred, warnings },
+      counts: { rowsIn: rowsRead(this.program.program, this.work), filtered, inferred, warnings },
       dead: dead.length,
     };
   }
@@ -70,30 +64,6 @@ export class ChunkRun {
   /** Does everything but write. */
   async probe(): Promise<void> {
     await this.execute((relation) => probeStatement(relation, this.program.program.sink));
-  }
-
-  /** @throws WindrowError E_INPUT_CHANGED when the file is not the one that was planned */
-  async verifyInput(): Promise<void> {
-    const source = this.work.source;
-    if (!source) return;
-    const now = await stat(source.path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined;
-      throw error;
-    });
-    if (now?.size === source.bytes && now.mtimeMs === source.mtimeMs) return;
-    const what = now
-      ? `is ${now.size} bytes of ${new Date(now.mtimeMs).toISOString()}, planned were ${source.bytes} bytes of ${new Date(source.mtimeMs).toISOString()}`
-      : 'is gone';
-    fail('badData', 'E_INPUT_CHANGED', `input file ${what}`, {
-      at: { file: source.path },
-      hint: 'run the job again: it plans from the files as they are now',
-    });
-  }
-
-  private rowsIn(): number {
-    const { source, inputs } = this.work;
-    if (source) return source.rowEnd - source.rowStart;
-    return inputs.reduce((rows, file) => rows + file.rows, 0);
   }
 
   private poisonRows(): DeadRow[] {
@@ -123,6 +93,7 @@ export class ChunkRun {
   private scan(selection?: Partial<RowSelection>): Relation {
     const { source, inputs, poisonRows } = this.work;
     const { program, carriesRow } = this.program;
+    if (program.query) return queryRelation(program.query, this.leaves);
     if (!source) {
       const paths = inputs.map(({ path }) => path);
       return scanChunks(program.scan, paths, carriesRow);

@@ -43,15 +43,18 @@ export class PageChecksums {
   async verify(source: SourceWork): Promise<void> {
     const known = this.path === source.path;
     if (source.rowStart === source.rowEnd || (known && this.extents.length === 0)) return;
-    if (known && this.checked.has(source.rowGroup)) return;
+    const { rowGroup: first, lastRowGroup: last = first } = source;
+    const wanted = Array.from({ length: last - first + 1 }, (_, at) => first + at);
+    const unseen = new Set(known ? wanted.filter((group) => !this.checked.has(group)) : wanted);
+    if (unseen.size === 0) return;
     const file = await open(source.path, 'r');
     try {
       if (!known) await this.look(file, source.path);
       for (const extent of this.extents) {
-        if (extent.rowGroup !== source.rowGroup || !this.columns.has(extent.column)) continue;
+        if (!unseen.has(extent.rowGroup) || !this.columns.has(extent.column)) continue;
         await this.verifyColumn(file, extent);
       }
-      this.checked.add(source.rowGroup);
+      for (const group of unseen) this.checked.add(group);
     } finally {
       await file.close();
     }

@@ -16,6 +16,7 @@ import { type PredictEnv, predictFunction, type PreparedPredict } from '../infer
 import type { Kernel } from '../kernel/duckdb.js';
 import { quoteName } from '../kernel/sql-text.js';
 import { emptyMapResult } from './map-relation.js';
+import { resultScan } from './query-statement.js';
 import { keepRowColumn } from './row-query.js';
 import type { Scope } from './scope.js';
 import {
@@ -93,7 +94,7 @@ export class PreparedProgram {
     blobs: Readonly<Record<string, string>>,
     services: ProgramServices,
   ): Promise<PreparedProgram> {
-    const carriesRow = needsRow(program.steps);
+    const carriesRow = !program.query && needsRow(program.steps);
     const links: Link[] = [];
     try {
       let carries = carriesRow;
@@ -213,6 +214,7 @@ export class PreparedProgram {
 
   /** False where a row of the output cannot be traced to one row of the file. */
   get rowsTraceable(): boolean {
+    if (this.program.query) return false;
     return this.links.every((link) => link.kind !== 'map' || link.step.rowwise);
   }
 
@@ -226,7 +228,8 @@ export class PreparedProgram {
   }
 
   private async bind(kernel: Kernel, link: SqlLink): Promise<BoundQuery> {
-    const nothing = scanNothing(this.program.scan, this.carriesRow);
+    const { query: first, scan } = this.program;
+    const nothing = scanNothing(first ? resultScan(first) : scan, this.carriesRow);
     const input = await this.wrap(nothing, link.first, (relation, map) =>
       Promise.resolve(emptyMapResult(relation, map.step)),
     );

@@ -4,6 +4,7 @@ import type { Failure } from '../../shared/failure.js';
 import type { AttemptRef } from '../../shared/ids.js';
 import type { DeviceChannel } from '../inference/device-thread.js';
 import type { ChunkFile, ChunkRecord, StageProgram } from '../../shared/plan.js';
+import type { PartRef } from '../shuffle/fetch.js';
 
 export interface SourceWork {
   readonly path: string;
@@ -11,10 +12,22 @@ export interface SourceWork {
   readonly mtimeMs: number;
   readonly footerHash: string;
   readonly rowGroup: number;
+  /** Where the rows lie in several row groups, the last of them. */
+  readonly lastRowGroup?: number | undefined;
   readonly rowStart: number;
   readonly rowEnd: number;
   readonly hive: Readonly<Record<string, string | null>>;
   readonly missingColumns: readonly string[];
+}
+
+/** What a chunk reads under one name of its query. All of it together; nothing is an empty table. */
+export interface LeafRead {
+  readonly leaf: string;
+  readonly sources: readonly SourceWork[];
+  /** Files of finished chunks, read whole; a divided one is fetched, part by part. */
+  readonly files: readonly ChunkFile[];
+  /** Of divided files. */
+  readonly parts: readonly PartRef[];
 }
 
 export interface ChunkWork {
@@ -23,8 +36,15 @@ export interface ChunkWork {
   readonly source?: SourceWork;
   /** Files of finished chunks to rewrite, in order. */
   readonly inputs: readonly ChunkFile[];
+  /** Of a program that begins with a query; then there is neither `source` nor `inputs`. */
+  readonly reads?: readonly LeafRead[];
   /** Row numbers in the file to dead-letter unseen. */
   readonly poisonRows: readonly number[];
+}
+
+/** A stage without data, which there is to measure the scheduler by. */
+export function isEmpty({ query, scan }: StageProgram): boolean {
+  return !query && scan.kind === 'empty';
 }
 
 /** What main tells a running attempt: go on, stop at once, or stop after this chunk. */

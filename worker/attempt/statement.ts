@@ -208,8 +208,11 @@ export function predicted(input: Relation, call: Call): Relation {
 
 /** The columns that land in the file, in order and with their types. */
 export function sinkQuery(input: Relation, sink: SinkProgram): string {
-  const items = sink.columns.map((column) => typed(quoteName(column.name), column));
-  return `select ${items.join(', ')} from (${input.sql})`;
+  return `select ${selectList(landing(sink))} from (${input.sql})`;
+}
+
+function landing({ columns }: SinkProgram): string[] {
+  return columns.map((column) => typed(quoteName(column.name), column));
 }
 
 /** @param target a file; a directory where the sink partitions */
@@ -223,16 +226,16 @@ export function copyStatement(input: Relation, sink: SinkProgram, target: string
       ? []
       : [`partition_by (${folders.map(quoteName).join(', ')})`, `file_extension 'chunk'`]),
   ];
-  const rows = sinkQuery(input, sink);
-  const query = sink.divide
-    ? `select *, ${partitionNumber(sink.divide)} as ${partitionColumn} from (${rows})`
-    : rows;
-  return `copy (${query}) to ${quoteText(target)} (${options.join(', ')})`;
+  // Keys are compared as the query has them: a cast for the file may change their hash.
+  const rows = sink.divide
+    ? `select ${[...landing(sink), `${partitionNumber(sink.divide)} as ${partitionColumn}`].join(', ')} from (${input.sql})`
+    : sinkQuery(input, sink);
+  return `copy (${rows}) to ${quoteText(target)} (${options.join(', ')})`;
 }
 
 /** Computes everything and keeps nothing: the hash is there so that no column can be left out. */
 export function probeStatement(input: Relation, sink: SinkProgram): string {
-  const columns = sink.columns.map(({ name }) => quoteName(name)).join(', ');
+  const columns = sink.columns.map(({ name }) => quoteName(name)).join(', ') || '1';
   return `select count(*) as n, bit_xor(hash(${columns})) as h from (${sinkQuery(input, sink)})`;
 }
 

@@ -96,6 +96,13 @@ const lies: [string, Spoil][] = [
   ['a chunk number below zero', () => ({ chunk: -1 })],
   ['a chunk of another task', ({ chunk }) => ({ chunk: chunk === 0 ? 3 : 0 })],
   ['less than no rows', ({ counts }) => ({ counts: { ...counts!, rowsOut: -5 } })],
+  [
+    'a part beyond the end of its file',
+    ({ files }) => {
+      const part = { partition: 0, offset: files[0]!.bytes, bytes: 1, rows: 1, crc32: 0 };
+      return { files: [{ ...files[0]!, divided: { parts: [part] } }] };
+    },
+  ],
   ['no attempt', () => ({ attempt: undefined })],
   ['a stage that is not there', ({ attempt }) => ({ attempt: { ...attempt!, stageId: 's9' } })],
   ['a task that is not there', ({ attempt }) => ({ attempt: { ...attempt!, task: 77 } })],

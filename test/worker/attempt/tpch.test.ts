@@ -1,0 +1,240 @@
+/** All of TPC-H through attempts as workers run them, files and exchanges included. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { queryName, queryNumbers, queryText } from '../../../bench/tpch/queries.js';
+import { preparation, rowsSql, sizeOf, tables } from '../../../bench/tpch/tables.js';
+import { serialiseQuery } from '../../../coordinator/analyse/relational.js';
+import { decodeQuery } from '../../../coordinator/planner/relational/decode.js';
+import { distribute } from '../../../coordinator/planner/relational/distribute.js';
+import type {
+  ExchangeInput,
+  Fragment,
+  StageSize,
+} from '../../../coordinator/planner/relational/physical.js';
+import { quoteName } from '../../../coordinator/planner/relational/plan-json.js';
+import {
+  inputsOf,
+  type Column,
+  type Query,
+  type Relation,
+} from '../../../coordinator/planner/relational/relation.js';
+import { renderQuery, renderSql } from '../../../coordinator/planner/relational/render.js';
+import { sha256Hex } from '../../../shared/chunk-identity.js';
+import type { ChunkRecord, ColumnDef, Division, QueryLeaf } from '../../../shared/plan.js';
+import type { ChunkWork, LeafRead, SourceWork } from '../../../worker/attempt/protocol.js';
+import { openOracle, resultOf, type Oracle } from '../../coordinator/planner/relational/tables.js';
+import { Place } from './fixture.js';
+
+const scale = 0.01;
+const partitions = 3;
+let oracle: Oracle;
+let place: Place;
+const sources = new Map<string, { works: SourceWork[]; size: StageSize }>();
+
+beforeAll(async () => {
+  place = new Place();
+  const statements = tables.map(
+    (table) => `create table ${table} as ${rowsSql(table, scale, 0, sizeOf(table, scale).rows)}`,
+  );
+  const rows = Object.fromEntries(tables.map((table) => [table, sizeOf(table, 10).rows]));
+  oracle = await openOracle([...preparation(), ...statements], rows);
+  mkdirSync(join(place.root, 'data'));
+  for (const table of tables) {
+    const path = join(place.root, 'data', `${table}.parquet`);
+    await oracle.connection.run(`copy ${table} to '${path}' (row_group_size 24576)`);
+    const works = (await place.worksOf(path)).map(({ source }) => source!);
+    sources.set(table, { works, size: { rows: works.at(-1)!.rowEnd, bytes: works[0]!.bytes } });
+  }
+}, 120_000);
+afterAll(() => {
+  oracle.close();
+  place.close();
+});
+
+type Reads = Record<string, Partial<LeafRead>>;
+
+class DistributedRun {
+  private readonly records = new Map<string, ChunkRecord[]>();
+  private readonly sizes = new Map<string, StageSize>();
+  stages = 0;
+
+  constructor(private readonly limits: { broadcastBytes: number; inlineBytes: number }) {}
+
+  /** One statement over the files of the result. */
+  async of(query: Query): Promise<string> {
+    for (;;) {
+      const sizes = new Map([...sources].map(([name, { size }]) => [name, size]));
+      const found = distribute(query, { sources: sizes, results: this.sizes, ...this.limits });
+      if (found.complete) {
+        const files: string[] = [];
+        for (const fragment of found.fragments) {
+          const text = renderQuery({ ...query, relation: fragment.relation }, leafName);
+          const columns = query.result.map(({ name, type }) => ({ name, type }));
+          const records = await this.run(fragment, text, columns);
+          files.push(...records.flatMap((record) => record.files.map(({ path }) => `'${path}'`)));
+        }
+        const cells = query.result.map(
+          ({ name, type }) => `cast(${quoteName(name)} as ${type}) as ${quoteName(name)}`,
+        );
+        return `select ${cells.join(', ')} from read_parquet([${files.join(', ')}])`;
+      }
+      for (const { key, fragment, columns, divide } of found.stages) {
+        const named = columns.map(({ id, type }) => ({ name: id, type }));
+        const keys = divide?.map(({ sql }) => sql);
+        const records = await this.run(
+          fragment,
+          renderSql(fragment.relation, leafName),
+          named,
+          keys && { kind: 'hash', partitions, keys },
+        );
+        const files = records.flatMap((record) => record.files);
+        this.records.set(key, records);
+        this.sizes.set(key, {
+          rows: files.reduce((sum, { rows }) => sum + rows, 0),
+          bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+        });
+        this.stages += 1;
+      }
+    }
+  }
+
+  private async run(
+    fragment: Fragment,
+    sql: string,
+    columns: readonly ColumnDef[],
+    divide?: Division,
+  ): Promise<ChunkRecord[]> {
+    const leaves = leavesOf(fragment);
+    const works = this.chunksOf(fragment).map((reads, chunk): ChunkWork => {
+      const all = leaves.map(({ leaf }) => {
+        return { leaf, sources: [], files: [], parts: [], ...reads[leaf] };
+      });
+      const identity = sha256Hex(`${sql} ${chunk}`);
+      return { chunk, identity, inputs: [], poisonRows: [], reads: all };
+    });
+    const { failure, records } = await place.run(
+      {
+        query: { sql, leaves, columns },
+        scan: { kind: 'chunks', columns: [], hive: [] },
+        steps: [],
+        sink: {
+          columns: columns.map(({ name, type }) => ({ name, type: onDisk(type) })),
+          compression: 'uncompressed',
+          partitionBy: [],
+          ...(divide ? { divide } : {}),
+        },
+        rowwise: false,
+      },
+      works,
+    );
+    if (failure) throw new Error(`${JSON.stringify(failure)} in ${sql}`);
+    return records;
+  }
+
+  private chunksOf({ driving, sides }: Fragment): Reads[] {
+    const always: Reads = {};
+    for (const side of sides) {
+      always[side.leaf] =
+        side.kind === 'source'
+          ? { sources: sources.get(side.source)!.works }
+          : { files: this.recordsOf(side).flatMap(({ files }) => files) };
+    }
+    return this.driven(driving).map((reads) => ({ ...always, ...reads }));
+  }
+
+  private driven(driving: Fragment['driving']): Reads[] {
+    switch (driving.kind) {
+      case 'once':
+        return [{}];
+      case 'source':
+        return sources
+          .get(driving.source)!
+          .works.map((source) => ({ [driving.leaf]: { sources: [source] } }));
+      case 'chunks':
+        return this.recordsOf(driving).map(({ files }) => ({ [driving.leaf]: { files } }));
+      case 'partitions':
+        return Array.from({ length: partitions }, (_, partition) => partition).flatMap(
+          (partition): Reads[] => {
+            const whole = Object.fromEntries(
+              driving.inputs.map((input) => [
+                input.leaf,
+                partsOf(this.recordsOf(input), partition),
+              ]),
+            );
+            const dealt = driving.inputs.find(({ divisible }) => divisible);
+            if (!dealt || partition % 2 === 0) return [whole];
+            return this.recordsOf(dealt).map((record) => ({
+              ...whole,
+              [dealt.leaf]: partsOf([record], partition),
+            }));
+          },
+        );
+    }
+  }
+
+  private recordsOf({ stages }: ExchangeInput): ChunkRecord[] {
+    return stages.flatMap((key) => this.records.get(key)!);
+  }
+}
+
+const leafName = (leaf: Relation): string => quoteName(leaf.kind === 'scan' ? leaf.input : '');
+
+function partsOf(records: readonly ChunkRecord[], partition: number): Partial<LeafRead> {
+  const files = records.flatMap((record) => record.files);
+  return {
+    parts: files.flatMap(({ path, parts }) =>
+      parts!.flatMap((part) => (part.partition === partition ? { path, part } : [])),
+    ),
+  };
+}
+
+function leavesOf({ driving, sides, relation }: Fragment): QueryLeaf[] {
+  const columns = new Map<string, Map<string, ColumnDef>>();
+  const walk = (each: Relation): void => {
+    if (each.kind === 'scan') {
+      const known = columns.get(each.input) ?? new Map<string, ColumnDef>();
+      columns.set(each.input, known);
+      each.names.forEach((name, at) => {
+        const column: Column = each.columns[at]!;
+        known.set(name, { name, type: column.type });
+      });
+    }
+    inputsOf(each).forEach(walk);
+  };
+  walk(relation);
+  const whole = new Set(driving.kind === 'once' ? [] : sides.map(({ leaf }) => leaf));
+  return [...columns].map(([leaf, known]) => ({
+    leaf,
+    columns: [...known.values()],
+    driving: !whole.has(leaf),
+  }));
+}
+
+const onDisk = (type: string): string => (type === 'HUGEINT' ? 'DECIMAL(38,0)' : type);
+
+const ways = {
+  'all divided by keys': { broadcastBytes: -1, inlineBytes: -1 },
+  'small sides read whole': { broadcastBytes: 300_000, inlineBytes: 10_000 },
+};
+
+describe.each(Object.entries(ways))('%s', (_, limits) => {
+  test.each(queryNumbers.map((number) => [queryName(number), number] as const))(
+    '%s has its rows, in their order',
+    async (_name, number) => {
+      const sql = queryText(number, scale);
+      const plan = await serialiseQuery(oracle.inputs, sql);
+      if (!plan.ok) throw new Error(`${plan.type}: ${plan.message}`);
+      const names = plan.columns.map(({ name }) => name);
+      const decoded = decodeQuery(plan.json, names, plan.isVolatile);
+      if (!decoded.ok) throw new Error(`unsupported: ${decoded.what}`);
+      const run = new DistributedRun(limits);
+      const found = await run.of(decoded.query);
+      expect(run.stages).toBeGreaterThan(0);
+      expect(await resultOf(oracle.connection, found)).toEqual(
+        await resultOf(oracle.connection, sql),
+      );
+    },
+    60_000,
+  );
+});

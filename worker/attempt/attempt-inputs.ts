@@ -1,0 +1,164 @@
+/**
+ * What the chunks of one attempt read: checked before anything decodes it, and parts of divided files
+ * brought into a directory that lasts as long as their chunk does. Never: runs a statement.
+ */
+import { mkdir, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { threadId } from 'node:worker_threads';
+import { fail } from '../../shared/failure.js';
+import type { ChunkFile, ColumnDef, StageProgram } from '../../shared/plan.js';
+import { fetchParts, type PartRef } from '../shuffle/fetch.js';
+import { verifyInputs } from './inputs.js';
+import { PageChecksums } from './page-checksums.js';
+import type { AttemptTask, ChunkWork, LeafRead, SourceWork } from './protocol.js';
+import type { LeafFiles } from './query-statement.js';
+
+export type InputsTask = Pick<AttemptTask, 'program' | 'chunks' | 'attemptTag' | 'spillDirectory'>;
+
+export class AttemptInputs {
+  /** Of this thread alone; each chunk has one of its own in it, never used twice. */
+  private readonly fetched: string;
+  private readonly pages: readonly PageChecksums[];
+  private readonly pagesOfScan: PageChecksums;
+  /** Read by several chunks of the attempt, checked by the first. */
+  private readonly sound = new Set<string>();
+
+  constructor(
+    private readonly task: InputsTask,
+    private readonly throwIfCancelled: () => void,
+  ) {
+    const { program, spillDirectory } = task;
+    this.fetched = join(spillDirectory, `parts-${process.pid}-${threadId}`);
+    const pagesOf = (columns: readonly ColumnDef[]) =>
+      new PageChecksums(
+        columns.map(({ name }) => name),
+        throwIfCancelled,
+      );
+    this.pagesOfScan = pagesOf(program.scan.columns);
+    this.pages = program.query?.leaves.map(({ columns }) => pagesOf(columns)) ?? [];
+  }
+
+  /** All directories that statements over these chunks read. */
+  directories(): string[] {
+    const directories = new Set<string>(this.task.program.query ? [this.fetched] : []);
+    for (const work of this.task.chunks) {
+      for (const { path } of [...sourcesOf(work), ...filesOf(work)]) directories.add(dirname(path));
+    }
+    return [...directories];
+  }
+
+  /**
+   * Runs `use` while the chunk's inputs lie ready; it gets those of each leaf of the query.
+   * @param at index of the chunk in the attempt
+   * @throws WindrowError E_INPUT_CHANGED, E_PARQUET_CORRUPT; E_CHUNK_LOST of kind `fetchFailed`
+   */
+  async ready(at: number, use: (leaves: readonly LeafFiles[]) => Promise<void>): Promise<void> {
+    const work = this.task.chunks[at]!;
+    const later = this.task.chunks.slice(at + 1);
+    await this.verify(work, later);
+    if (!this.task.program.query) return use([]);
+    const reads = readsOf(this.task.program, work);
+    const directory = join(this.fetched, `${this.task.attemptTag}-${work.chunk}`);
+    try {
+      await mkdir(directory, { recursive: true });
+      const parts = reads.map((read) => read.parts.filter(({ part }) => part.rows > 0));
+      const paths = await fetchParts(parts.flat(), directory, this.throwIfCancelled);
+      let taken = 0;
+      await use(
+        reads.map(({ sources, files }, leaf) => {
+          const from = taken;
+          taken += parts[leaf]!.length;
+          const whole = files.map(({ path }) => path);
+          return { sources, paths: [...whole, ...paths.slice(from, taken)] };
+        }),
+      );
+    } finally {
+      await rm(this.fetched, { recursive: true, force: true });
+    }
+  }
+
+  private async verify(work: ChunkWork, later: readonly ChunkWork[]): Promise<void> {
+    // The parts of a divided file have checksums of their own.
+    const unseen = filesOf(work).filter(({ path, parts }) => !parts && !this.sound.has(path));
+    if (work.source) await this.verifySource(work.source, this.pagesOfScan);
+    for (const [at, { leaf, sources }] of readsOf(this.task.program, work).entries()) {
+      for (const source of sources) {
+        const key = [leaf, source.path, source.rowGroup, source.lastRowGroup].join('\n');
+        if (this.sound.has(key)) continue;
+        await this.verifySource(source, this.pages[at]!);
+        this.sound.add(key);
+      }
+    }
+    await verifyInputs(unseen, () => later.flatMap(filesOf), this.throwIfCancelled);
+    if (this.pages.length > 0) for (const { path } of unseen) this.sound.add(path);
+  }
+
+  private async verifySource(source: SourceWork, pages: PageChecksums): Promise<void> {
+    await verifyUnchanged(source);
+    await pages.verify(source);
+  }
+}
+
+/** Rows that count as this chunk's own: those of what drives the query, or all that is scanned. */
+export function rowsRead({ query }: StageProgram, work: ChunkWork): number {
+  const { source, inputs, reads = [] } = work;
+  const driving = new Set(query?.leaves.flatMap(({ leaf, driving: own }) => (own ? leaf : [])));
+  const own = reads.filter(({ leaf }) => driving.has(leaf));
+  const sources = [...(source ? [source] : []), ...own.flatMap((read) => read.sources)];
+  const counted: readonly { readonly rows: number }[] = [
+    ...inputs,
+    ...own.flatMap((read) => read.files),
+    ...own.flatMap((read) => read.parts.map(({ part }: PartRef) => part)),
+    ...sources.map(({ rowStart, rowEnd }) => ({ rows: rowEnd - rowStart })),
+  ];
+  return counted.reduce((sum, { rows }) => sum + rows, 0);
+}
+
+/**
+ * What is read for each leaf, a divided file as its parts: read as it stands it would pass for the
+ * last of them. Nor must a leaf that nothing is said about pass for an empty one.
+ */
+function readsOf({ query }: StageProgram, { chunk, reads = [] }: ChunkWork): LeafRead[] {
+  const leaves = query?.leaves ?? [];
+  const found = leaves.flatMap(({ leaf }) => reads.filter((read) => read.leaf === leaf));
+  if (found.length === leaves.length && found.length === reads.length) return found.map(asParts);
+  const [told, wanted] = [reads, leaves].map((list) => list.map(({ leaf }) => leaf).join(', '));
+  throw new Error(
+    `chunk ${chunk} is to read ${told || 'nothing'}, its query ${wanted || 'nothing'}`,
+  );
+}
+
+function asParts({ files, parts, ...read }: LeafRead): LeafRead {
+  return {
+    ...read,
+    files: files.filter((file) => !file.parts),
+    parts: [
+      ...parts,
+      ...files.flatMap(({ path, parts: all = [] }) => all.map((part) => ({ path, part }))),
+    ],
+  };
+}
+
+function sourcesOf({ source, reads = [] }: ChunkWork): SourceWork[] {
+  return [...(source ? [source] : []), ...reads.flatMap(({ sources }) => sources)];
+}
+
+function filesOf({ inputs, reads = [] }: ChunkWork): ChunkFile[] {
+  return [...inputs, ...reads.flatMap(({ files }) => files)];
+}
+
+/** @throws WindrowError E_INPUT_CHANGED when the file is not the one that was planned */
+async function verifyUnchanged(source: SourceWork): Promise<void> {
+  const now = await stat(source.path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (now?.size === source.bytes && now.mtimeMs === source.mtimeMs) return;
+  const what = now
+    ? `is ${now.size} bytes of ${new Date(now.mtimeMs).toISOString()}, planned were ${source.bytes} bytes of ${new Date(source.mtimeMs).toISOString()}`
+    : 'is gone';
+  fail('badData', 'E_INPUT_CHANGED', `input file ${what}`, {
+    at: { file: source.path },
+    hint: 'run the job again: it plans from the files as they are now',
+  });
+}

@@ -1,0 +1,59 @@
+/**
+ * A stage's query as a relation: each of its leaves becomes a table over the files that this chunk
+ * reads for it, with the types that the query expects. Pure text in, text out; never runs anything.
+ */
+import type { QueryLeaf, StageProgram, StageQuery } from '../../shared/plan.js';
+import { enclosed, quoteName } from '../kernel/sql-text.js';
+import type { SourceWork } from './protocol.js';
+import { type Relation, scanChunks, scanNothing, scanSource } from './statement.js';
+
+/** What lies ready on this machine for one leaf. */
+export interface LeafFiles {
+  readonly sources: readonly SourceWork[];
+  /** Whole Parquet files that have all of the leaf's columns. */
+  readonly paths: readonly string[];
+}
+
+/** @param files of each leaf, in the query's order */
+export function queryRelation(query: StageQuery, files: readonly LeafFiles[]): Relation {
+  const tables = query.leaves.map(
+    (leaf, at) =>
+      `${quoteName(leaf.leaf)} as not materialized (${leafSql(leaf, files[at] ?? nothing)})`,
+  );
+  const given = tables.length === 0 ? '' : `with ${tables.join(', ')} `;
+  return {
+    sql: `${given}select * from ${enclosed(query.sql)}`,
+    columns: query.columns.map(({ name }) => name),
+    carriesRow: false,
+    open: true,
+  };
+}
+
+/** What a scan would be that gives the query's columns: for binding the steps after it. */
+export function resultScan({ columns }: StageQuery): StageProgram['scan'] {
+  return { kind: 'chunks', columns, hive: [] };
+}
+
+const nothing: LeafFiles = { sources: [], paths: [] };
+
+function leafSql({ columns, hive = [] }: QueryLeaf, { sources, paths }: LeafFiles): string {
+  const scan = { kind: 'source' as const, columns, hive };
+  const parts = joined(sources).map((source) => scanSource(scan, source, source, false));
+  if (paths.length > 0) parts.push(scanChunks(scan, paths, false));
+  if (parts.length === 0) parts.push(scanNothing(scan, false));
+  return parts.map(({ sql }) => sql).join(' union all ');
+}
+
+/** Ranges that follow one another in a file as one: each scan opens its file anew. */
+function joined(sources: readonly SourceWork[]): SourceWork[] {
+  const ranges: SourceWork[] = [];
+  for (const source of sources) {
+    const last = ranges.at(-1);
+    if (last?.path === source.path && last.rowEnd === source.rowStart) {
+      ranges[ranges.length - 1] = { ...last, rowEnd: source.rowEnd };
+    } else {
+      ranges.push(source);
+    }
+  }
+  return ranges;
+}
