@@ -35,6 +35,37 @@ export function landed(column: ColumnDef): ColumnDef {
   return { name: column.name, type: /^ENUM\(/.test(type) ? 'VARCHAR' : type };
 }
 
+/** Types that Parquet alters, and what carries their values there and back by a cast each way. */
+const carriers: readonly (readonly [RegExp, string])[] = [
+  [/\bHUGEINT\b/g, 'DECIMAL(38,0)'],
+  [/\b(UHUGEINT|BIGNUM|VARINT|BIT|INTERVAL|TIME WITH TIME ZONE|TIMETZ)\b/g, 'VARCHAR'],
+  [/\bTIMESTAMP_(S|MS)\b/g, 'TIMESTAMP'],
+  [/\[\d+\]/g, '[]'],
+];
+
+/**
+ * The column's type in a file between two stages: a cast to it and back gives the value again.
+ * @throws WindrowError E_TYPE_UNSUPPORTED for a type that no cast brings back
+ */
+export function travelled(column: ColumnDef): ColumnDef {
+  for (const word of typeWords(column.type)) {
+    if (!/^(UNION\(|GEOMETRY|VARIANT)/.test(word)) continue;
+    fail('invalidSpec', 'E_TYPE_UNSUPPORTED', `${column.type} cannot travel between stages`, {
+      at: { column: column.name },
+      hint: 'cast it before it is joined, grouped or sorted',
+    });
+  }
+  const type = outsideQuotes(column.type, (text) =>
+    carriers.reduce((changed, [altered, carrier]) => changed.replace(altered, carrier), text),
+  );
+  return { name: column.name, type: withoutLabels(type) };
+}
+
+/** `ENUM('a', 'b')`, wherever it stands, is text in a file. */
+function withoutLabels(type: string): string {
+  return type.replace(/\bENUM\((?:'(?:[^']|'')*'(?:,\s*)?)*\)/g, 'VARCHAR');
+}
+
 /** Every place in the type where a type's name may begin. */
 function typeWords(type: string): string[] {
   const words: string[] = [];

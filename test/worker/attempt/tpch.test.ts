@@ -13,15 +13,13 @@ import type {
   StageSize,
 } from '../../../coordinator/planner/relational/physical.js';
 import { quoteName } from '../../../coordinator/planner/relational/plan-json.js';
+import type { Query } from '../../../coordinator/planner/relational/relation.js';
 import {
-  inputsOf,
-  type Column,
-  type Query,
-  type Relation,
-} from '../../../coordinator/planner/relational/relation.js';
-import { renderQuery, renderSql } from '../../../coordinator/planner/relational/render.js';
+  resultProgram,
+  stageProgram,
+} from '../../../coordinator/planner/relational/stage-program.js';
 import { sha256Hex } from '../../../shared/chunk-identity.js';
-import type { ChunkRecord, ColumnDef, Division, QueryLeaf } from '../../../shared/plan.js';
+import type { ChunkRecord, StageProgram } from '../../../shared/plan.js';
 import type { ChunkWork, LeafRead, SourceWork } from '../../../worker/attempt/protocol.js';
 import { openOracle, resultOf, type Oracle } from '../../coordinator/planner/relational/tables.js';
 import { Place } from './fixture.js';
@@ -69,9 +67,7 @@ class DistributedRun {
       if (found.complete) {
         const files: string[] = [];
         for (const fragment of found.fragments) {
-          const text = renderQuery({ ...query, relation: fragment.relation }, leafName);
-          const columns = query.result.map(({ name, type }) => ({ name, type }));
-          const records = await this.run(fragment, text, columns);
+          const records = await this.run(fragment, resultProgram(query, fragment));
           files.push(...records.flatMap((record) => record.files.map(({ path }) => `'${path}'`)));
         }
         const cells = query.result.map(
@@ -79,15 +75,9 @@ class DistributedRun {
         );
         return `select ${cells.join(', ')} from read_parquet([${files.join(', ')}])`;
       }
-      for (const { key, fragment, columns, divide } of found.stages) {
-        const named = columns.map(({ id, type }) => ({ name: id, type }));
-        const keys = divide?.map(({ sql }) => sql);
-        const records = await this.run(
-          fragment,
-          renderSql(fragment.relation, leafName),
-          named,
-          keys && { kind: 'hash', partitions, keys },
-        );
+      for (const stage of found.stages) {
+        const { key, fragment } = stage;
+        const records = await this.run(fragment, stageProgram(stage, partitions));
         const files = records.flatMap((record) => record.files);
         this.records.set(key, records);
         this.sizes.set(key, {
@@ -99,13 +89,8 @@ class DistributedRun {
     }
   }
 
-  private async run(
-    fragment: Fragment,
-    sql: string,
-    columns: readonly ColumnDef[],
-    divide?: Division,
-  ): Promise<ChunkRecord[]> {
-    const leaves = leavesOf(fragment);
+  private async run(fragment: Fragment, program: StageProgram): Promise<ChunkRecord[]> {
+    const { sql, leaves } = program.query!;
     const works = this.chunksOf(fragment).map((reads, chunk): ChunkWork => {
       const all = leaves.map(({ leaf }) => {
         return { leaf, sources: [], files: [], parts: [], ...reads[leaf] };
@@ -113,21 +98,7 @@ class DistributedRun {
       const identity = sha256Hex(`${sql} ${chunk}`);
       return { chunk, identity, inputs: [], poisonRows: [], reads: all };
     });
-    const { failure, records } = await place.run(
-      {
-        query: { sql, leaves, columns },
-        scan: { kind: 'chunks', columns: [], hive: [] },
-        steps: [],
-        sink: {
-          columns: columns.map(({ name, type }) => ({ name, type: onDisk(type) })),
-          compression: 'uncompressed',
-          partitionBy: [],
-          ...(divide ? { divide } : {}),
-        },
-        rowwise: false,
-      },
-      works,
-    );
+    const { failure, records } = await place.run(program, works);
     if (failure) throw new Error(`${JSON.stringify(failure)} in ${sql}`);
     return records;
   }
@@ -178,8 +149,6 @@ class DistributedRun {
   }
 }
 
-const leafName = (leaf: Relation): string => quoteName(leaf.kind === 'scan' ? leaf.input : '');
-
 function partsOf(records: readonly ChunkRecord[], partition: number): Partial<LeafRead> {
   const files = records.flatMap((record) => record.files);
   return {
@@ -188,30 +157,6 @@ function partsOf(records: readonly ChunkRecord[], partition: number): Partial<Le
     ),
   };
 }
-
-function leavesOf({ driving, sides, relation }: Fragment): QueryLeaf[] {
-  const columns = new Map<string, Map<string, ColumnDef>>();
-  const walk = (each: Relation): void => {
-    if (each.kind === 'scan') {
-      const known = columns.get(each.input) ?? new Map<string, ColumnDef>();
-      columns.set(each.input, known);
-      each.names.forEach((name, at) => {
-        const column: Column = each.columns[at]!;
-        known.set(name, { name, type: column.type });
-      });
-    }
-    inputsOf(each).forEach(walk);
-  };
-  walk(relation);
-  const whole = new Set(driving.kind === 'once' ? [] : sides.map(({ leaf }) => leaf));
-  return [...columns].map(([leaf, known]) => ({
-    leaf,
-    columns: [...known.values()],
-    driving: !whole.has(leaf),
-  }));
-}
-
-const onDisk = (type: string): string => (type === 'HUGEINT' ? 'DECIMAL(38,0)' : type);
 
 const ways = {
   'all divided by keys': { broadcastBytes: -1, inlineBytes: -1 },
