@@ -19,7 +19,9 @@ afterEach(() => rmSync(directory, { recursive: true, force: true }));
 class Held {
   fetches = 0;
   givenUp = 0;
+  /** May come before a fetch has got so far as to wait for it. */
   letGo: () => void = () => undefined;
+  private readonly released = new Promise<void>((resolve) => (this.letGo = resolve));
 
   readonly fetch = async function* (
     this: Held,
@@ -29,7 +31,7 @@ class Held {
     this.fetches += 1;
     yield { digest, name: '', data: bytes.subarray(0, 1) };
     await new Promise<void>((resolve, reject) => {
-      this.letGo = resolve;
+      void this.released.then(resolve);
       signal.addEventListener('abort', () => {
         this.givenUp += 1;
         reject(new Error('given up'));
