@@ -50,7 +50,7 @@ describe.each(Object.entries(ways))('%s: the rows are those of the query', (_, o
     // Zeros of either sign are equal: which of them stands for a group is anybody's choice.
     for (const each of [expected, actual]) {
       each.rows = each.rows.map((row) =>
-        row.replace(/(^| )-0(?= |$)/g, (_zero, before: string) => `${before}0`),
+        row.replace(/(^| )-0(?= |$)/g, (_zero, before: string) => `${before}${(0).toPrecision(9)}`),
       );
       if (ordered !== true) each.rows.sort();
     }
