@@ -11,9 +11,8 @@ import { fail } from '../shared/failure.js';
 import type { Manifest } from '../shared/manifest.js';
 import { manifestPath } from '../shared/storage/paths.js';
 import { parseManifest } from './commit/output-files.js';
+import { quoteName, quoteText } from '../shared/sql-text.js';
 
-const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
-const name = (value: string): string => `"${value.replaceAll('"', '""')}"`;
 /** A path where DuckDB would expand globs. */
 const literally = (path: string): string => path.replace(/[*?[]/g, (character) => `[${character}]`);
 
@@ -96,7 +95,7 @@ async function lockDown(connection: DuckDBConnection, directory: string): Promis
   // With its separator: DuckDB compares prefixes, and `/out` would open `/out2` as well. The pattern
   // that stands for a path is compared before it is expanded.
   const inside = join(directory, '/');
-  const allowed = [inside, literally(inside)].map(text).join(', ');
+  const allowed = [inside, literally(inside)].map(quoteText).join(', ');
   await connection.run(`set allowed_directories = [${allowed}]`);
   await connection.run('set enable_external_access = false');
   await connection.run('set lock_configuration = true');
@@ -110,16 +109,16 @@ function selectAll(
 ): string {
   const limit = maxRows === undefined ? '' : ` limit ${maxRows}`;
   if (files.length === 0) {
-    const nulls = columns.map((column) => `null::${column.type} as ${name(column.name)}`);
+    const nulls = columns.map((column) => `null::${column.type} as ${quoteName(column.name)}`);
     return `select ${nulls.join(', ')} where false`;
   }
   const partitions = new Set(partitionBy);
   const values = columns.map((column) =>
     partitions.has(column.name)
-      ? `${name(column.name)}::${column.type} as ${name(column.name)}`
-      : name(column.name),
+      ? `${quoteName(column.name)}::${column.type} as ${quoteName(column.name)}`
+      : quoteName(column.name),
   );
-  const paths = files.map((file) => text(literally(join(directory, file.name))));
+  const paths = files.map((file) => quoteText(literally(join(directory, file.name))));
   const hive = partitions.size > 0 ? ', hive_partitioning = true, hive_types_autocast = false' : '';
   return `select ${values.join(', ')} from read_parquet([${paths.join(', ')}]${hive})${limit}`;
 }

@@ -28,7 +28,7 @@ import { bindInfer } from './models.js';
 import { bindQuery, parseQuery, type ParsedQuery } from './queries.js';
 import { refuseReserved } from './reserved.js';
 import { analyseSource } from './sources.js';
-import { quoted, quotedText } from './syntax.js';
+import { quoteName, quoteText } from '../../shared/sql-text.js';
 
 export interface AnalyseOptions {
   /** By the path as it stands in the spec: models and bundled map modules. */
@@ -265,11 +265,11 @@ class Analysis {
       const values = JSON.parse(key) as (string | null)[];
       const cells = values.map((value, index) => {
         const type = source.hive[index]!.type;
-        return `cast(${value === null ? 'null' : quotedText(value)} as ${type})`;
+        return `cast(${value === null ? 'null' : quoteText(value)} as ${type})`;
       });
       return `(${cells.join(', ')})`;
     });
-    const names = source.hive.map(({ name }) => quoted(name)).join(', ');
+    const names = source.hive.map(({ name }) => quoteName(name)).join(', ');
     const result = await this.database.rows(
       `select coalesce((${sql}), false) from (values ${rows.join(', ')}) as v(${names})`,
     );

@@ -10,11 +10,10 @@ import {
   nodesOf,
   parseTree,
   printTree,
-  quoted,
-  quotedText,
   type ParsedStatement,
   type TreeNode,
 } from './syntax.js';
+import { quoteName, quoteText } from '../../shared/sql-text.js';
 
 /** What `json_serialize_sql` says: statements, or why there are none. */
 export type Parsed =
@@ -88,7 +87,7 @@ export class BindDatabase {
     const literal = path.replace(/[*?[]/g, '[$&]');
     try {
       return await this.describe(
-        `select * from read_parquet(${quotedText(literal)}, hive_partitioning = false)`,
+        `select * from read_parquet(${quoteText(literal)}, hive_partitioning = false)`,
       );
     } catch (error) {
       return fail('invalidSpec', 'E_PARQUET_INVALID', messageOf(error), {
@@ -101,8 +100,8 @@ export class BindDatabase {
 
   /** An empty table that later steps are bound on. */
   async createRelation(id: string, columns: readonly ColumnDef[]): Promise<void> {
-    const list = columns.map((column) => `${quoted(column.name)} ${column.type}`).join(', ');
-    await this.connection.run(`create table ${quoted(id)} (${list})`);
+    const list = columns.map((column) => `${quoteName(column.name)} ${column.type}`).join(', ');
+    await this.connection.run(`create table ${quoteName(id)} (${list})`);
     for (const { name } of columns) this.columnNames.add(name.toLowerCase());
   }
 
@@ -128,7 +127,7 @@ export class BindDatabase {
   /** Parse trees of several texts, in order. */
   async parse(texts: readonly string[]): Promise<Parsed[]> {
     if (texts.length === 0) return [];
-    const list = texts.map(quotedText).join(', ');
+    const list = texts.map(quoteText).join(', ');
     const rows = await this.rows(
       `select json_serialize_sql(q) from (select unnest([${list}]) as q)`,
     );
@@ -139,7 +138,7 @@ export class BindDatabase {
   async print(statements: readonly ParsedStatement[]): Promise<string[]> {
     if (statements.length === 0) return [];
     const list = statements
-      .map((statement) => quotedText(printTree({ error: false, statements: [statement] })))
+      .map((statement) => quoteText(printTree({ error: false, statements: [statement] })))
       .join(', ');
     const rows = await this.rows(
       `select json_deserialize_sql(t::json) from (select unnest([${list}]) as t)`,

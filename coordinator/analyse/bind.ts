@@ -9,7 +9,8 @@ import type { BoundStep, FilterOperator, SelectOperator } from '../planner/facts
 import { messageOf, type BindDatabase, type Parsed } from './bind-database.js';
 import { closeExpression, columnsByName, type Closed, type Scope } from './expressions.js';
 import { comparisonsOf } from './literals.js';
-import { conjunctsOf, isNode, nodesOf, quoted, type TreeNode } from './syntax.js';
+import { conjunctsOf, isNode, nodesOf, type TreeNode } from './syntax.js';
+import { quoteName } from '../../shared/sql-text.js';
 
 /** What binding needs to know of the job. */
 export interface BindContext {
@@ -177,7 +178,7 @@ export async function selectOperator(
   let next = 0;
   const columns = items.map((item, index) => ({
     name: item.name,
-    expr: closed[index] ? texts[next++]! : quoted(item.kept!.name),
+    expr: closed[index] ? texts[next++]! : quoteName(item.kept!.name),
   }));
   const toType = columns.flatMap(({ name, expr }, index) =>
     closed[index] ? [{ sql: expr, at: { step: id, column: name } }] : [],
@@ -316,7 +317,7 @@ export async function bindTypes(
   if (expressions.length === 0) return [];
   const describe = async (list: readonly { sql: string }[]): Promise<string[]> => {
     const items = list.map(({ sql }) => `(${sql})`).join(', ');
-    const columns = await database.describe(`select ${items} from ${quoted(relation.id)}`);
+    const columns = await database.describe(`select ${items} from ${quoteName(relation.id)}`);
     return columns.map((column) => column.type);
   };
   try {

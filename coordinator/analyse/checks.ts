@@ -5,7 +5,7 @@ import { fail, type FailureLocation } from '../../shared/failure.js';
 import type { BoundStep, ExpectOperator } from '../planner/facts.js';
 import { bindTypes, parseExpressions, scopeOf, type BindContext, type Relation } from './bind.js';
 import { closeExpression, findColumn } from './expressions.js';
-import { quoted, quotedText } from './syntax.js';
+import { quoteName, quoteText } from '../../shared/sql-text.js';
 
 type ExpectStepSpec = Extract<StepSpec, { expect: unknown }>;
 type RowCheckSpec = Exclude<CheckSpec, { rowCount: unknown }>;
@@ -72,7 +72,7 @@ function kindOf(check: RowCheckSpec): string {
 }
 
 function predicateText(check: RowCheckSpec, relation: Relation, at: FailureLocation): string {
-  const column = (name: string): string => quoted(findColumn(name, relation.columns, at).name);
+  const column = (name: string): string => quoteName(findColumn(name, relation.columns, at).name);
   if ('predicate' in check) return check.predicate;
   if ('notNull' in check) {
     return [check.notNull]
@@ -86,12 +86,12 @@ function predicateText(check: RowCheckSpec, relation: Relation, at: FailureLocat
   }
   if ('in' in check) return `${column(check.column)} in (${check.in.map(literal).join(', ')})`;
   // The whole value must match: a part that matches says little about the rest.
-  return `regexp_full_match(${column(check.column)}, ${quotedText(check.matches)})`;
+  return `regexp_full_match(${column(check.column)}, ${quoteText(check.matches)})`;
 }
 
 function literal(value: ParamValue): string {
   if (value === null) return 'null';
-  return typeof value === 'string' ? quotedText(value) : String(value);
+  return typeof value === 'string' ? quoteText(value) : String(value);
 }
 
 function defined(count: { min?: number | undefined; max?: number | undefined }): {

@@ -6,7 +6,7 @@
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import type { ColumnDef } from '../../shared/plan.js';
 import { messageOf } from './bind-database.js';
-import { quoted, quotedText } from './syntax.js';
+import { quoteName, quoteText } from '../../shared/sql-text.js';
 
 /** An input that a query names. */
 export interface RelationalInput {
@@ -97,14 +97,14 @@ async function planned(
   const known = await rowsOf(connection, `select distinct name from duckdb_optimizers()`);
   const off = known.flatMap(([name]) => (optimisers.has(String(name)) ? [] : [String(name)]));
   await connection.run(
-    `set disabled_optimizers = ${quotedText(off.join(','))};
+    `set disabled_optimizers = ${quoteText(off.join(','))};
      set enable_external_access = false; set lock_configuration = true`,
   );
   const names = new Set(volatile.map(([name]) => String(name)));
   try {
     const [row] = await rowsOf(
       connection,
-      `select json_serialize_plan(${quotedText(sql)}, optimize := true)`,
+      `select json_serialize_plan(${quoteText(sql)}, optimize := true)`,
     );
     const json = String(row?.[0]);
     const refused = refusal(json);
@@ -142,9 +142,9 @@ function tableText(input: RelationalInput, scale: number): string {
   const rows = input.rows < 1 ? 0 : scaled(input.rows);
   const columns = input.columns.map(({ name, type }, index) => {
     const distinct = Math.min(rows, scaled(input.distinct?.get(name) ?? input.rows));
-    return `${valueText(type, Math.max(1, distinct), index)} as ${quoted(name)}`;
+    return `${valueText(type, Math.max(1, distinct), index)} as ${quoteName(name)}`;
   });
-  return `create table ${quoted(input.name)} as select ${columns.join(', ')} from range(${rows}) as t(i)`;
+  return `create table ${quoteName(input.name)} as select ${columns.join(', ')} from range(${rows}) as t(i)`;
 }
 
 /** An expression of `distinct` different values over the row number `i`; NULL where there is none. */

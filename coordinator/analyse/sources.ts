@@ -12,7 +12,7 @@ import type { FooterCache } from './footer-cache.js';
 import { expandPatterns, type CheckPath } from './globs.js';
 import { hiveColumns, hiveValues } from './hive.js';
 import { refuseReserved, refuseReservedInFile } from './reserved.js';
-import { quotedText } from './syntax.js';
+import { quoteText } from '../../shared/sql-text.js';
 
 /** Files open at once while footers are read. */
 const readsAtOnce = 16;
@@ -173,7 +173,7 @@ async function checkHiveValues(
       if (value !== null && value !== undefined) values.set(value, file.path);
     }
     if (values.size === 0) continue;
-    const list = [...values.keys()].map(quotedText).join(', ');
+    const list = [...values.keys()].map(quoteText).join(', ');
     let bad: unknown[][];
     try {
       bad = await database.rows(

@@ -135,13 +135,3 @@ export function conjunctsOf(node: TreeNode): TreeNode[] {
   if (node.class !== 'CONJUNCTION' || node.type !== 'CONJUNCTION_AND') return [node];
   return nodesOf(node['children']).flatMap(conjunctsOf);
 }
-
-/** `"name"`, quotes doubled. */
-export function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-/** `'text'`, quotes doubled. */
-export function quotedText(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
-}

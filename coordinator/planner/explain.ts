@@ -1,6 +1,7 @@
 /** The plan for people and programs. Pure. Never: shows what the plan does not say. */
 import type { JobPlan, ProgramStep, StagePlan } from '../../shared/plan.js';
 import { sourceChunks } from './splits.js';
+import { quoteName } from '../../shared/sql-text.js';
 
 export interface ExplainedStage {
   readonly id: string;
@@ -198,7 +199,7 @@ function stepLines(step: ProgramStep): string[] {
 }
 
 function isName(name: string, expr: string): boolean {
-  return expr === name || expr === `"${name.replaceAll('"', '""')}"`;
+  return expr === name || expr === quoteName(name);
 }
 
 function shortList(items: readonly string[], max = 20): string {

@@ -21,6 +21,7 @@ import { leadingConjuncts, pruneSource } from './pruning.js';
 import { dropColumns, moveFilters, neededColumns } from './pushdown.js';
 import { bytesPerRow, sourceChunks, taskStarts } from './splits.js';
 import { landed } from './types.js';
+import { quoteName } from '../../shared/sql-text.js';
 
 export interface PlannedStages {
   readonly stages: readonly StagePlan[];
@@ -228,7 +229,7 @@ function restoreTypes(scan: readonly ColumnDef[], operators: readonly Operator[]
   if (operators.length === 0) return [];
   if (scan.every((column) => landed(column).type === column.type)) return [];
   const columns = scan.map((column) => {
-    const name = `"${column.name.replaceAll('"', '""')}"`;
+    const name = quoteName(column.name);
     const expr = landed(column).type === column.type ? name : `cast(${name} as ${column.type})`;
     return { name: column.name, expr };
   });

@@ -5,7 +5,6 @@
 import { type Failure, WindrowError } from '../../shared/failure.js';
 import type { ChunkCounts } from '../../shared/plan.js';
 import type { Kernel } from '../kernel/duckdb.js';
-import { quoteName } from '../kernel/sql-text.js';
 import { rowsRead } from './attempt-inputs.js';
 import { classify } from './classify.js';
 import { writeDeadLetters } from './dead-letter.js';
@@ -24,6 +23,7 @@ import {
   scanChunks,
   scanSource,
 } from './statement.js';
+import { quoteName } from '../../shared/sql-text.js';
 
 export interface ChunkOutcome {
   /** All but rows out and dead, which only the written files tell. */

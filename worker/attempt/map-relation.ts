@@ -3,8 +3,8 @@
  * columns without running it. Never: calls a function, so planning a statement needs no Arrow.
  */
 import type { MapStep } from '../../shared/plan.js';
-import { quoteName } from '../kernel/sql-text.js';
 import { type Relation, rowColumn } from './statement.js';
+import { quoteName } from '../../shared/sql-text.js';
 
 /** The rows of `rowsTable` with what the function made of them in `resultTable`. */
 export function mapResult(

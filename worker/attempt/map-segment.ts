@@ -8,10 +8,10 @@ import { readRecordBatch } from '../functions/arrow.js';
 import type { MapFunction, MapReturned, RowPlace } from '../functions/map.js';
 import { stageColumns, writeResults } from '../functions/results.js';
 import type { Kernel } from '../kernel/duckdb.js';
-import { quoteName } from '../kernel/sql-text.js';
 import { mapResult } from './map-relation.js';
 import type { Scope } from './scope.js';
 import { type Relation, rowColumn } from './statement.js';
+import { quoteName } from '../../shared/sql-text.js';
 
 let segments = 0;
 

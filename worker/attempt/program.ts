@@ -14,7 +14,6 @@ import type {
 import { loadMapFunction, type MapFunction } from '../functions/map.js';
 import { type PredictEnv, predictFunction, type PreparedPredict } from '../inference/predict.js';
 import type { Kernel } from '../kernel/duckdb.js';
-import { quoteName } from '../kernel/sql-text.js';
 import { emptyMapResult } from './map-relation.js';
 import { resultScan } from './query-statement.js';
 import { keepRowColumn } from './row-query.js';
@@ -31,6 +30,7 @@ import {
   verdicts,
 } from './statement.js';
 import { verdictFunction, warnFunction } from './verdict.js';
+import { quoteName } from '../../shared/sql-text.js';
 
 export interface ProgramServices {
   readonly scope: Scope;

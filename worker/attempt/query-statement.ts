@@ -3,9 +3,10 @@
  * reads for it, with the types that the query expects. Pure text in, text out; never runs anything.
  */
 import type { QueryLeaf, StageProgram, StageQuery } from '../../shared/plan.js';
-import { enclosed, quoteName } from '../kernel/sql-text.js';
+import { enclosed } from '../kernel/sql-text.js';
 import type { SourceWork } from './protocol.js';
 import { type Relation, scanChunks, scanNothing, scanSource } from './statement.js';
+import { quoteName } from '../../shared/sql-text.js';
 
 /** What lies ready on this machine for one leaf. */
 export interface LeafFiles {

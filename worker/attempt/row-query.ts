@@ -3,8 +3,8 @@
  * query. Never judges the query; the planner has.
  */
 import type { Kernel } from '../kernel/duckdb.js';
-import { quoteText } from '../kernel/sql-text.js';
 import { rowColumn } from './statement.js';
+import { quoteText } from '../../shared/sql-text.js';
 
 interface Star {
   class: string;

@@ -4,9 +4,10 @@
  */
 import type { ColumnDef, ExpectCheck, ProgramStep, SinkProgram } from '../../shared/plan.js';
 import type { StageProgram } from '../../shared/plan.js';
-import { enclosed, quoteName, quotePath, quoteText } from '../kernel/sql-text.js';
+import { enclosed, quotePath } from '../kernel/sql-text.js';
 import { partitionColumn, partitionNumber } from '../shuffle/divide.js';
 import type { SourceWork } from './protocol.js';
+import { quoteName, quoteText } from '../../shared/sql-text.js';
 
 /** Reserved column: number of the row in its file, carried while some step may have to name it. */
 export const rowColumn = '__windrow_row';

@@ -37,8 +37,8 @@ import {
   vectorItems,
 } from '../inference/raw-vectors.js';
 import type { Kernel } from '../kernel/duckdb.js';
-import { quoteName } from '../kernel/sql-text.js';
 import { type ColumnKind, columnKind, type NumberType, readExpression } from './column-kinds.js';
+import { quoteName } from '../../shared/sql-text.js';
 
 type Items = Exclude<ReturnType<typeof vectorItems>, never>;
 

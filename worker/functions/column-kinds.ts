@@ -3,7 +3,7 @@
  * only place that decides it; never touches values.
  */
 import type { ColumnDef } from '../../shared/plan.js';
-import { quoteName } from '../kernel/sql-text.js';
+import { quoteName } from '../../shared/sql-text.js';
 
 export type NumberType =
   | 'TINYINT'

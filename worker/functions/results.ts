@@ -24,9 +24,9 @@ import { DataType, TimeUnit, Vector } from 'apache-arrow';
 import type { MapStep } from '../../shared/plan.js';
 import { rawVector, writeItems, writeValidity } from '../inference/raw-vectors.js';
 import type { Kernel } from '../kernel/duckdb.js';
-import { quoteName } from '../kernel/sql-text.js';
 import { type ColumnKind, columnKind, type NumberType } from './column-kinds.js';
 import { badResult, type MapReturned, type ReturnedColumn } from './map.js';
+import { quoteName } from '../../shared/sql-text.js';
 
 const rowsPerChunk = 2048;
 

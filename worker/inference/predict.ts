@@ -24,6 +24,7 @@ import type { OutputWriter } from './outputs.js';
 import { rawVector, structChild, writeItems } from './raw-vectors.js';
 import type { RawVector } from './raw-vectors.js';
 import { inputReader, isPacked } from './tensors.js';
+import { quoteName } from '../../shared/sql-text.js';
 
 export interface PredictEnv {
   readonly modelPath: string;
@@ -167,7 +168,7 @@ function parameterTypes(input: TensorInput): DuckDBType[] {
 function argumentSql(input: TensorInput): string[] {
   const { sql } = elementTypes[input.type];
   const columns = input.columns.map(({ name, type }) => {
-    const quoted = `"${name.replaceAll('"', '""')}"`;
+    const quoted = quoteName(name);
     return `CAST(${quoted} AS ${sql}${listSuffixes(type).join('')})`;
   });
   return isPacked(input) ? [`list_value(${columns.join(', ')})`] : columns;

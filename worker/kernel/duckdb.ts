@@ -5,7 +5,8 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import type { DuckDBMaterializedResult, DuckDBScalarFunction } from '@duckdb/node-api';
-import { quotePath, quoteText } from './sql-text.js';
+import { quotePath } from './sql-text.js';
+import { quoteText } from '../../shared/sql-text.js';
 
 export interface KernelOptions {
   /** Directories that statements may read and write; nothing else of the machine is reachable. */

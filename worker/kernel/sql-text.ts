@@ -1,14 +1,5 @@
-/** Quoting for SQL that the worker writes. The only place in the worker that escapes; never parses. */
-
-/** An identifier, whatever it contains. */
-export function quoteName(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-/** A string literal. */
-export function quoteText(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
-}
+/** Paths and users' expressions as SQL that the worker writes. Never parses. */
+import { quoteText } from '../../shared/sql-text.js';
 
 /** A path where DuckDB would expand globs: taken literally, then quoted. */
 export function quotePath(path: string): string {

@@ -13,13 +13,13 @@ import {
   listOf,
   objectOf,
   digitsOf,
-  quoteText,
   textOf,
   unsupported,
   type PlanObject,
 } from './plan-json.js';
 import { type Scope, combine } from './expression.js';
 import type { Call, Expression, FrameBound, SortKey, WindowCall } from './relation.js';
+import { quoteText } from '../../../shared/sql-text.js';
 
 /** @throws UnsupportedPlan */
 export function aggregateCall(tree: PlanObject, scope: Scope): Call {

@@ -12,12 +12,11 @@ import {
   listOf,
   objectOf,
   objectsOf,
-  quoteName,
-  quoteText,
   textOf,
   unsupported,
   type PlanObject,
 } from './plan-json.js';
+import { quoteName, quoteText } from '../../../shared/sql-text.js';
 
 /** A serialised `Value` with its type as SQL text. @throws UnsupportedPlan */
 export function constantText(value: unknown): { sql: string; type: string } {

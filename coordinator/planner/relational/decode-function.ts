@@ -10,13 +10,13 @@ import {
   listOf,
   objectOf,
   objectsOf,
-  quoteName,
   textOf,
   unsupported,
   type PlanObject,
 } from './plan-json.js';
 import { combine, type Scope } from './expression.js';
 import type { Column, Expression } from './relation.js';
+import { quoteName } from '../../../shared/sql-text.js';
 
 /** Decodes an operand; given by the caller, whom this file must not know. */
 export type DecodeOperand = (tree: unknown, scope: Scope) => Expression;

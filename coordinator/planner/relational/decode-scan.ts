@@ -1,19 +1,18 @@
 /** Scans of the plan, with the filters that the optimiser moved into them. */
 import { constantText } from './decode-constant.js';
 import { comparisons, decodeExpression } from './decode-expression.js';
-import { typeText } from './decode-type.js';
 import {
   indexOf,
   listOf,
   objectOf,
   objectsOf,
-  quoteText,
   textOf,
   unsupported,
   type PlanObject,
 } from './plan-json.js';
 import { type Scope, columnExpression, combine } from './expression.js';
 import type { Column, Expression } from './relation.js';
+import { quoteText } from '../../../shared/sql-text.js';
 
 /** The table that a scan reads; undefined when it is a table function. */
 export function tableOf(get: PlanObject): string | undefined {
@@ -98,9 +97,4 @@ function conditions(filter: PlanObject, column: Expression, scope: Scope): Expre
 
 function bool(sql: string, column: Expression): Expression {
   return combine(sql, 'BOOLEAN', [column]);
-}
-
-/** Types of a scan's or another leaf's columns, checked. */
-export function leafTypes(types: unknown, what: string): string[] {
-  return listOf(types, what).map(typeText);
 }

@@ -4,12 +4,11 @@ import {
   listOf,
   objectOf,
   objectsOf,
-  quoteName,
-  quoteText,
   textOf,
   unsupported,
   type PlanObject,
 } from './plan-json.js';
+import { quoteName, quoteText } from '../../../shared/sql-text.js';
 
 const plain = new Set([
   'BOOLEAN',

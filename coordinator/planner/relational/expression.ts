@@ -1,6 +1,6 @@
 /** Expressions made of others: what they read and whether they may change, from their parts. */
-import { quoteName } from './plan-json.js';
 import type { Column, Expression } from './relation.js';
+import { quoteName } from '../../../shared/sql-text.js';
 
 /** What an expression may refer to. */
 export interface Scope {

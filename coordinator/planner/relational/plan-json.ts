@@ -77,14 +77,3 @@ export function indexOf(value: unknown, what: string): number {
 export function flagOf(value: unknown, what: string): boolean {
   return typeof value === 'boolean' ? value : unsupported(`${what} that is neither true nor false`);
 }
-
-/** `"name"`, quotes doubled. */
-export function quoteName(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-/** A string as an SQL expression; DuckDB's parser stops at U+0000, so that is spelled out. */
-export function quoteText(text: string): string {
-  const parts = text.split('\0').map((part) => `'${part.replaceAll("'", "''")}'`);
-  return parts.length === 1 ? (parts[0] ?? "''") : `(${parts.join(' || chr(0) || ')})`;
-}

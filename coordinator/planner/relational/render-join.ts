@@ -2,9 +2,9 @@
  * Joins as SQL. Mark and single joins have no syntax of their own: they become the subqueries that
  * DuckDB makes them from, so that its rules for NULL and for second rows hold.
  */
-import { quoteName } from './plan-json.js';
 import type { Join } from './relation.js';
 import type { Output, Subselect } from './render.js';
+import { quoteName } from '../../../shared/sql-text.js';
 
 export function joinText(
   join: Join,

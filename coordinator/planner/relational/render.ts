@@ -3,7 +3,6 @@
  * the same plan always gives the same text.
  */
 import { calledName } from './decode-function.js';
-import { quoteName } from './plan-json.js';
 import { callText, orderText, windowText } from './render-call.js';
 import { joinText } from './render-join.js';
 import type {
@@ -19,6 +18,7 @@ import type {
   SetOperation,
   Values,
 } from './relation.js';
+import { quoteName } from '../../../shared/sql-text.js';
 
 export type Leaf = Scan | Reference;
 

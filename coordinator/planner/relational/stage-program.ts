@@ -5,9 +5,9 @@
 import type { ColumnDef, Division, QueryLeaf, StageProgram } from '../../../shared/plan.js';
 import { travelled } from '../types.js';
 import type { Fragment, PhysicalStage } from './physical.js';
-import { quoteName } from './plan-json.js';
 import { inputsOf, type Query, type Relation } from './relation.js';
 import { renderQuery, renderSql, type Leaf } from './render.js';
+import { quoteName } from '../../../shared/sql-text.js';
 
 /**
  * A stage whose rows other stages read, its columns called by their ids.

@@ -2,8 +2,8 @@
  * Aggregates in two phases: what a producer computes over its own rows, and how those results make
  * the answer. Pure. Never splits what would come out otherwise: such rows travel to their key.
  */
-import { quoteName } from './plan-json.js';
 import type { Call, Expression } from './relation.js';
+import { quoteName } from '../../../shared/sql-text.js';
 
 /** A column of the first phase: an aggregate, cast to a type that Parquet keeps. */
 export interface Partial {

@@ -12,7 +12,6 @@ import type {
   Fragment,
   StageSize,
 } from '../../../coordinator/planner/relational/physical.js';
-import { quoteName } from '../../../coordinator/planner/relational/plan-json.js';
 import type { Query } from '../../../coordinator/planner/relational/relation.js';
 import {
   resultProgram,
@@ -23,6 +22,7 @@ import type { ChunkRecord, StageProgram } from '../../../shared/plan.js';
 import type { ChunkWork, LeafRead, SourceWork } from '../../../worker/attempt/protocol.js';
 import { openOracle, resultOf, type Oracle } from '../../coordinator/planner/relational/tables.js';
 import { Place } from './fixture.js';
+import { quoteName } from '../../../shared/sql-text.js';
 
 const scale = 0.01;
 const partitions = 3;

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { serialiseQuery } from '../../../../coordinator/analyse/relational.js';
 import { decodeQuery } from '../../../../coordinator/planner/relational/decode.js';
 import { renderQuery } from '../../../../coordinator/planner/relational/render.js';
-import { quoteName } from '../../../../coordinator/planner/relational/plan-json.js';
 import { refused, supported } from './queries.js';
 import { openOracle, resultOf, type Oracle } from './tables.js';
+import { quoteName } from '../../../../shared/sql-text.js';
 
 let oracle: Oracle;
 beforeAll(async () => {

@@ -7,7 +7,6 @@ import type {
   PhysicalStage,
   StageSize,
 } from '../../../../coordinator/planner/relational/physical.js';
-import { quoteName } from '../../../../coordinator/planner/relational/plan-json.js';
 import type { Query } from '../../../../coordinator/planner/relational/relation.js';
 import {
   renderQuery,
@@ -15,6 +14,7 @@ import {
   type Leaf,
 } from '../../../../coordinator/planner/relational/render.js';
 import { partitionColumn, partitionNumber } from '../../../../worker/shuffle/divide.js';
+import { quoteName } from '../../../../shared/sql-text.js';
 
 export interface SimulationOptions {
   /** Of each source; also of each partition's producers where they may be dealt out. */
