@@ -50,6 +50,18 @@ export function peakResidentBytes(pid: number): number {
   }
 }
 
+/** CPU time of all threads of a process so far; 0 once it is gone. */
+export function cpuMs(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // Fields 14 and 15 of proc(5), in ticks of a hundredth of a second.
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  } catch {
+    return 0;
+  }
+}
+
 /** CPU time of processes that ran below this one and have ended, with all below them. */
 function endedChildrenCpuMs(): number {
   const stat = readFileSync('/proc/self/stat', 'utf8');

@@ -3,6 +3,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { RunningCoordinator } from '../coordinator/main.js';
 import { WindrowError } from '../shared/failure.js';
+import { shuffleDirectoryOf } from '../shared/storage/paths.js';
 import { unlessAborted } from '../shared/unless-aborted.js';
 import type { TlsFlags } from './arguments.js';
 import { readToken, serverTls } from './arguments.js';
@@ -57,6 +58,7 @@ export async function serveDev(flags: DevFlags): Promise<ExitCode> {
       pools: ['*'],
       logDirectory: join(state, 'logs'),
       scratchDirectory: join(state, 'scratch'),
+      shuffleDirectory: shuffleDirectoryOf(state),
       memoryLimitBytes: totalmem() * 0.75,
       saidHello: async (pid) => (await client.workers()).some((worker) => worker.pid === pid),
       onExit: (pid, crashed) => coordinator.workerExited(pid, crashed),

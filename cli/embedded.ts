@@ -6,6 +6,7 @@ import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '../client/types.js';
 import { makeDirectorySync } from '../shared/storage/directories.js';
+import { shuffleDirectoryOf } from '../shared/storage/paths.js';
 import { note } from './output.js';
 import type { WorkerProcesses } from './worker-processes.js';
 import { startWorkerProcesses } from './worker-processes.js';
@@ -77,6 +78,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
         pools: ['*'],
         logDirectory: join(options.stateDirectory, 'logs'),
         scratchDirectory: join(options.stateDirectory, 'scratch'),
+        shuffleDirectory: shuffleDirectoryOf(options.stateDirectory),
         memoryLimitBytes: totalmem() * memoryShare,
         headStartMs,
         saidHello: async (pid) => {

@@ -186,6 +186,14 @@ function serveVerbs(verb: Verb, run: Run): void {
     .option('--token-file <file>', 'join token (or env WINDROW_WORKER_TOKEN)')
     .option('--memory <size>', 'most memory to use, such as 4GiB', byteSize('--memory'))
     .option('--spill <dir>', 'directory for spill files and cached models')
+    .option(
+      '--shuffle-listen <address>',
+      'HOST:PORT at which other workers reach this one (default: only from this machine)',
+    )
+    .option(
+      '--shuffle-dir <dir>',
+      'directory for rows between stages, kept when the worker ends (default: beside --spill)',
+    )
     .action(run(async (flags) => (await import('./worker.js')).serveWorker(flags)));
 }
 

@@ -20,6 +20,8 @@ export interface WorkerProcessesOptions {
   readonly logDirectory: string;
   /** Spill files and cached blobs; a worker's own folder in it is gone when all have stopped. */
   readonly scratchDirectory: string;
+  /** Rows between stages, of all workers; they outlive them. */
+  readonly shuffleDirectory: string;
   /** Of all workers together. */
   readonly memoryLimitBytes: number;
   /** Entry file; default the built worker. */
@@ -123,6 +125,7 @@ function startOne(
         ...['--slots', String(options.slotsEach)],
         ...['--memory', String(memory)],
         ...['--spill', join(options.scratchDirectory, `worker-${String(index)}`)],
+        ...['--shuffle-dir', options.shuffleDirectory],
         ...options.pools.flatMap((pool) => ['--pool', pool]),
         '--exit-with-parent',
       ],

@@ -17,6 +17,8 @@ export interface WorkerFlags extends TlsFlags {
   readonly tokenFile?: string;
   readonly memory?: number;
   readonly spill?: string;
+  readonly shuffleListen?: string;
+  readonly shuffleDir?: string;
 }
 
 /** Resolves when the worker has left. The first SIGTERM or Ctrl-C drains it, a second ends it. */
@@ -45,6 +47,8 @@ export async function serveWorker(flags: WorkerFlags): Promise<number> {
     ...(tls === undefined ? {} : { tls }),
     ...(flags.memory === undefined ? {} : { memoryLimitBytes: flags.memory }),
     ...(flags.spill === undefined ? {} : { spillDirectory: flags.spill }),
+    ...(flags.shuffleListen === undefined ? {} : { shuffleListen: flags.shuffleListen }),
+    ...(flags.shuffleDir === undefined ? {} : { shuffleDirectory: flags.shuffleDir }),
     exitWithParent: process.env[lifeLine] !== undefined,
   });
   let asked = false;

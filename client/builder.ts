@@ -91,6 +91,45 @@ export class JobBuilder<Ids extends string> {
     return this.step<Id>({ id, expect });
   }
 
+  join<Id extends string>(
+    id: Id,
+    join: Omit<KindInput<'join'>, 'left' | 'right'> & { left: Ids; right: Ids },
+  ) {
+    return this.step<Id>({ id, join });
+  }
+
+  aggregate<Id extends string>(id: Id, aggregate: Reading<KindInput<'aggregate'>, Ids>) {
+    return this.step<Id>({ id, aggregate });
+  }
+
+  distinct<Id extends string>(id: Id, distinct: Reading<KindInput<'distinct'>, Ids>) {
+    return this.step<Id>({ id, distinct });
+  }
+
+  sort<Id extends string>(id: Id, sort: Reading<KindInput<'sort'>, Ids>) {
+    return this.step<Id>({ id, sort });
+  }
+
+  limit<Id extends string>(id: Id, limit: Reading<KindInput<'limit'>, Ids>) {
+    return this.step<Id>({ id, limit });
+  }
+
+  window<Id extends string>(id: Id, window: Reading<KindInput<'window'>, Ids>) {
+    return this.step<Id>({ id, window });
+  }
+
+  union<Id extends string>(id: Id, union: Omit<KindInput<'union'>, 'inputs'> & { inputs: Ids[] }) {
+    return this.step<Id>({ id, union });
+  }
+
+  sample<Id extends string>(id: Id, sample: Reading<KindInput<'sample'>, Ids>) {
+    return this.step<Id>({ id, sample });
+  }
+
+  repartition<Id extends string>(id: Id, repartition: Reading<KindInput<'repartition'>, Ids>) {
+    return this.step<Id>({ id, repartition });
+  }
+
   output(output: Reading<OutputInput, Ids>): JobBuilder<Ids> {
     return new JobBuilder({ ...this.spec, outputs: [...this.spec.outputs, output] });
   }

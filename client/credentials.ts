@@ -1,6 +1,7 @@
 /** How a channel is secured: TLS, or plaintext where nothing leaves the machine. */
 import { readFileSync } from 'node:fs';
 import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
+import { staysOnMachine } from '../shared/endpoints.js';
 import { fail } from '../shared/failure.js';
 
 interface TlsFiles {
@@ -15,19 +16,12 @@ interface TlsFiles {
  */
 export function credentialsFor(target: string, tls?: TlsFiles): ChannelCredentials {
   if (tls) return credentials.createSsl(read(tls.ca), read(tls.key), read(tls.cert));
-  if (!staysOnMachine(target)) {
+  if (!staysOnMachine(target.replace(/^(dns|ipv4|ipv6):/, ''))) {
     fail('invalidSpec', 'E_INSECURE_TARGET', `${target} is another machine and TLS is off`, {
       hint: 'give the authority that signed its certificate',
     });
   }
   return credentials.createInsecure();
-}
-
-function staysOnMachine(target: string): boolean {
-  return (
-    target.startsWith('unix:') ||
-    /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/.test(target.replace(/^(dns|ipv4|ipv6):/, ''))
-  );
 }
 
 function read(path: string | undefined): Buffer | null {

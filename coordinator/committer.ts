@@ -9,7 +9,7 @@ import type { JobId, StageId } from '../shared/ids.js';
 import { manifestBytes } from '../shared/manifest.js';
 import type { ChunkRecord, JobPlan } from '../shared/plan.js';
 import { LocalStore } from '../shared/storage/local-store.js';
-import { manifestPath } from '../shared/storage/paths.js';
+import { manifestPath, shuffleDirectoryOf } from '../shared/storage/paths.js';
 import { checkBefore, checkWritable, placesBeside } from './commit/before.js';
 import { checkBooks } from './commit/books.js';
 import { claimOutputs, releaseClaims } from './commit/claim-files.js';
@@ -114,7 +114,7 @@ export class Committer {
     const reused: { stageId: StageId; chunks: readonly number[] }[] = [];
     const records: ChunkRecord[] = [];
     for (const { id, input, rows } of chunks.plan.stages) {
-      if (input.kind === 'stage') continue;
+      if (input.kind === 'stage' || input.kind === 'query') continue;
       if (input.kind === 'empty') {
         reused.push({ stageId: id, chunks: [] });
         continue;
@@ -155,8 +155,10 @@ export class Committer {
     const suspects: Suspects[] = [];
     for (const stage of plan.stages) {
       const { id } = stage;
-      const published = plan.outputs.some((output) => output.stage === id);
-      const ledger = new StageLedger(stage, published);
+      const outputs = plan.outputs.filter((output) => output.stage === id);
+      const published = outputs.length > 0;
+      const ordered = outputs.some((output) => output.ordered);
+      const ledger = new StageLedger(stage, published, ordered);
       const numbers = new Map<string, number>();
       ledgers.set(id, ledger);
       const count = chunks.count(id);
@@ -251,11 +253,15 @@ export class Committer {
     }
   }
 
-  /** From the end of a job on its chunks stay as long as it asked for, whatever other jobs ask for. */
-  async keepChunks({ plan, stages }: JobState, chunks: JobChunks): Promise<void> {
+  /**
+   * From the end of a job on its chunks stay as long as it asked for, whatever other jobs ask for.
+   * What only carried rows between the stages of a query is of no use once its result is there.
+   */
+  async keepChunks({ plan, phase }: JobState, chunks: JobChunks): Promise<void> {
     const { index, epoch } = this.deps;
     const untilMs = this.keepUntilMs(plan);
-    for (const { id } of stages) {
+    for (const { id, part } of plan.stages) {
+      if (part && phase.kind === 'succeeded') continue;
       const identities = chunks.identities(id);
       for (let at = 0; at < identities.length; at += batchIdentities) {
         await index.keep(epoch, identities.slice(at, at + batchIdentities), untilMs);
@@ -263,10 +269,15 @@ export class Committer {
     }
   }
 
-  /** Cleans up around an ended job's outputs: old trash, orphans, chunks whose time is over. */
-  async sweep({ id, plan }: JobState): Promise<void> {
+  /**
+   * Cleans up around an ended job's outputs: old trash, orphans, chunks whose time is over, and what
+   * only carried rows between the stages of a query whose result is there.
+   * @returns files of forgotten chunks that workers may have
+   */
+  sweep({ id, plan, phase }: JobState, own: JobChunks): Promise<readonly string[]> {
     const { stateDirectory, index, epoch, state, chunksOf, isOurs, nowMs } = this.deps;
-    await inCommitTurn(index, async () => {
+    const parts = phase.kind === 'succeeded' ? plan.stages.filter(({ part }) => part) : [];
+    return inCommitTurn(index, async () => {
       const inUse = new Set<string>();
       for (const other of state.jobs.values()) {
         if (isEnded(other.phase)) continue;
@@ -275,23 +286,32 @@ export class Committer {
           for (const identity of chunks.identities(stage.id)) inUse.add(identity);
         }
       }
-      await sweep({
+      const { left } = await sweep({
         store: this.store,
         index,
         epoch,
         outputs: plan.outputs.map(({ path }) => path),
-        chunkLocations: [plan.chunkLocation],
+        chunkLocations: [
+          plan.chunkLocation,
+          ...(plan.shuffleLocation === undefined ? [] : [plan.shuffleLocation]),
+          shuffleDirectoryOf(stateDirectory),
+        ],
+        spent: parts.flatMap((stage) => own.identities(stage.id)),
         inUse: (identity) => inUse.has(identity),
         isOurs,
         rules: { nowMs: nowMs(), graceMs: orphanGraceMs },
         self: { job: id, stateDirectory },
       });
+      return left;
     });
   }
 
-  /** At least as long as files that belong to nobody: a submission may be about to use them. */
-  keepUntilMs(plan: JobPlan): number {
-    return this.deps.nowMs() + Math.max(plan.chunkKeepMs, orphanGraceMs);
+  /**
+   * At least as long as files that belong to nobody: a submission may be about to use them.
+   * @param part of a query's stages, whose chunks are not kept for later jobs
+   */
+  keepUntilMs(plan: JobPlan, part = false): number {
+    return this.deps.nowMs() + Math.max(part ? 0 : plan.chunkKeepMs, orphanGraceMs);
   }
 
   async release(job: JobState): Promise<void> {

@@ -9,20 +9,27 @@ import type { JobState, State } from './core/state.js';
 import { runningTask } from './core/task.js';
 import { forget } from './core/transition.js';
 import { toFailure, type Failure } from '../shared/failure.js';
-import type { AttemptRef, JobId, StageId, WorkerId } from '../shared/ids.js';
+import type { AttemptRef, JobId, WorkerId } from '../shared/ids.js';
 import type { SubmitRequest } from '../shared/gen/windrow.js';
 import { attemptToWire } from '../shared/wire.js';
 import { type BlobStore, digestsOf } from './blob-store.js';
 import type { Catalogue } from './catalogue.js';
 import type { Committer } from './committer.js';
-import { assignment, inputsOf, type Upstream, upstreamOf } from './dispatch.js';
+import {
+  assignment,
+  inputsOf,
+  isMissing,
+  type StageInputs,
+  type Upstream,
+  upstreamOf,
+} from './dispatch.js';
 import type { JobChunks } from './job-chunks.js';
 import type { ChunkIndex, Journal } from './journal/journal.js';
 import { type LostChunks, unreadable } from './lost-chunks.js';
 import type { Notices } from './notices.js';
 import type { ProgressMeter } from './progress-meter.js';
-import { sizeGroups } from './planner/groups.js';
-import { reusableChunks } from './reuse.js';
+import { addressesOf } from './shuffle-files.js';
+import type { StagePlanning } from './stage-planning.js';
 import type { WorkerService } from './rpc/worker-service.js';
 
 export interface EffectsRunnerDependencies {
@@ -36,11 +43,11 @@ export interface EffectsRunnerDependencies {
   readonly meter: ProgressMeter;
   readonly committer: Committer;
   readonly lost: LostChunks;
+  readonly planning: StagePlanning;
   readonly blobs: BlobStore;
   readonly chunksOf: (job: JobState) => JobChunks;
   readonly forget: (job: JobId) => void;
   readonly loop: () => Loop;
-  readonly slots: () => number;
   readonly nowMs: () => number;
   readonly fatal: (error: unknown) => void;
 }
@@ -64,7 +71,7 @@ export class EffectsRunner {
       case 'discardFiles':
         return this.deps.workers.discard(effect.workerId, effect.paths);
       case 'planStage':
-        return this.forJob(effect.jobId, (job) => this.planStage(job, effect.stageId));
+        return this.forJob(effect.jobId, (job) => this.deps.planning.plan(job, effect.stageId));
       case 'freezeCommit':
         return this.forJob(effect.jobId, (job) => this.freeze(job));
       case 'publish':
@@ -99,17 +106,20 @@ export class EffectsRunner {
     const stage = job?.stages.find(({ id }) => id === ref.stageId);
     if (!job || !stage) return;
     const chunks = this.deps.chunksOf(job);
-    const send = (upstream: Upstream): void => {
+    const send = (inputs: StageInputs, upstream: Upstream): void => {
       // It may have been cancelled or lost since placement chose it.
       const task = runningTask(this.deps.state, ref);
       if (!task || task.cancelling) return;
-      const { numbers } = inputsOf(ref, stage, chunks);
-      if (upstream.size < numbers.size) {
+      if (isMissing(inputs, upstream)) {
         const event = { type: 'attempt.ended', attempt: ref, workerId: worker } as const;
         const ended = { ...event, failure: unreadable(), nowMs: this.deps.nowMs() };
         return void this.lostInputs(ended);
       }
-      const work = assignment(ref, job, stage, chunks, upstream);
+      const { state } = this.deps;
+      const work = assignment(ref, job, stage, chunks, upstream, {
+        shuffleDirectory: state.workers.get(worker)?.shuffleDirectory,
+        addresses: addressesOf(state),
+      });
       const program = (): string => JSON.stringify(chunks.stage(ref.stageId).program);
       // A worker that left meanwhile is found out by its lease or its next hello.
       this.deps.workers.assign(worker, work, program);
@@ -123,9 +133,11 @@ export class EffectsRunner {
         nowMs: this.deps.nowMs(),
       });
     try {
-      const upstream = upstreamOf(ref, stage, chunks, this.deps.index);
-      if (upstream instanceof Promise) this.track(upstream.then(send).catch(failed));
-      else send(upstream);
+      const inputs = inputsOf(ref, stage, chunks);
+      const upstream = upstreamOf(inputs, this.deps.index);
+      if (upstream instanceof Promise) {
+        this.track(upstream.then((found) => send(inputs, found)).catch(failed));
+      } else send(inputs, upstream);
     } catch (error) {
       this.track(failed(error));
     }
@@ -138,65 +150,6 @@ export class EffectsRunner {
     });
     this.track(ended);
     return ended;
-  }
-
-  private async planStage(job: JobState, stageId: StageId): Promise<void> {
-    const chunks = this.deps.chunksOf(job);
-    const stage = chunks.stage(stageId);
-    if (stage.input.kind !== 'stage') throw new Error(`stage ${stageId} reads no stage`);
-    const nowMs = this.deps.nowMs();
-    if (job.before?.upToDate) {
-      const nothing = { groups: [], taskStarts: [], reused: [] };
-      return this.deps
-        .loop()
-        .post({ type: 'stage.planned', jobId: job.id, stageId, ...nothing, nowMs });
-    }
-    const upstreamStage = stage.input.stage;
-    const upstream = chunks.identities(upstreamStage);
-    const records = await this.deps.index.lookup(upstream);
-    const missing = upstream.flatMap((identity, chunk) =>
-      records.has(identity) ? [] : [[identity, chunk] as const],
-    );
-    if (missing.length > 0) {
-      const lost = await this.deps.lost.check(chunks, upstreamStage, new Map(missing));
-      // Once they are done again, this is asked for again.
-      return lost.length > 0 ? undefined : this.planStage(job, stageId);
-    }
-    const output = job.plan.outputs.find((each) => each.stage === stageId);
-    const sizes = upstream.map((identity) => {
-      const files = records.get(identity)?.files ?? [];
-      return files.reduce((sum, { bytes }) => sum + bytes, 0);
-    });
-    const { groups, taskStarts } = sizeGroups(sizes, {
-      ...(output?.targetFileSize ? { targetBytes: output.targetFileSize } : {}),
-      partitioned: stage.program.sink.partitionBy.length > 0,
-      slots: this.deps.slots(),
-    });
-    // What was done again upstream may have other bytes under its identity (retried dead letters).
-    const below = job.stages.find(({ id }) => id === upstreamStage);
-    const isUntouched = (chunk: number): boolean => {
-      const { from, to } = groups[chunk] ?? { from: 0, to: 0 };
-      return below?.doneBy.subarray(from, to).every((attempt) => attempt === 0) ?? false;
-    };
-    const { chunks: reused } = await reusableChunks(
-      this.deps,
-      chunks,
-      stageId,
-      chunks.identitiesOf(stageId, groups),
-      {
-        keepUntilMs: this.deps.committer.keepUntilMs(job.plan),
-        redo: (chunk) => !isUntouched(chunk),
-      },
-    );
-    await this.deps.loop().post({
-      type: 'stage.planned',
-      jobId: job.id,
-      stageId,
-      groups,
-      taskStarts,
-      reused,
-      nowMs: this.deps.nowMs(),
-    });
   }
 
   private async freeze(job: JobState): Promise<void> {
@@ -225,8 +178,9 @@ export class EffectsRunner {
   }
 
   private async ended(job: JobState): Promise<void> {
-    const { committer, catalogue, journal, epoch, notices, meter, chunksOf, nowMs } = this.deps;
-    if (job.plan.outputs.length > 0) await committer.keepChunks(job, chunksOf(job));
+    const { committer, catalogue, journal, epoch, notices, meter, workers, nowMs } = this.deps;
+    const chunks = this.deps.chunksOf(job);
+    if (job.plan.outputs.length > 0) await committer.keepChunks(job, chunks);
     for (const digest of blobsOf(job)) this.deps.blobs.touch(digest);
     // A claim that stays is known to be void: this journal says that its job has ended.
     await committer.release(job).catch(() => undefined);
@@ -248,7 +202,10 @@ export class EffectsRunner {
     notices.publish({ jobId: job.id, seq: 0, timeMs: nowMs(), kind: 'end', data: '{}' });
     // What cannot be cleaned now is cleaned after the next job here.
     if (job.plan.outputs.length === 0) return;
-    await committer.sweep(job).catch(() => undefined);
+    await committer
+      .sweep(job, chunks)
+      .then((left) => workers.discardLeft(left))
+      .catch(() => undefined);
     const inUse = () => new Set([...this.deps.state.jobs.values()].flatMap(blobsOf));
     await this.deps.blobs.sweep(nowMs(), inUse).catch(() => undefined);
   }

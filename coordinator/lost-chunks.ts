@@ -5,6 +5,7 @@
  */
 import { fail, type Failure } from '../shared/failure.js';
 import type { StageId } from '../shared/ids.js';
+import type { ChunkRecord } from '../shared/plan.js';
 import { inCommitTurn } from './commit/turns.js';
 import type { AttemptEnded, ChunkLost, Event } from './core/events.js';
 import { isChunkDone } from './core/stage.js';
@@ -12,7 +13,9 @@ import { isEnded, type JobState, type State } from './core/state.js';
 import { inputsOf } from './dispatch.js';
 import type { JobChunks } from './job-chunks.js';
 import type { ChunkIndex } from './journal/journal.js';
+import { stagesRead } from './planner/exchange-chunks.js';
 import { stageDigest } from './planner/splits.js';
+import { addressesOf, addressFor, isWorkersOwn } from './shuffle-files.js';
 import { isSound } from './sound.js';
 
 export interface LostChunksDependencies {
@@ -22,6 +25,8 @@ export interface LostChunksDependencies {
   readonly chunksOf: (job: JobState) => JobChunks;
   readonly post: (...events: Event[]) => Promise<void>;
   readonly nowMs: () => number;
+  /** Whether workers of the time before a restart may still come back. */
+  readonly mayReturn: () => boolean;
 }
 
 /** Numbers of chunks of one stage, by their identities. */
@@ -31,16 +36,47 @@ export class LostChunks {
   constructor(private readonly deps: LostChunksDependencies) {}
 
   /**
+   * Whether a finished chunk can be read: here, or at the worker that has it on a disk of its own.
+   * What is on no disk of this machine is taken to be there as long as that worker is.
+   * @param unread paths that a worker could not read, whoever it asked: of files that lie with
+   *   workers that is the last word
+   */
+  isSound(
+    { plan }: JobChunks,
+    stageId: StageId,
+    record: ChunkRecord,
+    unread: readonly string[] = [],
+  ): Promise<boolean> {
+    const stage = plan.stages.find(({ id }) => id === stageId);
+    const addresses = addressesOf(this.deps.state);
+    const mayReturn = this.deps.mayReturn();
+    const isOwn = (path: string): boolean => stage !== undefined && isWorkersOwn(plan, stage, path);
+    const isThere = (path: string): boolean => addressFor(path, addresses) !== undefined;
+    // Whom the reader was not told of may be back by now.
+    const refuted =
+      !mayReturn && record.files.some(({ path }) => unread.includes(path) && isOwn(path));
+    if (refuted) return Promise.resolve(false);
+    return isSound(record, (path) => isOwn(path) && (isThere(path) || mayReturn));
+  }
+
+  /**
    * Looks at these chunks again, in peace from commits that move files, and forgets those that are
    * gone or corrupt. Resolves with their numbers once the jobs that need them know.
+   * @param unread see `isSound`
    */
-  check(chunks: JobChunks, stageId: StageId, suspects: Numbers): Promise<number[]> {
+  check(
+    chunks: JobChunks,
+    stageId: StageId,
+    suspects: Numbers,
+    unread: readonly string[] = [],
+  ): Promise<number[]> {
     return inCommitTurn(this.deps.index, async () => {
       const records = await this.deps.index.lookup([...suspects.keys()]);
       const lost = new Map<string, number>();
       for (const [identity, number] of suspects) {
         const record = records.get(identity);
-        if (!record || !(await isSound(record))) lost.set(identity, number);
+        const sound = record && (await this.isSound(chunks, stageId, record, unread));
+        if (!sound) lost.set(identity, number);
       }
       await this.lose(chunks, stageId, lost, false);
       return [...lost.values()];
@@ -63,17 +99,21 @@ export class LostChunks {
     const stage = job?.stages.find(({ id }) => id === attempt.stageId);
     if (!job || !stage) return this.deps.post({ ...event, failure });
     const chunks = this.deps.chunksOf(job);
-    const inputs = inputsOf(attempt, stage, chunks);
-    const records = await this.deps.index.lookup([...inputs.numbers.keys()]);
-    const suspects = new Map(
-      [...inputs.numbers].filter(([identity]) => {
-        const files = records.get(identity)?.files;
-        return !files || files.some(({ path }) => paths.includes(path));
-      }),
-    );
-    const lost = await this.check(chunks, inputs.stageId, suspects);
+    let suspected = 0;
+    let lost = 0;
+    for (const [stageId, numbers] of inputsOf(attempt, stage, chunks)) {
+      const records = await this.deps.index.lookup([...numbers.keys()]);
+      const suspects = new Map(
+        [...numbers].filter(([identity]) => {
+          const files = records.get(identity)?.files;
+          return !files || files.some(({ path }) => paths.includes(path));
+        }),
+      );
+      suspected += suspects.size;
+      lost += (await this.check(chunks, stageId, suspects, paths)).length;
+    }
     // Files that no record names any more were published or done again meanwhile.
-    const sound = suspects.size > 0 && lost.length === 0;
+    const sound = suspected > 0 && lost === 0 && !this.deps.mayReturn();
     await this.deps.post({ ...event, failure: sound ? { ...failure, kind: 'io' } : failure });
   }
 
@@ -120,12 +160,10 @@ export class LostChunks {
     gone: Set<string>,
   ): ChunkLost[] {
     const chunks = this.deps.chunksOf(job);
-    return job.plan.stages.flatMap(({ id, input }) => {
-      if (input.kind !== 'stage' || input.stage !== stageId) return [];
-      const groups = job.stages.find((stage) => stage.id === id)?.groups ?? [];
-      const above = groups.flatMap(({ from, to }, chunk) =>
-        numbers.some((number) => number >= from && number < to) ? [chunk] : [],
-      );
+    return job.plan.stages.flatMap((plan) => {
+      if (!stagesRead(plan).includes(stageId)) return [];
+      const { id } = plan;
+      const above = readersOf(chunks, id, stageId, numbers);
       for (const chunk of above) gone.add(chunks.identity(id, chunk));
       const events = above.map((chunk) => ({ ...this.loss(job, id, chunk), stale: true as const }));
       return [...events, ...this.standing(job, id, above, gone)];
@@ -135,6 +173,23 @@ export class LostChunks {
   private loss(job: JobState, stageId: StageId, chunk: number): ChunkLost {
     return { type: 'chunk.lost', jobId: job.id, stageId, chunk, nowMs: this.deps.nowMs() };
   }
+}
+
+/** Chunks of one stage that read any of these of another. */
+function readersOf(
+  chunks: JobChunks,
+  id: StageId,
+  read: StageId,
+  numbers: readonly number[],
+): number[] {
+  return Array.from({ length: chunks.count(id) }, (_, chunk) => chunk).filter((chunk) =>
+    chunks
+      .runs(id, chunk)
+      .some(
+        ({ stage, from, to }) =>
+          stage === read && numbers.some((number) => number >= from && number < to),
+      ),
+  );
 }
 
 function numbersOf(chunks: JobChunks, id: StageId, wanted: Numbers): number[] {

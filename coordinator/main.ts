@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Metadata } from '@grpc/grpc-js';
+import { bearerToken, tokenMatches } from '../shared/endpoints.js';
 import { fail } from '../shared/failure.js';
 import type { JobId, StageId } from '../shared/ids.js';
 import { BlobStore } from './blob-store.js';
@@ -15,6 +16,7 @@ import { crash } from './crash.js';
 import type { Event } from './core/events.js';
 import { lostAfterRestart, reconcile } from './core/reconcile.js';
 import { isEnded, type JobState, type State } from './core/state.js';
+import { sourceRows } from './core/task.js';
 import { EffectsRunner } from './effects-runner.js';
 import { JobChunks } from './job-chunks.js';
 import { openJournal } from './journal/sqlite-journal.js';
@@ -28,19 +30,13 @@ import { Previews } from './previews.js';
 import { ProgressMeter } from './progress-meter.js';
 import { replay } from './replay.js';
 import { jobService } from './rpc/job-service.js';
-import {
-  bearerToken,
-  checkBind,
-  Door,
-  socketPath,
-  type TlsFiles,
-  tokenMatches,
-} from './rpc/servers.js';
+import { checkBind, Door, socketPath, type TlsFiles } from './rpc/servers.js';
 import { WorkerReports } from './rpc/worker-reports.js';
 import { type LogEntry, WorkerService } from './rpc/worker-service.js';
 import { makeDirectory } from '../shared/storage/directories.js';
 import { Roots } from '../shared/storage/roots.js';
 import { type ListeningOwner, lockOrOwner } from './state-owner.js';
+import { StagePlanning } from './stage-planning.js';
 import { Submission } from './submission.js';
 
 export interface CoordinatorOptions {
@@ -122,6 +118,8 @@ class Coordinator {
   private readonly chunks = new Map<JobId, JobChunks>();
   private readonly logs: LogEntry[] = [];
   private submission: Submission | undefined;
+  /** Workers of the time before may still come back. */
+  private mayReturn = false;
   private doors: Door[] = [];
   private timers: NodeJS.Timeout[] = [];
   private idleWaiters: (() => void)[] = [];
@@ -181,6 +179,7 @@ class Coordinator {
       chunksOf,
       post: (...events) => loop.post(...events),
       nowMs,
+      mayReturn: () => this.mayReturn,
     });
     const committer = new Committer({
       stateDirectory,
@@ -195,6 +194,16 @@ class Coordinator {
       warn: (id, text) => note(id, 'warning', { text }),
     });
     const slots = (): number => this.slots(state);
+    const planning = new StagePlanning({
+      epoch,
+      index: journal,
+      lost,
+      committer,
+      chunksOf,
+      post: (...events) => loop.post(...events),
+      slots,
+      nowMs,
+    });
     const fatal = (error: unknown): void => crash(error, state, stateDirectory);
     const runner: EffectsRunner = new EffectsRunner({
       state,
@@ -207,11 +216,11 @@ class Coordinator {
       meter,
       committer,
       lost,
+      planning,
       blobs,
       chunksOf,
       forget,
       loop: () => loop,
-      slots,
       nowMs,
       fatal,
     });
@@ -300,8 +309,12 @@ class Coordinator {
       if (!('jobId' in effect) || !held.has(effect.jobId)) runner.run(effect);
     }
     // Embedded workers died with the process before; others get a lease's time to come back.
+    this.mayReturn = !options.embedded;
     const grace = setTimeout(
-      () => void loop.post(...lostAfterRestart(state, nowMs())).catch(fatal),
+      () => {
+        this.mayReturn = false;
+        loop.post(...lostAfterRestart(state, nowMs())).catch(fatal);
+      },
       options.embedded ? 0 : leaseMs,
     );
     const progress = setInterval(
@@ -335,7 +348,7 @@ class Coordinator {
     let chunks = this.chunks.get(job.id);
     if (!chunks) {
       const groups = (id: StageId) => job.stages.find((stage) => stage.id === id)?.groups;
-      chunks = new JobChunks(job.id, job.plan, groups);
+      chunks = new JobChunks(job.id, job, groups);
       this.chunks.set(job.id, chunks);
     }
     return chunks;
@@ -366,7 +379,11 @@ class Coordinator {
   ): void {
     const rows = new Map<string, number>();
     for (const { attempt, rows: done } of workers.progress()) {
-      if (attempt) rows.set(attempt.jobId, (rows.get(attempt.jobId) ?? 0) + done);
+      if (!attempt) continue;
+      const { jobId, stageId } = attempt;
+      const stages = state.jobs.get(jobId as JobId)?.plan.stages;
+      const stage = stages?.find(({ id }) => id === stageId);
+      if (stage) rows.set(jobId, (rows.get(jobId) ?? 0) + sourceRows(stage, done));
     }
     this.meter.underWay(rows);
     for (const job of state.jobs.values()) if (!isEnded(job.phase)) this.meter.sample(job, nowMs);

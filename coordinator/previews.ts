@@ -7,6 +7,7 @@ import { rm } from 'node:fs/promises';
 import type { SubmitRequest, SubmitResponse } from '../shared/gen/windrow.js';
 import { fail, WindrowError } from '../shared/failure.js';
 import type { JobSpec } from '../shared/job-spec.js';
+import type { InputFile, StagePlan } from '../shared/plan.js';
 import { mapPaths } from '../shared/spec-paths.js';
 import type { PlannedJob } from './analyse/plan-job.js';
 import type { Catalogue } from './catalogue.js';
@@ -69,13 +70,13 @@ export class Previews {
       metadata: { name: `${spec.metadata.name}-preview` },
       outputs: [{ from, parquet: `${directory}/out` }],
       checkpoints: {},
+      shuffle: {},
       deadLetters: { path: `${directory}/dead` },
     };
     const whole = { ...job, specJson: JSON.stringify(cut), redoDeadLetters: false };
     // What it would write is refused as the job itself would be; what it does write is ours.
     mapPaths(spec, (path, role) => {
-      if (role === 'output' || role === 'deadLetters' || role === 'checkpoints')
-        this.deps.checkPath(path);
+      if (role !== 'source' && role !== 'model' && role !== 'module') this.deps.checkPath(path);
       return path;
     });
     const prepared = await this.deps.preparation.prepare(whole, () => undefined);
@@ -86,26 +87,36 @@ export class Previews {
 
 /** Pretends that the first file ends early: a chunk of its first rows is all there is. */
 function cutToFirst(planned: PlannedJob, rows: number): PlannedJob {
+  const { plan } = planned;
   const wanted = Math.max(2048, rows);
-  const stages = planned.plan.stages.map((stage) => {
-    if (stage.input.kind !== 'source') return stage;
-    const file = stage.input.files.find((each) => each.rowGroupRows.some((count) => count > 0));
-    if (!file) return stage;
-    const first = file.rowGroupRows.findIndex((count) => count > 0);
-    const before = file.rowGroupRows.slice(0, first).map(() => 0);
-    const cut = {
+  const stages = plan.stages.map((stage): StagePlan => {
+    const { input } = stage;
+    if (input.kind !== 'source') return { ...stage, deterministic: false };
+    const files = firstRows(input.files, wanted);
+    if (files.length === 0) return stage;
+    return { ...stage, input: { ...input, files }, taskStarts: [0], deterministic: false };
+  });
+  const sources = Object.entries(plan.sources ?? {}).map(([name, files]) => {
+    const first = firstRows(files, wanted);
+    return [name, first.length === 0 ? files : first] as const;
+  });
+  // A sample says nothing about how many rows there are.
+  const outputs = plan.outputs.map((output) => ({ ...output, rowCounts: [] }));
+  const cut = plan.sources ? { sources: Object.fromEntries(sources) } : {};
+  return { ...planned, plan: { ...plan, ...cut, stages, outputs } };
+}
+
+/** The first file with rows, as if it ended early; none where no file has any. */
+function firstRows(files: readonly InputFile[], wanted: number): InputFile[] {
+  const file = files.find((each) => each.rowGroupRows.some((count) => count > 0));
+  if (!file) return [];
+  const first = file.rowGroupRows.findIndex((count) => count > 0);
+  const before = file.rowGroupRows.slice(0, first).map(() => 0);
+  return [
+    {
       ...file,
       rowGroupRows: [...before, Math.min(wanted, file.rowGroupRows[first]!)],
       prunedRowGroups: [],
-    };
-    return {
-      ...stage,
-      input: { ...stage.input, files: [cut] },
-      taskStarts: [0],
-      deterministic: false,
-    };
-  });
-  // A sample says nothing about how many rows there are.
-  const outputs = planned.plan.outputs.map((output) => ({ ...output, rowCounts: [] }));
-  return { ...planned, plan: { ...planned.plan, stages, outputs } };
+    },
+  ];
 }

@@ -8,7 +8,6 @@ import { inCommitTurn } from './commit/turns.js';
 import type { JobChunks } from './job-chunks.js';
 import type { ChunkIndex } from './journal/journal.js';
 import type { LostChunks } from './lost-chunks.js';
-import { isSound } from './sound.js';
 
 export interface ReuseTools {
   readonly index: ChunkIndex;
@@ -66,7 +65,7 @@ export async function reusableChunks(
       options.signal?.throwIfAborted();
       const at = next;
       next += 1;
-      sound[at] = await isSound(candidates[at]!.record);
+      sound[at] = await lost.isSound(chunks, stageId, candidates[at]!.record);
     }
   };
   await Promise.all(Array.from({ length: parallel }, check));

@@ -19,7 +19,6 @@ import { isEnded, type JobState, type State } from './core/state.js';
 import { JobChunks } from './job-chunks.js';
 import type { Journal } from './journal/journal.js';
 import type { Loop } from './loop.js';
-import { explainJson, explainText } from './planner/explain.js';
 import { type Preparation, type Prepared, specOf } from './preparation.js';
 
 export interface SubmissionDependencies {
@@ -79,6 +78,7 @@ export class Submission {
 
   async explain(request: SubmitRequest): Promise<ExplainResponse> {
     const { plan } = (await this.deps.preparation.prepare(request)).planned;
+    const { explainJson, explainText } = await import('./planner/explain.js');
     return { planJson: JSON.stringify(explainJson(plan)), text: explainText(plan) };
   }
 
@@ -205,7 +205,7 @@ export class Submission {
     try {
       // Somebody may have published between the first look and the claim.
       const before = await look();
-      const chunks = new JobChunks(id, plan);
+      const chunks = new JobChunks(id, { plan });
       const found = await committer.reuse(chunks, {
         redoDeadLetters: request.redoDeadLetters,
         upToDate: before.upToDate,

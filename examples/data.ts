@@ -36,6 +36,14 @@ await write(
    from range(2000) as t(i)`,
 );
 
+await write(
+  'sensors',
+  `select * from (values
+     ('sensor-0', 'cellar', 2.0), ('sensor-1', 'cellar', 2.0), ('sensor-2', 'attic', 8.0),
+     ('sensor-3', 'attic', 8.0), ('sensor-4', 'kitchen', 3.0), ('sensor-9', 'garage', 1.0)
+   ) as sensors(sensor, room, height)`,
+);
+
 // The chance of condensation: warm and humid, more likely.
 writeFileSync(
   path.join(directory, 'condensation.onnx'),

@@ -19,6 +19,10 @@ export const limits = {
   chunkRowsWhole: 128 * 1024,
   /** … a larger one is cut every so many rows. */
   chunkRowsCut: 64 * 1024,
+  /** Rows that a chunk of a wide stage takes at most, where row groups allow it … */
+  wideChunkRows: 4 * 1024 * 1024,
+  /** … and files of up to so many rows are not cut where that spares an exchange. */
+  wideFileRows: 16 * 1024 * 1024,
   taskBytes: 128 * 1024 * 1024,
   batchSize: 1_000_000,
 } as const;

@@ -10,6 +10,8 @@ export interface ColumnStatistics {
   readonly kind: 'integer' | 'date' | 'timestamp' | 'string';
   readonly min: bigint | string;
   readonly max: bigint | string;
+  /** True where the file says that no value is NULL. */
+  readonly noNulls?: boolean;
 }
 
 /** Longer strings may have been cut by a writer that does not say so. */
@@ -38,7 +40,8 @@ export function columnStatistics(
       if (meta?.path_in_schema.length !== 1 || meta.path_in_schema[0] !== element.name) {
         return undefined;
       }
-      return meta.statistics && read(meta.statistics);
+      const stats = meta.statistics && read(meta.statistics);
+      return stats && meta.statistics?.null_count === 0n ? { ...stats, noNulls: true } : stats;
     });
     if (perGroup.some((stats) => stats !== undefined)) found.set(element.name, perGroup);
   });

@@ -49,6 +49,91 @@ export interface StageInput {
   readonly stage: StageId;
 }
 
+/** Rows by the name that a query has for them: of a source, or of stages before, taken together. */
+export type TableRef =
+  | { readonly kind: 'source'; readonly source: string }
+  | { readonly kind: 'stages'; readonly stages: readonly StageId[] };
+
+/** How the rows that a query gives are dealt out to its chunks. */
+export interface RowLayout {
+  readonly partitions?: number;
+  /** Columns: rows equal in them are in one chunk. */
+  readonly keys?: readonly string[];
+  readonly targetBytes?: number;
+}
+
+/** What a query reads under one name. */
+export type QueryTable = TableRef & {
+  readonly columns: readonly ColumnDef[];
+  /** Of a source: columns of which no value is in two files, and none is NULL. */
+  readonly ranged?: readonly RangedColumn[];
+};
+
+export interface RangedColumn {
+  readonly column: string;
+  /** Least and greatest value of each file, as whole numbers in digits; null for one without rows. */
+  readonly files: readonly (readonly [string, string] | null)[];
+}
+
+/** The rows of a query. Which stages that takes is found out while the first of them run. */
+export interface QueryInput {
+  readonly kind: 'query';
+  /** One closed SELECT over `tables`: what one chunk computes where the query cannot be divided. */
+  readonly sql: string;
+  /** The same as JSON of the planner's relational plan; absent where it cannot be divided. */
+  readonly relational?: string;
+  readonly tables: Readonly<Record<string, QueryTable>>;
+  /** Partitions of each exchange. */
+  readonly partitions: number;
+  readonly layout?: RowLayout;
+  /** Enters the digests of its stages. */
+  readonly versions: { readonly duckdb: string; readonly onnxruntime: string };
+}
+
+/** Partitions [from, to), and of one input perhaps only the chunks [share.from, share.to). */
+export interface PartitionRange {
+  readonly from: number;
+  readonly to: number;
+  readonly share?: { readonly input: number; readonly from: number; readonly to: number };
+}
+
+/** What decides how many chunks a stage of a query has, and what each of them reads for itself. */
+export type DrivingInput =
+  /**
+   * Chunk k takes units starts[k] to starts[k + 1]: ranges of a source's rows, or chunks of stages,
+   * in their order.
+   */
+  | {
+      readonly kind: 'split';
+      readonly leaf: string;
+      readonly table: TableRef;
+      readonly units: number;
+      readonly starts: readonly number[];
+    }
+  /** All inputs are divided alike. Chunk k reads ranges[k] of each. */
+  | {
+      readonly kind: 'partitions';
+      readonly inputs: readonly { readonly leaf: string; readonly stages: readonly StageId[] }[];
+      readonly ranges: readonly PartitionRange[];
+    }
+  /** One chunk, which reads nothing but what is read whole. */
+  | { readonly kind: 'once' };
+
+export interface WholeInput {
+  readonly leaf: string;
+  readonly table: TableRef;
+  /** Chunk k reads units [from, to) of each of slices[k]; absent: every chunk reads all of them. */
+  readonly slices?: readonly (readonly (readonly [from: number, to: number])[])[];
+}
+
+/** A stage of a query, laid out: it is planned when the sizes of all that it reads are known. */
+export interface ExchangeInput {
+  readonly kind: 'exchange';
+  readonly driving: DrivingInput;
+  /** Read by every chunk: all of it, or of a source only some units for each chunk. */
+  readonly whole: readonly WholeInput[];
+}
+
 /** No data: tasks that do nothing, `chunks` of them. For measuring the scheduler itself. */
 export interface EmptyInput {
   readonly kind: 'empty';
@@ -196,6 +281,8 @@ export interface SinkProgram {
   readonly partitionBy: readonly string[];
   /** The rows go to an exchange: one divided file a chunk. Then `partitionBy` is empty. */
   readonly divide?: Division;
+  /** The files are read by later stages of the job alone, and not waited for until they are on disk. */
+  readonly expendable?: boolean;
 }
 
 /** Rows that a stage's query reads under one name: of sources' files, or of earlier stages. */
@@ -237,7 +324,16 @@ export interface StageProgram {
 
 export interface StagePlan {
   readonly id: StageId;
-  readonly input: SourceInput | StageInput | EmptyInput;
+  readonly input: SourceInput | StageInput | QueryInput | ExchangeInput | EmptyInput;
+  /** Steps of the spec that a query stands for, of all its stages. */
+  readonly standsFor?: readonly string[];
+  /** Of a stage that a query needs before its own: whose it is, and what it does there. */
+  readonly part?: {
+    readonly of: StageId;
+    readonly key: string;
+    /** Its rows are read by the planner: they say where to cut ranges. */
+    readonly bounds?: boolean;
+  };
   readonly program: StageProgram;
   /** SHA-256 (hex) of what the program contributes to each chunk's identity. */
   readonly digest: string;
@@ -248,7 +344,7 @@ export interface StagePlan {
   readonly pool: string;
   /** Devices a worker must have. */
   readonly devices: readonly Device[];
-  /** Rows entering: from footers; 0 for a stage input. */
+  /** Rows of sources that enter chunk by chunk, from footers; of a query all that it scans. */
   readonly rows: number;
 }
 
@@ -269,6 +365,8 @@ export interface OutputPlan {
   readonly deadLetterPath: string;
   /** SHA-256 (hex) over layout and every chunk identity below it: equal means nothing to do. */
   readonly identity: string;
+  /** The rows of its files follow one another: their names do, too. */
+  readonly ordered?: boolean;
   /** `expect` row counts checked before commit. */
   readonly rowCounts: readonly {
     readonly step: string;
@@ -281,7 +379,14 @@ export interface OutputPlan {
 /** Something the planner chose, for `explain` and the job's events. */
 export interface PlanNote {
   readonly kind:
-    'pruned' | 'pushdown' | 'device' | 'nondeterministic' | 'fused' | 'rewrite' | 'warning';
+    | 'pruned'
+    | 'pushdown'
+    | 'device'
+    | 'nondeterministic'
+    | 'fused'
+    | 'rewrite'
+    | 'exchange'
+    | 'warning';
   readonly step?: string;
   readonly text: string;
 }
@@ -289,10 +394,14 @@ export interface PlanNote {
 export interface JobPlan {
   readonly format: 1;
   readonly stages: readonly StagePlan[];
+  /** Files of the sources that queries read, by the source's name. */
+  readonly sources?: Readonly<Record<string, readonly InputFile[]>>;
   readonly outputs: readonly OutputPlan[];
   readonly notes: readonly PlanNote[];
   /** Directory where chunks of this job live (absolute). */
   readonly chunkLocation: string;
+  /** Where the rows between a query's stages lie (absolute); absent: with the workers that wrote them. */
+  readonly shuffleLocation?: string;
   /** How long chunks that nobody uses stay (`checkpoints.keep`), milliseconds. */
   readonly chunkKeepMs: number;
   readonly deadLetters: { readonly maxRows?: number; readonly maxFraction?: number };

@@ -5,9 +5,10 @@
 import { parseByteSize } from './byte-size.js';
 import { parseDurationMs } from './duration.js';
 import { WindrowError } from './failure.js';
-import type { CheckSpec, JobSpec, StepSpec } from './job-spec.js';
-import { checkTemplates, hasTemplate, mapPaths } from './spec-paths.js';
-import { nameHint, shorten, type SpecPath, type SpecProblems } from './spec-problems.js';
+import type { JobSpec, StepSpec } from './job-spec.js';
+import { checkTemplates, mapPaths } from './spec-paths.js';
+import { nameHint, type SpecPath, type SpecProblems } from './spec-problems.js';
+import { checkStep } from './step-meaning.js';
 
 const reservedNames = new Set(['__proto__', 'constructor', 'prototype', 'windrow']);
 
@@ -69,14 +70,23 @@ function checkIds(spec: JobSpec, problems: SpecProblems): Set<string> {
   return ids;
 }
 
-/** The step or source a step reads, where the spec says it outright (SQL says it in its text). */
-export function fromOf(step: StepSpec): { from: string; key: string } | undefined {
-  if ('filter' in step) return { from: step.filter.from, key: 'filter' };
-  if ('select' in step) return { from: step.select.from, key: 'select' };
-  if ('map' in step) return { from: step.map.from, key: 'map' };
-  if ('infer' in step) return { from: step.infer.from, key: 'infer' };
-  if ('expect' in step) return { from: step.expect.from, key: 'expect' };
-  return undefined;
+/** Sources and steps that a step reads, where the spec says it outright (SQL says it in its text). */
+export function inputsOf(step: StepSpec): { readonly id: string; readonly at: SpecPath }[] {
+  if ('sql' in step) return [];
+  if ('join' in step) {
+    const { left, right } = step.join;
+    return [
+      { id: left, at: ['join', 'left'] },
+      { id: right, at: ['join', 'right'] },
+    ];
+  }
+  if ('union' in step) {
+    return step.union.inputs.map((id, index) => ({ id, at: ['union', 'inputs', index] }));
+  }
+  for (const [kind, body] of Object.entries(step)) {
+    if (typeof body === 'object') return [{ id: body.from, at: [kind, 'from'] }];
+  }
+  return [];
 }
 
 function checkReferences(spec: JobSpec, ids: ReadonlySet<string>, problems: SpecProblems): void {
@@ -87,15 +97,19 @@ function checkReferences(spec: JobSpec, ids: ReadonlySet<string>, problems: Spec
     });
   };
   spec.steps.forEach((step, index) => {
-    const read = fromOf(step);
-    if (read) check(read.from, ['steps', index, read.key, 'from']);
+    for (const { id, at } of inputsOf(step)) check(id, ['steps', index, ...at]);
   });
   spec.outputs.forEach((output, index) => check(output.from, ['outputs', index, 'from']));
 }
 
 function checkCycles(spec: JobSpec, problems: SpecProblems): void {
   const edges = new Map<string, readonly string[]>();
-  for (const step of spec.steps) edges.set(step.id, [fromOf(step)?.from ?? []].flat());
+  for (const step of spec.steps) {
+    edges.set(
+      step.id,
+      inputsOf(step).map(({ id }) => id),
+    );
+  }
   const cycle = findCycle(edges);
   if (!cycle) return;
   const index = spec.steps.findIndex((step) => step.id === cycle[0]);
@@ -142,88 +156,6 @@ export function findCycle(
     }
   }
   return undefined;
-}
-
-function checkStep(step: StepSpec, at: SpecPath, problems: SpecProblems): void {
-  const add = (path: (string | number)[], message: string, hint: string): void =>
-    problems.add('E_SPEC_INVALID', [...at, ...path], message, { hint });
-  if ('filter' in step) checkSql(step.filter.where, [...at, 'filter', 'where'], problems);
-  if ('sql' in step) checkSql(step.sql.query, [...at, 'sql', 'query'], problems);
-  if ('select' in step) {
-    const columns = Object.entries(step.select.columns);
-    if (columns.length === 0) add(['select', 'columns'], 'names no column', 'name at least one');
-    for (const [name, expression] of columns) {
-      const path = ['select', 'columns', name];
-      if (expression === true) {
-        if (name !== '*') add(path, `only "*" can be true`, `write ${name}: ${name} to keep it`);
-      } else checkSql(expression, [...at, ...path], problems);
-    }
-  }
-  if ('map' in step) {
-    const { map } = step;
-    if (Object.keys(map.columns).length === 0) {
-      add(['map', 'columns'], 'names no column', 'name what the function returns, with types');
-    }
-    if (map.onError === 'deadLetter' && map.rowwise === false) {
-      const hint = 'write rowwise: true if each input row gives one output row, or onError: fail';
-      add(['map', 'onError'], 'deadLetter needs a row-wise function', hint);
-    }
-  }
-  if ('infer' in step) checkInfer(step.infer, add);
-  if ('expect' in step) {
-    step.expect.checks.forEach((check, index) => {
-      checkCheck(check, [...at, 'expect', 'checks', index], problems);
-    });
-  }
-}
-
-function checkInfer(
-  infer: { inputs: Record<string, unknown>; outputs: Record<string, string> },
-  add: (path: (string | number)[], message: string, hint: string) => void,
-): void {
-  if (Object.keys(infer.inputs).length === 0) {
-    add(['infer', 'inputs'], 'names no tensor', 'write tensor: column, or tensor: [columns]');
-  }
-  if (Object.keys(infer.outputs).length === 0) {
-    add(['infer', 'outputs'], 'names no tensor', 'write tensor: column');
-  }
-  const columns = new Set<string>();
-  for (const [tensor, column] of Object.entries(infer.outputs)) {
-    if (columns.has(column.toLowerCase())) {
-      add(['infer', 'outputs', tensor], `column '${column}' is made twice`, 'choose another name');
-    }
-    columns.add(column.toLowerCase());
-  }
-}
-
-function checkCheck(check: CheckSpec, at: SpecPath, problems: SpecProblems): void {
-  if ('predicate' in check) checkSql(check.predicate, [...at, 'predicate'], problems);
-  if ('between' in check) {
-    const [low, high] = check.between;
-    if (low === null || high === null) {
-      problems.add('E_SPEC_INVALID', [...at, 'between'], 'a bound cannot be null');
-    } else if (typeof low === 'number' && typeof high === 'number' && low > high) {
-      const hint = 'write the lower bound first';
-      problems.add('E_SPEC_INVALID', [...at, 'between'], `${low} is above ${high}`, { hint });
-    }
-  }
-  if ('rowCount' in check) {
-    const { min, max } = check.rowCount;
-    if (min === undefined && max === undefined) {
-      const hint = 'give it min, max or both';
-      problems.add('E_SPEC_INVALID', [...at, 'rowCount'], 'checks nothing', { hint });
-    } else if (min !== undefined && max !== undefined && min > max) {
-      problems.add('E_SPEC_INVALID', [...at, 'rowCount'], `min ${min} is above max ${max}`);
-    }
-  }
-}
-
-function checkSql(text: string, at: SpecPath, problems: SpecProblems): void {
-  if (!hasTemplate(text)) return;
-  const name = /\{\{\s*([A-Za-z_]\w*)\s*\}\}/.exec(text)?.[1] ?? 'name';
-  problems.add('E_TEMPLATE_IN_SQL', at, `{{ ${shorten(name)} }} stands in SQL`, {
-    hint: `write $${shorten(name)}`,
-  });
 }
 
 function checkOutputs(spec: JobSpec, problems: SpecProblems): void {

@@ -3,7 +3,8 @@ import type { JobSpec, ParamValue, StepSpec } from './job-spec.js';
 import { nameHint, SpecProblems, type SpecPath } from './spec-problems.js';
 
 /** What lies at a path: files to read, a place to write, a model or a function's module. */
-export type PathRole = 'source' | 'output' | 'model' | 'module' | 'checkpoints' | 'deadLetters';
+export type PathRole =
+  'source' | 'output' | 'model' | 'module' | 'checkpoints' | 'shuffle' | 'deadLetters';
 
 /** A copy of the spec with every path replaced by what `change` makes of it. */
 export function mapPaths(
@@ -18,7 +19,7 @@ export function mapPaths(
       : change(source.parquet, 'source', at);
     sources[name] = { ...source, parquet };
   }
-  const { checkpoints, deadLetters } = spec;
+  const { checkpoints, shuffle, deadLetters } = spec;
   return {
     ...spec,
     sources,
@@ -30,6 +31,10 @@ export function mapPaths(
             ...checkpoints,
             location: change(checkpoints.location, 'checkpoints', ['checkpoints', 'location']),
           },
+    shuffle:
+      shuffle.location === undefined
+        ? shuffle
+        : { ...shuffle, location: change(shuffle.location, 'shuffle', ['shuffle', 'location']) },
     deadLetters:
       deadLetters.path === undefined
         ? deadLetters

@@ -3,13 +3,7 @@
  * of a union that was meant. Never: what the parts mean together; that is spec-meaning.ts.
  */
 import * as z from 'zod';
-import {
-  checkKinds,
-  jobSpecSchema,
-  plannedStepKinds,
-  stepKinds,
-  type JobSpec,
-} from './job-spec.js';
+import { jobSpecSchema, type JobSpec } from './job-spec.js';
 import {
   nameHint,
   nearestName,
@@ -17,6 +11,7 @@ import {
   type SpecPath,
   type SpecProblems,
 } from './spec-problems.js';
+import { checkKinds, stepKinds } from './step-spec.js';
 
 type Issue = z.core.$ZodIssue;
 
@@ -117,13 +112,6 @@ function kindOf(
     problems.add('E_SPEC_INVALID', [...path, named[1] ?? ''], message, { hint, what: 'key' });
     return undefined;
   }
-  const planned = isStep(path) ? keys.find((key) => plannedStepKinds.includes(key)) : undefined;
-  if (planned !== undefined) {
-    const message = `${planned} needs an exchange, which this version does not have yet`;
-    const hint = `leave the step out, or do it before or after the job`;
-    problems.add('E_STEP_UNSUPPORTED', [...path, planned], message, { hint, what: 'key' });
-    return undefined;
-  }
   const common = word === 'step' ? ['id'] : ['name', 'column', 'onFail'];
   const unknown = keys.filter((key) => !common.includes(key));
   const key = unknown.find((name) => nearestName(name, kinds) !== undefined) ?? unknown[0];
@@ -158,7 +146,14 @@ function describe(
       return { message, hint: near === undefined ? undefined : `did you mean '${near}'` };
     }
     case 'too_small':
-      return { message: bound('at least', Number(issue.minimum), issue.origin, value) };
+      return {
+        message: bound(
+          issue.inclusive === false ? 'above' : 'at least',
+          Number(issue.minimum),
+          issue.origin,
+          value,
+        ),
+      };
     case 'too_big':
       return { message: bound('at most', Number(issue.maximum), issue.origin, value) };
     case 'invalid_key':

@@ -51,6 +51,29 @@ export function chunkPartFromWire(message: wire.ChunkPart): ChunkPart {
   return { partition, offset, bytes, rows, crc32 };
 }
 
+/** The same for a file that an attempt reads: with the worker to ask where it is not to be read. */
+export function servedFileFromWire(message: wire.ChunkFile): ChunkFile & ServedBy {
+  return { ...chunkFileFromWire(message), ...servedBy(message) };
+}
+
+export function partRefFromWire(
+  message: wire.PartRead,
+): { readonly path: string; readonly part: ChunkPart } & ServedBy {
+  return {
+    path: message.path,
+    part: chunkPartFromWire(message.part!),
+    ...servedBy(message),
+  };
+}
+
+interface ServedBy {
+  readonly servedBy?: string;
+}
+
+function servedBy({ servedBy: address }: { servedBy?: string | undefined }): ServedBy {
+  return address === undefined ? {} : { servedBy: address };
+}
+
 function countsFromWire(message: wire.ChunkCounts | undefined): ChunkCounts {
   return {
     rowsIn: message?.rowsIn ?? 0,

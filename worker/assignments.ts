@@ -14,7 +14,12 @@ import { attemptKey, type AttemptRef } from '../shared/ids.js';
 import type { BlobRef, ChunkRecord, StageProgram } from '../shared/plan.js';
 import { attemptTag } from '../shared/storage/paths.js';
 import { unlessAborted } from '../shared/unless-aborted.js';
-import { attemptFromWire, chunkFileFromWire, chunkPartFromWire } from '../shared/wire.js';
+import {
+  attemptFromWire,
+  chunkFileFromWire,
+  partRefFromWire,
+  servedFileFromWire,
+} from '../shared/wire.js';
 import { type ChunkWork, isEmpty, type LeafRead } from './attempt/protocol.js';
 import type { BlobCache } from './blob-cache.js';
 import {
@@ -41,7 +46,7 @@ export interface AssignmentsDependencies {
   readonly blobs: BlobCache;
   readonly slots: Pick<Slots, 'start'>;
   /** For every attempt of this worker. */
-  readonly limits: Pick<SlotTask, 'memoryLimitBytes' | 'spillDirectory'>;
+  readonly limits: Pick<SlotTask, 'memoryLimitBytes' | 'spillDirectory' | 'peers'>;
   readonly chunk: (ref: AttemptRef, chunk: number, record: ChunkRecord) => void;
   /** An attempt ended without or before its slot. */
   readonly ended: (ref: AttemptRef, failure: Failure | undefined) => void;
@@ -169,7 +174,7 @@ function leafRead({ leaf, sources, files, parts }: WireRead): LeafRead {
   return {
     leaf,
     sources,
-    files: files.map(chunkFileFromWire),
-    parts: parts.map(({ path, part }) => ({ path, part: chunkPartFromWire(part!) })),
+    files: files.map(servedFileFromWire),
+    parts: parts.map(partRefFromWire),
   };
 }

@@ -1,16 +1,13 @@
 /** A worker process: what it is told on its command line, and who ends it. Never: works itself. */
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
 import { formatFailure, toFailure } from '../shared/failure.js';
 import { limits } from '../shared/limits.js';
 import { type FoundDevice, probeDevices } from './inference/devices.js';
+import { channelCredentials } from './shuffle/peers.js';
 import { Worker, type WorkerOptions as JoinOptions } from './worker.js';
 
 export interface WorkerOptions extends Omit<JoinOptions, 'credentials' | 'devices'> {
-  /** PEM files. */
-  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
   /** End at once when standard input closes (the parent died). */
   readonly exitWithParent?: boolean;
 }
@@ -45,12 +42,6 @@ function namesOf(found: readonly FoundDevice[]): { devices: string[]; hardware: 
   };
 }
 
-function channelCredentials(tls: WorkerOptions['tls']): ChannelCredentials {
-  if (!tls) return credentials.createInsecure();
-  const read = (path: string | undefined): Buffer | null => (path ? readFileSync(path) : null);
-  return credentials.createSsl(read(tls.ca), read(tls.key), read(tls.cert));
-}
-
 /** Standard input is a pipe that the kernel closes when the parent dies, however it dies. */
 function endWithParent(): void {
   const end = (): void => void process.kill(process.pid, 'SIGKILL');
@@ -69,6 +60,8 @@ async function runAsProcess(): Promise<void> {
       id: { type: 'string' },
       memory: { type: 'string' },
       spill: { type: 'string' },
+      'shuffle-listen': { type: 'string' },
+      'shuffle-dir': { type: 'string' },
       'exit-with-parent': { type: 'boolean', default: false },
     },
   });
@@ -90,6 +83,8 @@ async function runAsProcess(): Promise<void> {
     ...(process.env['WINDROW_WORKER_TOKEN'] ? { token: process.env['WINDROW_WORKER_TOKEN'] } : {}),
     ...(values.memory ? { memoryLimitBytes: Number(values.memory) } : {}),
     ...(values.spill ? { spillDirectory: values.spill } : {}),
+    ...(values['shuffle-listen'] ? { shuffleListen: values['shuffle-listen'] } : {}),
+    ...(values['shuffle-dir'] ? { shuffleDirectory: values['shuffle-dir'] } : {}),
     exitWithParent: values['exit-with-parent'],
   });
   process.on('SIGTERM', () => worker.drain());

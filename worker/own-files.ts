@@ -1,6 +1,7 @@
 /**
- * Files of finished chunks that this process wrote, as far as their names tell. Never: deletes
- * another's file, whoever asks.
+ * Files of finished chunks that this process may delete: those that it wrote, as far as their names
+ * tell, and all in its shuffle directory, which processes before it have left. Never: deletes any
+ * other, whoever asks.
  */
 import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
@@ -9,7 +10,10 @@ import { identityOfPath, isInside } from '../shared/storage/paths.js';
 export class OwnFiles {
   private readonly directories = new Set<string>();
 
-  constructor(private readonly incarnation: string) {}
+  constructor(
+    private readonly incarnation: string,
+    private readonly shuffleDirectory: string,
+  ) {}
 
   /** An attempt of this process was told to write there. */
   toldToWrite(directory: string): void {
@@ -25,10 +29,9 @@ export class OwnFiles {
   }
 
   private has(path: string): boolean {
-    return (
-      [...this.directories].some((directory) => isInside(directory, path)) &&
-      identityOfPath(path) !== undefined &&
-      basename(path).includes(`-${this.incarnation}.`)
-    );
+    if (identityOfPath(path) === undefined) return false;
+    if (isInside(this.shuffleDirectory, path)) return true;
+    const isTold = [...this.directories].some((directory) => isInside(directory, path));
+    return isTold && basename(path).includes(`-${this.incarnation}.`);
   }
 }

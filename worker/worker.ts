@@ -19,6 +19,17 @@ import { type MemoryShares, memoryShares } from './memory-shares.js';
 import { OwnFiles } from './own-files.js';
 import { ReportQueue } from './reports.js';
 import { Session, type SessionEvents } from './session.js';
+import { BlockPool } from './shuffle/block-pool.js';
+import { shuffleLimits } from './shuffle/limits.js';
+import { PartsService } from './shuffle/parts-service.js';
+import type { PeerAccess, TlsFiles } from './shuffle/peers.js';
+import { ServedFiles } from './shuffle/served-files.js';
+import {
+  defaultShuffleDirectory,
+  makeShuffleDirectory,
+  removeOldShuffleFiles,
+} from './shuffle/shuffle-directory.js';
+import { ShuffleDoor, socketAddress } from './shuffle/shuffle-door.js';
 import { Slots } from './slots.js';
 import { Telemetry } from './telemetry.js';
 
@@ -26,7 +37,10 @@ export interface WorkerOptions {
   /** `unix:/path` or `host:port`. */
   readonly coordinator: string;
   readonly credentials: ChannelCredentials;
+  /** The join token, which workers also want from one another. */
   readonly token?: string;
+  /** What `credentials` are made of; others reach the shuffle service with it. */
+  readonly tls?: TlsFiles;
   readonly slots: number;
   /** `*` serves every pool. */
   readonly pools: readonly string[];
@@ -36,6 +50,13 @@ export interface WorkerOptions {
   /** RSS above which the process recycles itself between attempts. */
   readonly memoryLimitBytes?: number;
   readonly spillDirectory?: string;
+  /** For what later stages of a query read; outlives the process. Default: beside the spill directory. */
+  readonly shuffleDirectory?: string;
+  /**
+   * Where other workers reach this one, `unix:PATH` or HOST:PORT. Default: a UNIX socket where the
+   * coordinator has one, else loopback.
+   */
+  readonly shuffleListen?: string;
 }
 
 /** Exit codes that a parent may act on; any other than 0 is a crash. */
@@ -51,23 +72,34 @@ export class Worker {
   private readonly id: string;
   private readonly incarnation = randomBytes(8).toString('hex');
   private readonly reports = new ReportQueue();
-  private readonly ownFiles = new OwnFiles(this.incarnation);
+  private readonly ownFiles: OwnFiles;
   private readonly telemetry: Telemetry;
   private readonly memory: MemoryShares;
   private readonly session: Session;
   private readonly slots: Slots;
   private readonly assignments: Assignments;
   private readonly scratch: string;
+  private readonly shuffleDirectory: string;
+  private readonly served = new ServedFiles();
+  private readonly peers: PeerAccess;
+  private shuffle: ShuffleDoor | undefined;
   private draining = false;
   private leaving = false;
   private left: Promise<void> | undefined;
   private finish: (code: number) => void = () => undefined;
 
   constructor(private readonly options: WorkerOptions) {
-    const { coordinator, credentials, token, slots, memoryLimitBytes, spillDirectory } = options;
+    const { coordinator, credentials, token, tls, slots, memoryLimitBytes, spillDirectory } =
+      options;
+    this.peers = { ...(token === undefined ? {} : { token }), ...(tls ? { tls } : {}) };
     this.done = new Promise((resolveDone) => (this.finish = resolveDone));
     this.id = options.id ?? `${hostname()}-${process.pid}-${this.incarnation.slice(0, 4)}`;
     this.scratch = resolve(spillDirectory ?? join(tmpdir(), `windrow-${this.incarnation}`));
+    this.shuffleDirectory = resolve(
+      options.shuffleDirectory ?? defaultShuffleDirectory(spillDirectory),
+    );
+    this.ownFiles = new OwnFiles(this.incarnation, this.shuffleDirectory);
+    this.served.toldToWrite(this.shuffleDirectory);
     this.telemetry = new Telemetry(this.id);
     this.memory = memoryShares(slots, memoryLimitBytes);
     this.session = new Session(coordinator, credentials, token, this.reports, this.heard());
@@ -91,6 +123,7 @@ export class Worker {
       limits: {
         memoryLimitBytes: this.memory.kernelBytes,
         spillDirectory: join(this.scratch, 'spill'),
+        peers: this.peers,
       },
       chunk: (ref, chunk, record) => this.chunkDone(ref, chunk, record),
       ended: (ref, failure) => this.ended(ref, failure),
@@ -99,8 +132,17 @@ export class Worker {
   }
 
   async start(): Promise<void> {
-    await makeDirectory(this.scratch);
+    try {
+      await makeDirectory(this.scratch);
+      await makeShuffleDirectory(this.shuffleDirectory);
+      this.shuffle = await this.listen();
+    } catch (error) {
+      await this.slots.close();
+      throw error;
+    }
     this.session.connect();
+    // What cannot be removed now is old next time, too.
+    removeOldShuffleFiles(this.shuffleDirectory, Date.now()).catch(() => undefined);
   }
 
   /** Finishes the chunks that run, takes nothing new, then leaves. */
@@ -110,11 +152,24 @@ export class Worker {
     this.leaveIfDone();
   }
 
+  private listen(): Promise<ShuffleDoor> {
+    const { coordinator, shuffleListen } = this.options;
+    const ours = coordinator.startsWith('unix:')
+      ? socketAddress(this.scratch, `windrow-${this.incarnation}`)
+      : '127.0.0.1:0';
+    const blocks = new BlockPool(shuffleLimits.blocksServed, shuffleLimits.blockBytes);
+    const service = new PartsService({ files: this.served, blocks, token: this.peers.token });
+    return ShuffleDoor.open(shuffleListen ?? ours, service, this.peers);
+  }
+
   private heard(): SessionEvents {
     return {
       welcome: () => this.leaveIfDone(),
       assign: (message) => {
-        for (const each of message.assignments) this.ownFiles.toldToWrite(each.chunkDirectory);
+        for (const { chunkDirectory } of message.assignments) {
+          this.ownFiles.toldToWrite(chunkDirectory);
+          this.served.toldToWrite(chunkDirectory);
+        }
         this.assignments.accept(message);
       },
       cancel: (attempts) => attempts.forEach((attempt) => this.cancel(attemptFromWire(attempt))),
@@ -130,6 +185,8 @@ export class Worker {
         host: hostname(),
         version: '1',
         ...this.options.devices,
+        ...(this.shuffle ? { shuffleAddress: this.shuffle.address } : {}),
+        shuffleDirectory: this.shuffleDirectory,
         running: [...this.slots.attempts(), ...this.assignments.attempts()].map(attemptToWire),
       }),
       heartbeat: () => this.telemetry.heartbeat(),
@@ -192,6 +249,7 @@ export class Worker {
     this.session.goodbye('exiting');
     await new Promise((wake) => setTimeout(wake, 20));
     this.session.close();
+    this.shuffle?.close();
     if (code === workerExit.drained) await this.slots.close();
     await rm(this.scratch, { recursive: true, force: true });
     this.finish(code);

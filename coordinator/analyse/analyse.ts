@@ -8,27 +8,28 @@ import { fail, WindrowError } from '../../shared/failure.js';
 import type { JobSpec, StepSpec } from '../../shared/job-spec.js';
 import { readOnnxSignature } from '../../shared/onnx-signature.js';
 import type { PlanNote } from '../../shared/plan.js';
-import { findCycle, fromOf } from '../../shared/spec-meaning.js';
+import { inputsOf } from '../../shared/spec-meaning.js';
+import type { StepOf } from '../../shared/step-spec.js';
 import { nameHint } from '../../shared/spec-problems.js';
-import {
-  hiveKey,
-  type BoundStep,
-  type Facts,
-  type JobFile,
-  type SourceFacts,
-} from '../planner/facts.js';
+import type { BoundStep, Facts, JobFile, SourceFacts, WideStep } from '../planner/facts.js';
 import { BindDatabase } from './bind-database.js';
 import { bindFilter, bindSelect, type BindContext, type Relation } from './bind.js';
 import { bindExpect } from './checks.js';
 import { chooseDevice, type DeviceFacts } from './devices.js';
 import type { FooterCache } from './footer-cache.js';
 import type { CheckPath } from './globs.js';
+import { hiveVerdicts } from './hive-verdicts.js';
 import { bindMap } from './maps.js';
 import { bindInfer } from './models.js';
-import { bindQuery, parseQuery, type ParsedQuery } from './queries.js';
+import { parseQuery, type ParsedQuery } from './parsed-query.js';
+import { bindQuery } from './queries.js';
+import { queriesOf } from './regions.js';
 import { refuseReserved } from './reserved.js';
 import { analyseSource } from './sources.js';
-import { quoteName, quoteText } from '../../shared/sql-text.js';
+import { orderSteps } from './step-order.js';
+import { closeWideQuery } from './wide-query.js';
+import { wideStepQuery } from './wide-steps.js';
+import { bindWide, type WideQuery } from './wide.js';
 
 export interface AnalyseOptions {
   /** By the path as it stands in the spec: models and bundled map modules. */
@@ -60,6 +61,9 @@ export async function analyse(spec: JobSpec, options: AnalyseOptions): Promise<F
 class Analysis {
   private readonly sources = new Map<string, SourceFacts>();
   private readonly steps = new Map<string, BoundStep>();
+  private readonly wide = new Map<string, WideStep>();
+  /** Relations that some step reads twice. */
+  private readonly readTwice = new Set<string>();
   private readonly notes: PlanNote[] = [];
   private readonly context: BindContext;
 
@@ -89,16 +93,31 @@ class Analysis {
     for (const source of this.sources.values()) {
       await this.database.createRelation(source.id, source.columns);
     }
-    const queries = new Map<string, ParsedQuery>();
+    const parsed = new Map<string, ParsedQuery>();
     for (const step of this.spec.steps) {
-      if ('sql' in step) queries.set(step.id, await parseQuery(step, this.context));
+      if ('sql' in step) parsed.set(step.id, await parseQuery(step, this.context));
     }
-    for (const step of this.inOrder(queries)) await this.bindStep(step, queries.get(step.id));
-    this.noteUnused();
+    const reads = new Map(
+      this.spec.steps.map((step) => {
+        const ids = parsed.get(step.id)?.reads ?? inputsOf(step).map(({ id }) => id);
+        return [step.id, ids] as const;
+      }),
+    );
+    const ordered = orderSteps(this.spec.steps, reads);
+    for (const step of ordered) {
+      await this.bindStep(step, reads.get(step.id)!, parsed.get(step.id));
+    }
+    this.noteUnused(ordered, reads);
+    const { sources, steps, wide, readTwice } = this;
+    const outputs = this.spec.outputs.map((output) => output.from);
+    const { queries, notes } = await queriesOf({ sources, steps, wide, outputs, readTwice });
+    this.notes.push(...notes);
     return {
-      sources: this.sources,
-      steps: this.steps,
-      hiveVerdicts: await this.hiveVerdicts(),
+      sources,
+      steps,
+      wide,
+      queries,
+      hiveVerdicts: await hiveVerdicts(steps, sources, this.database),
       versions: { duckdb: this.database.version, onnxruntime: onnxruntimeVersion() },
       notes: this.notes,
     };
@@ -116,39 +135,29 @@ class Analysis {
     }
   }
 
-  /** Each step after what it reads. @throws WindrowError E_SPEC_CYCLE */
-  private inOrder(queries: ReadonlyMap<string, ParsedQuery>): StepSpec[] {
-    const from = (step: StepSpec): string => queries.get(step.id)?.from ?? fromOf(step)!.from;
-    const cycle = findCycle(new Map(this.spec.steps.map((step) => [step.id, [from(step)]])));
-    if (cycle) {
-      fail('invalidSpec', 'E_SPEC_CYCLE', `steps form a cycle: ${cycle.join(' → ')}`, {
-        at: { step: cycle[0]! },
-        hint: 'let one of them read a source or an earlier step',
-      });
-    }
-    const left = new Map(this.spec.steps.map((step) => [step.id, step]));
-    const ordered: StepSpec[] = [];
-    const take = (id: string): void => {
-      for (const path = [id]; path.length > 0;) {
-        const step = left.get(path.at(-1)!);
-        if (step && left.has(from(step))) {
-          path.push(from(step));
-          continue;
-        }
-        if (step) ordered.push(step);
-        left.delete(path.pop()!);
-      }
-    };
-    for (const step of this.spec.steps) take(step.id);
-    return ordered;
-  }
-
-  private async bindStep(step: StepSpec, query: ParsedQuery | undefined): Promise<void> {
-    const relation = this.relation(query?.from ?? fromOf(step)!.from, step.id);
-    const bound = await this.bind(step, relation, query);
+  private async bindStep(
+    step: StepSpec,
+    reads: readonly string[],
+    query: ParsedQuery | undefined,
+  ): Promise<void> {
+    const relations = reads.map((id) => this.relation(id, step.id));
+    const wide = await this.wideQuery(step, relations, query);
+    const bound = wide
+      ? await bindWide(wide, this.context)
+      : await this.bind(step, relations[0]!, query);
     refuseReserved(bound.columns, { step: bound.id });
     await this.database.createRelation(bound.id, bound.columns);
-    this.steps.set(bound.id, bound);
+    if ('operators' in bound) this.steps.set(bound.id, bound);
+    else this.wide.set(bound.id, bound);
+  }
+
+  private async wideQuery(
+    step: StepSpec,
+    reads: readonly Relation[],
+    query: ParsedQuery | undefined,
+  ): Promise<WideQuery | undefined> {
+    if (!query) return wideStepQuery(step, reads, this.context);
+    return query.rows ? undefined : closeWideQuery(query, reads, this.context);
   }
 
   private async bind(
@@ -159,7 +168,7 @@ class Analysis {
     if (query) return bindQuery(query, relation, this.context);
     if ('filter' in step) return bindFilter(step, relation, this.context);
     if ('select' in step) return bindSelect(step, relation, this.context);
-    if ('expect' in step) return bindExpect(step, relation, this.context);
+    if ('expect' in step) return this.bindChecks(step, relation);
     if ('map' in step) {
       const file = this.file(step.map.module, step.id, 'E_MAP_MODULE');
       const text = await readFile(this.options.blobPath(file.digest), 'utf8');
@@ -167,6 +176,15 @@ class Analysis {
     }
     if ('infer' in step) return this.bindModel(step, relation);
     throw new Error(`step ${step.id} was not parsed`);
+  }
+
+  private async bindChecks(step: StepOf<'expect'>, relation: Relation): Promise<BoundStep> {
+    const { step: bound, query } = await bindExpect(step, relation, this.context);
+    if (query) {
+      this.wide.set(query.id, query);
+      this.readTwice.add(relation.id);
+    }
+    return bound;
   }
 
   private async bindModel(
@@ -219,7 +237,7 @@ class Analysis {
   }
 
   private relation(id: string, step: string): Relation {
-    const found = this.sources.get(id) ?? this.steps.get(id);
+    const found = this.sources.get(id) ?? this.steps.get(id) ?? this.wide.get(id);
     if (found) return { id, columns: found.columns };
     return fail('invalidSpec', 'E_UNKNOWN_STEP', `there is no source or step '${id}'`, {
       at: { step },
@@ -227,60 +245,15 @@ class Analysis {
     });
   }
 
-  private noteUnused(): void {
+  private noteUnused(
+    ordered: readonly StepSpec[],
+    reads: ReadonlyMap<string, readonly string[]>,
+  ): void {
     const used = new Set(this.spec.outputs.map((output) => output.from));
-    for (const step of [...this.steps.values()].reverse()) {
-      if (used.has(step.id)) used.add(step.from);
-      else
-        this.notes.push({ kind: 'warning', step: step.id, text: 'feeds no output: it is not run' });
+    for (const { id } of [...ordered].reverse()) {
+      if (used.has(id)) for (const read of reads.get(id)!) used.add(read);
+      else this.notes.push({ kind: 'warning', step: id, text: 'feeds no output: it is not run' });
     }
-  }
-
-  /**
-   * For each condition over partition columns alone, which files may meet it. DuckDB evaluates it
-   * on the partition values; where it cannot, there is no verdict.
-   */
-  private async hiveVerdicts(): Promise<Map<string, readonly boolean[]>> {
-    const verdicts = new Map<string, readonly boolean[]>();
-    for (const step of this.steps.values()) {
-      const source = this.sourceOf(step);
-      const names = new Set(source?.hive.map((column) => column.name));
-      for (const operator of step.operators) {
-        if (!source || operator.kind !== 'filter' || !operator.deterministic) continue;
-        for (const { sql, columns } of operator.conjuncts) {
-          if (columns.length === 0 || !columns.every((name) => names.has(name))) continue;
-          const kept = await this.matchingFiles(source, sql).catch(() => undefined);
-          if (kept) verdicts.set(hiveKey(source.id, sql), kept);
-        }
-      }
-    }
-    return verdicts;
-  }
-
-  private async matchingFiles(source: SourceFacts, sql: string): Promise<boolean[]> {
-    const keyOf = (hive: SourceFacts['files'][number]['file']['hive']): string =>
-      JSON.stringify(source.hive.map(({ name }) => hive[name] ?? null));
-    const keys = [...new Set(source.files.map(({ file }) => keyOf(file.hive)))];
-    const rows = keys.map((key) => {
-      const values = JSON.parse(key) as (string | null)[];
-      const cells = values.map((value, index) => {
-        const type = source.hive[index]!.type;
-        return `cast(${value === null ? 'null' : quoteText(value)} as ${type})`;
-      });
-      return `(${cells.join(', ')})`;
-    });
-    const names = source.hive.map(({ name }) => quoteName(name)).join(', ');
-    const result = await this.database.rows(
-      `select coalesce((${sql}), false) from (values ${rows.join(', ')}) as v(${names})`,
-    );
-    const kept = new Map(keys.map((key, index) => [key, result[index]?.[0] !== false]));
-    return source.files.map(({ file }) => kept.get(keyOf(file.hive)) ?? true);
-  }
-
-  private sourceOf(step: BoundStep): SourceFacts | undefined {
-    let from = step.from;
-    for (let next = this.steps.get(from); next; next = this.steps.get(from)) from = next.from;
-    return this.sources.get(from);
   }
 }
 

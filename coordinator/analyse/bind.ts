@@ -2,14 +2,16 @@
  * Binds the relational steps: each expression is parsed, closed, printed and typed on empty tables.
  * Never: reads rows, or decides where a step runs.
  */
-import { fail, WindrowError, type FailureLocation } from '../../shared/failure.js';
+import { fail, type FailureLocation } from '../../shared/failure.js';
 import type { ParamValue, StepSpec } from '../../shared/job-spec.js';
 import type { ColumnDef } from '../../shared/plan.js';
 import type { BoundStep, FilterOperator, SelectOperator } from '../planner/facts.js';
-import { messageOf, type BindDatabase, type Parsed } from './bind-database.js';
+import type { BindDatabase } from './bind-database.js';
+import { bindFailure } from './bind-failures.js';
 import { closeExpression, columnsByName, type Closed, type Scope } from './expressions.js';
 import { comparisonsOf } from './literals.js';
-import { conjunctsOf, isNode, nodesOf, type TreeNode } from './syntax.js';
+import { parseExpressions } from './parsing.js';
+import { conjunctsOf, type TreeNode } from './syntax.js';
 import { quoteName } from '../../shared/sql-text.js';
 
 /** What binding needs to know of the job. */
@@ -76,12 +78,7 @@ export async function filterOperator(
   const parts = conjunctsOf(closed.node);
   const [sql, ...partTexts] = await context.database.printExpressions([closed.node, ...parts]);
   const [type] = await bindTypes([{ sql: sql!, at: scope.at }], relation, context.database);
-  if (type !== 'BOOLEAN') {
-    fail('invalidSpec', 'E_SQL_BIND', `the condition must be BOOLEAN, but is ${type}`, {
-      at: scope.at,
-      hint: 'compare it with something, or cast it with ::boolean',
-    });
-  }
+  requireBoolean(type!, scope.at);
   const columnSets = parts.map((part) => closeExpression(part, scope).columns);
   return {
     kind: 'filter',
@@ -95,6 +92,15 @@ export async function filterOperator(
       comparisons: comparisonsOf(parts[index]!, relation.columns),
     })),
   };
+}
+
+/** @throws WindrowError E_SQL_BIND for a condition of another type */
+export function requireBoolean(type: string, at: FailureLocation): void {
+  if (type === 'BOOLEAN') return;
+  fail('invalidSpec', 'E_SQL_BIND', `the condition must be BOOLEAN, but is ${type}`, {
+    at,
+    hint: 'compare it with something, or cast it with ::boolean',
+  });
 }
 
 export async function bindSelect(
@@ -228,84 +234,6 @@ export function refuseDuplicates(names: readonly string[], step: string): void {
 }
 
 /**
- * Parse trees of single expressions.
- * @throws WindrowError E_SQL_SYNTAX with the position in the expression, E_SQL_DENIED
- */
-export async function parseExpressions(
-  texts: readonly { readonly text: string; readonly at: FailureLocation }[],
-  database: BindDatabase,
-): Promise<TreeNode[]> {
-  const prefix = 'select ';
-  const parsed = await database.parse(texts.map(({ text }) => prefix + text));
-  return texts.map(({ at }, index) => {
-    const written = { text: texts[index]!.text, offset: prefix.length };
-    const [statement] = statementsOf(parsed[index]!, written, at, database);
-    const node = statement!;
-    const list = nodesOf(node['select_list']);
-    const from = isNode(node['from_table']) ? node['from_table'].type : undefined;
-    const plain =
-      node.type === 'SELECT_NODE' &&
-      list.length === 1 &&
-      from === 'EMPTY' &&
-      !list[0]!.alias &&
-      node['where_clause'] === null &&
-      nodesOf(node['modifiers']).length === 0 &&
-      nodesOf(node['group_expressions']).length === 0 &&
-      node['having'] === null &&
-      node['qualify'] === null &&
-      node['sample'] === null;
-    if (!plain) {
-      fail('invalidSpec', 'E_SQL_SYNTAX', 'this is more than one expression', {
-        at,
-        hint: 'write one expression over the columns of a row, without FROM, AS or a second one',
-      });
-    }
-    return list[0]!;
-  });
-}
-
-/**
- * The one statement of a parsed text.
- * @throws WindrowError E_SQL_SYNTAX, E_SQL_DENIED
- */
-export function statementsOf(
-  parsed: Parsed,
-  { text, offset }: { readonly text: string; readonly offset: number },
-  at: FailureLocation,
-  database: BindDatabase,
-): TreeNode[] {
-  if (!parsed.ok) {
-    if (parsed.type !== 'parser') {
-      fail('invalidSpec', 'E_SQL_DENIED', 'only SELECT is allowed', {
-        at,
-        hint: 'settings, files and tables are out of reach of a job',
-      });
-    }
-    const position =
-      parsed.position === undefined ? undefined : Math.max(0, parsed.position - offset);
-    const place = position === undefined ? '' : ` at character ${position + 1}`;
-    const column = position === undefined ? undefined : database.columnAt(text, position);
-    fail('invalidSpec', 'E_SQL_SYNTAX', `${parsed.message}${place}`, {
-      at,
-      hint:
-        column === undefined
-          ? 'expressions are DuckDB SQL'
-          : `${column} is a word of SQL: write the column as "${column}", in double quotes`,
-    });
-  }
-  if (parsed.statements.length === 0) {
-    fail('invalidSpec', 'E_SQL_SYNTAX', 'there is no SQL here', { at, hint: 'write a SELECT' });
-  }
-  if (parsed.statements.length > 1) {
-    fail('invalidSpec', 'E_SQL_DENIED', `there are ${parsed.statements.length} statements`, {
-      at,
-      hint: 'write one, and give others steps of their own',
-    });
-  }
-  return parsed.statements.map((statement) => statement.node);
-}
-
-/**
  * Types of closed expressions over a relation, in order.
  * @throws WindrowError E_SQL_BIND with DuckDB's message, at the expression that it is about
  */
@@ -333,13 +261,4 @@ export async function bindTypes(
     }
     return bindFailure(whole, expressions[0]!.at);
   }
-}
-
-export function bindFailure(error: unknown, at: FailureLocation): never {
-  if (error instanceof WindrowError) throw error;
-  fail('invalidSpec', 'E_SQL_BIND', messageOf(error), {
-    at,
-    hint: 'check the types of the columns it reads',
-    cause: error,
-  });
 }

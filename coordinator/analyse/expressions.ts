@@ -8,6 +8,7 @@ import type { ColumnDef } from '../../shared/plan.js';
 import { nameHint } from '../../shared/spec-problems.js';
 import type { FunctionFacts } from './bind-database.js';
 import { functionRule, type ClockType } from './functions.js';
+import { readTables } from './tables.js';
 import {
   castNode,
   columnNode,
@@ -77,7 +78,7 @@ class Closing {
       case 'CONSTANT':
         return typedConstant(node);
       case 'PARAMETER':
-        return this.parameter(node);
+        return paramValue(node, this.scope);
       case 'COLUMN_REF':
         return this.column(node, bound);
       case 'FUNCTION':
@@ -85,15 +86,16 @@ class Closing {
       case 'LAMBDA':
         return this.lambda(node, bound);
       case 'WINDOW':
-        return this.unsupported('a window function', 'needs rows of other chunks');
+        return refuseBeyondRow('window', 'a window function', this.scope.at);
       case 'SUBQUERY':
-        refuseTables(node, this.scope);
-        return this.unsupported('a subquery', 'is a join in disguise');
+        readTables(node, this.scope);
+        return refuseBeyondRow('subquery', 'a subquery', this.scope.at);
       case 'STAR':
-        return this.unsupported('*', 'stands for columns, not for a value');
+        return refuseBeyondRow('columns', '*', this.scope.at);
       default:
-        if (node.type === 'GROUPING_FUNCTION')
-          return this.unsupported('grouping()', 'needs groups');
+        if (node.type === 'GROUPING_FUNCTION') {
+          return refuseBeyondRow('aggregate', 'grouping()', this.scope.at);
+        }
         return this.members(node, bound);
     }
   }
@@ -109,19 +111,6 @@ class Closing {
     if (Array.isArray(value)) return value.map((item) => this.member(item, bound));
     if (!isNode(value)) return value;
     return value.class === undefined ? this.members(value, bound) : this.expression(value, bound);
-  }
-
-  private parameter(node: TreeNode): TreeNode {
-    const { params, at } = this.scope;
-    const wanted = String(node['identifier']).toLowerCase();
-    const name = Object.keys(params).find((key) => key.toLowerCase() === wanted);
-    if (name === undefined) {
-      fail('invalidSpec', 'E_UNKNOWN_PARAM', `there is no param '${String(node['identifier'])}'`, {
-        at,
-        hint: nameHint(wanted, Object.keys(params)) ?? 'name it under params, with a value',
-      });
-    }
-    return valueNode(params[name] ?? null, node.alias);
   }
 
   private column(node: TreeNode, bound: ReadonlySet<string>): TreeNode {
@@ -143,7 +132,7 @@ class Closing {
     if (names.length === 1) {
       const rule = functionRule(first, [], this.scope.functions);
       if (rule.kind === 'clock') return this.clock(rule.type, node);
-      if (rule.kind === 'denied') return this.denied(first, rule.instead);
+      if (rule.kind === 'denied') return deny(first, rule.instead, this.scope.at);
     }
     return unknownColumn(names.join('.'), this.scope.columns, this.scope.at);
   }
@@ -173,11 +162,11 @@ class Closing {
       case 'clock':
         return this.clock(rule.type, node);
       case 'denied':
-        return this.denied(`${name}()`, rule.instead);
+        return deny(`${name}()`, rule.instead, this.scope.at);
       case 'aggregate':
-        return this.unsupported(`${name}()`, 'needs rows of other chunks');
+        return refuseBeyondRow('aggregate', `${name}()`, this.scope.at);
       case 'rows':
-        return this.unsupported(`${name}()`, 'changes the number of rows');
+        return refuseBeyondRow('rows', `${name}()`, this.scope.at);
       case 'random':
         this.deterministic = false;
         return this.members(node, bound);
@@ -198,23 +187,7 @@ class Closing {
 
   private clock(type: ClockType, node: TreeNode): TreeNode {
     this.usesClock = true;
-    const iso = new Date(this.scope.nowMs).toISOString();
-    const [date, time] = [iso.slice(0, 10), iso.slice(11, 23)];
-    const text = {
-      DATE: date,
-      TIME: time,
-      TIMESTAMP: `${date} ${time}`,
-      'TIME WITH TIME ZONE': `${time}+00`,
-      'TIMESTAMP WITH TIME ZONE': `${date} ${time}+00`,
-    }[type];
-    return castNode(text, type, node.alias);
-  }
-
-  private denied(what: string, instead: string): never {
-    fail('invalidSpec', 'E_SQL_DENIED', `${what} is not allowed`, {
-      at: this.scope.at,
-      hint: instead,
-    });
+    return clockValue(type, this.scope.nowMs, node.alias);
   }
 
   private unsupported(what: string, why: string): never {
@@ -225,6 +198,64 @@ class Closing {
   }
 }
 
+/** @throws WindrowError E_UNKNOWN_PARAM */
+export function paramValue(node: TreeNode, { params, at }: Pick<Scope, 'params' | 'at'>): TreeNode {
+  const wanted = String(node['identifier']).toLowerCase();
+  const name = Object.keys(params).find((key) => key.toLowerCase() === wanted);
+  if (name === undefined) {
+    fail('invalidSpec', 'E_UNKNOWN_PARAM', `there is no param '${String(node['identifier'])}'`, {
+      at,
+      hint: nameHint(wanted, Object.keys(params)) ?? 'name it under params, with a value',
+    });
+  }
+  return valueNode(params[name] ?? null, node.alias);
+}
+
+/** The job's own time, in UTC, to the millisecond. */
+export function clockValue(type: ClockType, nowMs: number, alias?: string): TreeNode {
+  const iso = new Date(nowMs).toISOString();
+  const [date, time] = [iso.slice(0, 10), iso.slice(11, 23)];
+  const text = {
+    DATE: date,
+    TIME: time,
+    TIMESTAMP: `${date} ${time}`,
+    'TIME WITH TIME ZONE': `${time}+00`,
+    'TIMESTAMP WITH TIME ZONE': `${date} ${time}+00`,
+  }[type];
+  return castNode(text, type, alias);
+}
+
+/** @throws WindrowError E_SQL_DENIED */
+export function deny(what: string, instead: string, at: FailureLocation): never {
+  fail('invalidSpec', 'E_SQL_DENIED', `${what} is not allowed`, { at, hint: instead });
+}
+
+/** What takes an expression beyond the columns of one row. */
+export type BeyondRow = 'aggregate' | 'window' | 'subquery' | 'rows' | 'columns';
+
+const beyondRow: Readonly<Record<BeyondRow, { readonly why: string; readonly hint: string }>> = {
+  aggregate: {
+    why: 'needs other rows than this one',
+    hint: 'compute it in an aggregate step, whose having filters groups, or beside each row in a window step',
+  },
+  window: {
+    why: 'needs other rows than this one',
+    hint: 'make it a column in a window step, and use that column here',
+  },
+  subquery: {
+    why: 'reads other rows than this one',
+    hint: 'join what it reads in a join step (how: semi or anti for IN and EXISTS), or write a sql step',
+  },
+  rows: { why: 'changes the number of rows', hint: 'write a sql step' },
+  columns: { why: 'stands for columns, not for a value', hint: 'name one column' },
+};
+
+/** @throws WindrowError E_STEP_UNSUPPORTED, saying which kind of step is for it */
+export function refuseBeyondRow(what: BeyondRow, called: string, at: FailureLocation): never {
+  const { why, hint } = beyondRow[what];
+  fail('invalidSpec', 'E_STEP_UNSUPPORTED', `${called} ${why}`, { at, hint });
+}
+
 /** Struct fields are taken by function, so that no relation's name can be mistaken for a column. */
 function fieldOf(column: TreeNode, fields: readonly string[], original: TreeNode): TreeNode {
   const node = fields.reduce(
@@ -232,49 +263,6 @@ function fieldOf(column: TreeNode, fields: readonly string[], original: TreeNode
     column,
   );
   return { ...node, alias: original.alias ?? '' };
-}
-
-/**
- * Refuses every table that SQL names other than the sources and steps.
- * @throws WindrowError E_SQL_DENIED, E_UNKNOWN_STEP, E_STEP_UNSUPPORTED
- */
-export function refuseTables(tree: unknown, scope: Pick<Scope, 'known' | 'at'>): void {
-  const local = new Set<string>();
-  const lower = new Set([...scope.known].map((id) => id.toLowerCase()));
-  walkTree(tree, (node) => {
-    const map = isNode(node['cte_map']) ? nodesOf(node['cte_map']['map']) : [];
-    for (const entry of map) local.add(String(entry['key']).toLowerCase());
-  });
-  walkTree(tree, (node) => {
-    if (node.class !== undefined) return;
-    if (node.type === 'TABLE_FUNCTION') {
-      const call = isNode(node['function']) ? node['function'] : {};
-      const name = String(call['function_name']);
-      if (['unnest', 'range', 'generate_series'].includes(name.toLowerCase())) {
-        fail('invalidSpec', 'E_STEP_UNSUPPORTED', `${name}() changes the number of rows`, {
-          at: scope.at,
-          hint: 'a sql step reads one source or step, row by row',
-        });
-      }
-      denyTable(`${name}()`, scope.at);
-    }
-    if (node.type !== 'BASE_TABLE') return;
-    const name = String(node['table_name']);
-    if (node['schema_name'] || node['catalog_name']) denyTable(`'${name}'`, scope.at);
-    if (lower.has(name.toLowerCase()) || local.has(name.toLowerCase())) return;
-    if (!/^\w+$/.test(name)) denyTable(`'${name}'`, scope.at);
-    fail('invalidSpec', 'E_UNKNOWN_STEP', `there is no source or step '${name}'`, {
-      at: scope.at,
-      hint: nameHint(name, [...scope.known]) ?? 'name a source or a step',
-    });
-  });
-}
-
-function denyTable(what: string, at: FailureLocation): never {
-  fail('invalidSpec', 'E_SQL_DENIED', `SQL may not read ${what}`, {
-    at,
-    hint: 'name what it should read as a source',
-  });
 }
 
 export function columnsByName(columns: readonly ColumnDef[]): Map<string, ColumnDef> {

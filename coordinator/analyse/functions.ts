@@ -37,6 +37,12 @@ const clocks: ReadonlyMap<string, ClockType> = new Map([
 const randoms = new Set(['random', 'uuid', 'gen_random_uuid', 'uuidv4', 'uuidv7']);
 /** Volatile by DuckDB's book, though it gives the same error each time. */
 const harmless = new Set(['error']);
+/** Functions of a window that mean nothing without an order. */
+const ofOrder =
+  /^(row_number|rank|dense_rank|rank_dense|percent_rank|cume_dist|ntile|lag|lead|first|first_value|last|last_value|nth_value|fill)$/;
+/** Aggregates that give another value where rows come in another order. */
+const byOrder =
+  /^(first|last|any_value|arbitrary|list|array_agg|string_agg|group_concat|listagg|reservoir_quantile|approx_quantile|approx_top_k)$/;
 const rowMakers = new Set(['unnest', 'unlist']);
 
 /** Macros and functions that read the session, the catalogue or the environment. */
@@ -67,4 +73,12 @@ export function functionRule(
     return { kind: 'denied', instead: 'give the value as a param' };
   }
   return facts?.aggregate && !facts.scalar ? { kind: 'aggregate' } : { kind: 'plain' };
+}
+
+export function needsOrder(name: string): boolean {
+  return ofOrder.test(name.toLowerCase());
+}
+
+export function orderSensitive(name: string): boolean {
+  return byOrder.test(name.toLowerCase());
 }

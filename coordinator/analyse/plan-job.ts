@@ -6,9 +6,11 @@ import type { JobSpec } from '../../shared/job-spec.js';
 import type { JobPlan } from '../../shared/plan.js';
 import { manifestPath, trashDirectory } from '../../shared/storage/paths.js';
 import { plan, type Planned } from '../planner/plan.js';
+import { forecast } from '../planner/query-forecast.js';
 import { analyse, type AnalyseOptions } from './analyse.js';
 import { FooterCache } from './footer-cache.js';
 import type { CheckPath } from './globs.js';
+import { withTypePlaces } from './type-places.js';
 
 export interface PlanJobOptions extends Omit<AnalyseOptions, 'footers'> {
   /** Paths absolute, parameters merged. */
@@ -30,30 +32,36 @@ const sharedFooters = new FooterCache();
 export async function planJob(options: PlanJobOptions): Promise<PlannedJob> {
   const { spec, jobId, nowMs, slots, checkPath, checkPlace = checkPath } = options;
   const facts = await analyse(spec, { ...options, footers: options.footers ?? sharedFooters });
-  const planned = plan(spec, facts, { jobId, nowMs, slots });
+  const outputs = spec.outputs.map(({ from }) => from);
+  const planned = withTypePlaces(facts, outputs, () => {
+    const whole = plan(spec, facts, { jobId, nowMs, slots });
+    // What a stage of a query could not write is found before the first of them runs.
+    if (facts.queries.size > 0) forecast(whole.plan);
+    return whole;
+  });
   for (const place of placesWritten(planned.plan)) checkPlace(place);
   refuseOwnInput(planned);
   return planned;
 }
 
 /** Also those whose names derive from an output's: there may be links in their places. */
-function placesWritten({ chunkLocation, outputs }: JobPlan): string[] {
+function placesWritten({ chunkLocation, shuffleLocation, outputs }: JobPlan): string[] {
   const ofOutputs = outputs.flatMap(({ path, deadLetterPath }) => [
     path,
     dirname(manifestPath(path)),
     trashDirectory(path),
     deadLetterPath,
   ]);
-  return [...ofOutputs, chunkLocation];
+  return [...ofOutputs, chunkLocation, ...(shuffleLocation ? [shuffleLocation] : [])];
 }
 
 /** An output that holds its own input would be read again, or replaced while it is read. */
-function refuseOwnInput({ plan: { stages, outputs } }: Planned): void {
-  const directories = new Set(
-    stages.flatMap(({ input }) =>
-      input.kind === 'source' ? input.files.map((file) => dirname(file.path)) : [],
-    ),
-  );
+function refuseOwnInput({ plan: { stages, sources = {}, outputs } }: Planned): void {
+  const files = [
+    ...stages.flatMap(({ input }) => (input.kind === 'source' ? input.files : [])),
+    ...Object.values(sources).flat(),
+  ];
+  const directories = new Set(files.map(({ path }) => dirname(path)));
   for (const output of outputs) {
     for (const directory of directories) {
       if (directory !== output.path && !directory.startsWith(`${output.path}/`)) continue;

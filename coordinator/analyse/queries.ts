@@ -1,108 +1,23 @@
 /**
- * Takes a `sql` step apart: its WHERE becomes a filter, its SELECT list a projection, and what
- * would need rows of other chunks is refused. Never: changes what the query means.
+ * Binds a `sql` step that makes each row of one row: its WHERE becomes a filter, its SELECT list a
+ * projection. Never: changes what the query means.
  */
-import { fail, type FailureLocation } from '../../shared/failure.js';
-import type { StepSpec } from '../../shared/job-spec.js';
+import { fail } from '../../shared/failure.js';
 import type { ColumnDef } from '../../shared/plan.js';
 import type { BoundStep, Operator, SqlOperator } from '../planner/facts.js';
 import {
-  bindFailure,
   filterOperator,
   refuseDuplicates,
   scopeOf,
   selectOperator,
-  statementsOf,
   type BindContext,
   type Relation,
   type SelectItem,
 } from './bind.js';
-import { closeExpression, columnsByName, findColumn, refuseTables } from './expressions.js';
-import {
-  isNode,
-  nodesOf,
-  textsOf,
-  walkTree,
-  type ParsedStatement,
-  type TreeNode,
-} from './syntax.js';
-
-type SqlStepSpec = Extract<StepSpec, { sql: unknown }>;
-
-/** A `sql` step as parsed: what it reads is known, its columns are not yet. */
-export interface ParsedQuery {
-  readonly step: SqlStepSpec;
-  readonly from: string;
-  /** Name that the query gives the relation, if any. */
-  readonly alias?: string;
-  readonly statement: ParsedStatement;
-}
-
-/**
- * @throws WindrowError E_SQL_SYNTAX, E_SQL_DENIED, E_UNKNOWN_STEP, E_STEP_UNSUPPORTED
- */
-export async function parseQuery(
-  step: SqlStepSpec,
-  context: Pick<BindContext, 'database' | 'known'>,
-): Promise<ParsedQuery> {
-  const at = { step: step.id };
-  const [parsed] = await context.database.parse([step.sql.query]);
-  statementsOf(parsed!, { text: step.sql.query, offset: 0 }, at, context.database);
-  const statement = parsed!.ok ? parsed!.statements[0]! : undefined;
-  const node = statement!.node;
-  refuseTables(node, { known: context.known, at });
-  refuseWide(node, at);
-  const table = node['from_table'];
-  if (!isNode(table) || table.type !== 'BASE_TABLE') {
-    const what = isNode(table) && table.type === 'JOIN' ? 'a join' : 'this FROM';
-    return unsupported(what, at, 'read one source or step by its name');
-  }
-  if (table['sample'] || textsOf(table['column_name_alias']).length > 0) {
-    unsupported('a sample or renamed columns in FROM', at, 'read the source or step as it is');
-  }
-  const name = String(table['table_name']).toLowerCase();
-  const from = [...context.known].find((id) => id.toLowerCase() === name) ?? name;
-  return {
-    step,
-    from,
-    ...(table.alias ? { alias: table.alias } : {}),
-    statement: statement!,
-  };
-}
-
-function refuseWide(node: TreeNode, at: FailureLocation): void {
-  if (node.type !== 'SELECT_NODE') unsupported('a set operation', at, 'give each side a step');
-  const map = isNode(node['cte_map']) ? nodesOf(node['cte_map']['map']) : [];
-  if (map.length > 0) unsupported('WITH', at, 'make the inner query a step of its own');
-  for (const modifier of nodesOf(node['modifiers'])) {
-    const words: Record<string, string> = {
-      ORDER_MODIFIER: 'ORDER BY',
-      LIMIT_MODIFIER: 'LIMIT',
-      LIMIT_PERCENT_MODIFIER: 'LIMIT',
-      DISTINCT_MODIFIER: 'DISTINCT',
-    };
-    unsupported(words[String(modifier.type)] ?? String(modifier.type), at);
-  }
-  const grouped =
-    nodesOf(node['group_expressions']).length > 0 ||
-    (Array.isArray(node['group_sets']) && node['group_sets'].length > 0) ||
-    node['aggregate_handling'] !== 'STANDARD_HANDLING';
-  if (grouped) unsupported('GROUP BY', at);
-  if (node['having']) unsupported('HAVING', at);
-  if (node['qualify']) unsupported('QUALIFY', at);
-  if (node['sample']) unsupported('USING SAMPLE', at);
-}
-
-function unsupported(
-  what: string,
-  at: FailureLocation,
-  hint = 'it needs rows of other chunks; leave it to a query over the output',
-): never {
-  fail('invalidSpec', 'E_STEP_UNSUPPORTED', `${what} is not supported in a sql step`, {
-    at,
-    hint,
-  });
-}
+import { bindFailure } from './bind-failures.js';
+import { closeExpression, columnsByName, findColumn } from './expressions.js';
+import type { ParsedQuery } from './parsed-query.js';
+import { isNode, mapNodes, nodesOf, textsOf, walkTree, type TreeNode } from './syntax.js';
 
 export async function bindQuery(
   query: ParsedQuery,
@@ -115,7 +30,7 @@ export async function bindQuery(
   const aliases = new Map(
     list.flatMap((item) => (item.alias ? [[item.alias.toLowerCase(), item] as const] : [])),
   );
-  const more = { ...(query.alias ? { alias: query.alias } : {}), aliases };
+  const more = { ...query.rows, aliases };
   const operators: Operator[] = [];
   if (isNode(node['where_clause'])) {
     const scope = scopeOf(context, relation, { step: id }, more);
@@ -162,7 +77,7 @@ function hasStar(node: TreeNode): boolean {
 function expandStar(item: TreeNode, query: ParsedQuery, relation: Relation): SelectItem[] {
   const at = { step: query.step.id };
   const qualifier = String(item['relation_name'] ?? '').toLowerCase();
-  const own = (query.alias ?? relation.id).toLowerCase();
+  const own = (query.rows?.alias ?? relation.id).toLowerCase();
   if (qualifier !== '' && qualifier !== own) {
     fail('invalidSpec', 'E_UNKNOWN_STEP', `'${qualifier}.*' names nothing that is read here`, {
       at,
@@ -215,7 +130,7 @@ async function sqlOperator(
   const { id } = query.step;
   const at = { step: id };
   const node = query.statement.node;
-  const scope = scopeOf(context, relation, at, query.alias ? { alias: query.alias } : {});
+  const scope = scopeOf(context, relation, at, query.rows);
   let deterministic = true;
   const list = nodesOf(node['select_list']).map((item) => {
     if (item.class === 'STAR' && !isNode(item['expr'])) return item;
@@ -262,14 +177,4 @@ function restoreStars(node: TreeNode): TreeNode {
   return mapNodes(node, (part) =>
     part.class === starMark ? (JSON.parse(String(part['kept'])) as TreeNode) : undefined,
   );
-}
-
-function mapNodes(node: TreeNode, replace: (part: TreeNode) => TreeNode | undefined): TreeNode {
-  const replaced = replace(node);
-  if (replaced) return replaced;
-  const visit = (value: unknown): unknown => {
-    if (Array.isArray(value)) return value.map(visit);
-    return isNode(value) ? mapNodes(value, replace) : value;
-  };
-  return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, visit(value)]));
 }

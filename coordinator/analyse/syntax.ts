@@ -56,6 +56,20 @@ export function walkTree(value: unknown, visit: (node: TreeNode) => void): void 
   }
 }
 
+/** A copy in which the outermost parts that `replace` gives something for are that. */
+export function mapNodes(
+  node: TreeNode,
+  replace: (part: TreeNode) => TreeNode | undefined,
+): TreeNode {
+  const replaced = replace(node);
+  if (replaced) return replaced;
+  const visit = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(visit);
+    return isNode(value) ? mapNodes(value, replace) : value;
+  };
+  return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, visit(value)]));
+}
+
 export function nodesOf(value: unknown): TreeNode[] {
   return Array.isArray(value) ? value.filter(isNode) : [];
 }

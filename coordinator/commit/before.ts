@@ -150,12 +150,14 @@ export async function checkWritable(
 
 /** Where a job writes beside its outputs, with what each place is to it. */
 export function placesBeside(plan: JobPlan): (readonly [directory: string, what: string])[] {
-  const chunks = [plan.chunkLocation, 'checkpoints.location'] as const;
-  if (!plan.stages.some(mayDeadLetter)) return [chunks];
+  const { chunkLocation, shuffleLocation } = plan;
+  const places: (readonly [string, string])[] = [[chunkLocation, 'checkpoints.location']];
+  if (shuffleLocation !== undefined) places.push([shuffleLocation, 'shuffle.location']);
+  if (!plan.stages.some(mayDeadLetter)) return places;
   const deadLetters = plan.outputs.map(
     ({ name, deadLetterPath }) => [deadLetterPath, `dead letters of output ${name}`] as const,
   );
-  return [chunks, ...deadLetters];
+  return [...places, ...deadLetters];
 }
 
 function mayDeadLetter({ program }: StagePlan): boolean {

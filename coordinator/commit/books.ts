@@ -4,8 +4,9 @@
  */
 import type { Failure } from '../../shared/failure.js';
 import type { StageId } from '../../shared/ids.js';
-import type { JobPlan, OutputPlan, StagePlan } from '../../shared/plan.js';
+import type { InputFile, JobPlan, OutputPlan, StagePlan } from '../../shared/plan.js';
 import type { RowTotals } from '../../shared/views.js';
+import { stagesRead } from '../planner/exchange-chunks.js';
 import { deadLetterFailure } from '../core/dead-letter-cap.js';
 import { unbalanced, type Ledgers, type StageLedger } from './ledger.js';
 
@@ -30,32 +31,50 @@ export function checkBooks(plan: JobPlan, ledgers: Ledgers): BooksResult {
 
 /**
  * Rows of one output: in at its sources, out at its end, filtered and dead on the way. Rows that
- * pruning ruled out entered and were filtered.
+ * pruning ruled out entered and were filtered; a source that is read several times entered once.
  */
 export function outputTotals(plan: JobPlan, output: OutputPlan, ledgers: Ledgers): RowTotals {
   const stages = stagesBehind(plan, output);
   const sums = stages.map(({ id }) => sumsOf(ledgers, id));
-  const first = stages[0];
-  const pruned = first?.input.kind === 'source' ? prunedRows(first) : 0;
+  const entered = new Map<string, number>();
+  let pruned = 0;
+  stages.forEach((stage, at) => {
+    if (stage.input.kind === 'source') {
+      pruned += prunedRows(stage);
+      entered.set(stage.input.source, sums[at]!.rowsIn + prunedRows(stage));
+    }
+    for (const source of sourcesOf(stage)) {
+      entered.set(source, rowsOfFiles(plan.sources?.[source] ?? []));
+    }
+  });
   return {
-    in: (sums[0]?.rowsIn ?? 0) + pruned,
-    out: sums.at(-1)?.rowsOut ?? 0,
+    in: [...entered.values()].reduce((sum, rows) => sum + rows, 0),
+    out: sumsOf(ledgers, output.stage).rowsOut,
     filtered: sums.reduce((sum, { filtered }) => sum + filtered, pruned),
     deadLettered: sums.reduce((sum, { dead }) => sum + dead, 0),
   };
 }
 
-/** From the stage that reads the source to the one whose files are published. */
+/** All stages that a published one stands on, and itself, in the plan's order. */
 export function stagesBehind(plan: JobPlan, output: OutputPlan): StagePlan[] {
-  const found: StagePlan[] = [];
-  let wanted: StageId | undefined = output.stage;
-  while (wanted !== undefined) {
-    const stage: StagePlan | undefined = plan.stages.find(({ id }) => id === wanted);
-    if (!stage || found.includes(stage)) break;
-    found.unshift(stage);
-    wanted = stage.input.kind === 'stage' ? stage.input.stage : undefined;
-  }
-  return found;
+  const behind = new Set<StageId>();
+  const walk = (id: StageId): void => {
+    if (behind.has(id)) return;
+    behind.add(id);
+    const stage = plan.stages.find((each) => each.id === id);
+    if (stage) stagesRead(stage).forEach(walk);
+  };
+  walk(output.stage);
+  return plan.stages.filter(({ id }) => behind.has(id));
+}
+
+/** Sources that a stage of a query reads itself. */
+function sourcesOf({ input }: StagePlan): string[] {
+  if (input.kind !== 'exchange') return [];
+  const { driving, whole } = input;
+  const tables = whole.map(({ table }) => table);
+  if (driving.kind === 'split') tables.push(driving.table);
+  return tables.flatMap((table) => (table.kind === 'source' ? [table.source] : []));
 }
 
 function checkStage(stage: StagePlan, ledgers: Ledgers): Failure | undefined {
@@ -64,16 +83,34 @@ function checkStage(stage: StagePlan, ledgers: Ledgers): Failure | undefined {
   if (failure) return failure;
   const entered = sumsOf(ledgers, stage.id).rowsIn;
   const expected = rowsEntering(stage, ledgers);
-  if (entered === expected) return undefined;
+  if (expected === undefined || entered === expected) return undefined;
   return unbalanced(`stage ${stage.id} read ${entered} rows of the ${expected} its input has`);
 }
 
-function rowsEntering(stage: StagePlan, ledgers: Ledgers): number {
-  switch (stage.input.kind) {
+/** Undefined where some rows enter more than once. */
+function rowsEntering(stage: StagePlan, ledgers: Ledgers): number | undefined {
+  const { input, rows } = stage;
+  const outOf = (stages: readonly StageId[]): number =>
+    stages.reduce((sum, id) => sum + sumsOf(ledgers, id).rowsOut, 0);
+  switch (input.kind) {
     case 'source':
       return sourceRows(stage) - prunedRows(stage);
     case 'stage':
-      return sumsOf(ledgers, stage.input.stage).rowsOut;
+      return outOf([input.stage]);
+    case 'exchange': {
+      const { driving, whole } = input;
+      const wholeRows = whole.map(({ table }) =>
+        table.kind === 'stages' ? outOf(table.stages) : 0,
+      );
+      if (driving.kind === 'once') return wholeRows.reduce((sum, each) => sum + each, rows);
+      if (driving.kind === 'split') {
+        return driving.table.kind === 'source' ? rows : outOf(driving.table.stages);
+      }
+      // Each share of a partition reads all of the other inputs' rows.
+      if (driving.ranges.some(({ share }) => share)) return undefined;
+      return outOf(driving.inputs.flatMap(({ stages }) => stages));
+    }
+    case 'query':
     case 'empty':
       return 0;
   }
@@ -81,7 +118,11 @@ function rowsEntering(stage: StagePlan, ledgers: Ledgers): number {
 
 function sourceRows(stage: StagePlan): number {
   if (stage.input.kind !== 'source') return 0;
-  return stage.input.files.reduce(
+  return rowsOfFiles(stage.input.files);
+}
+
+function rowsOfFiles(files: readonly InputFile[]): number {
+  return files.reduce(
     (sum, file) => sum + file.rowGroupRows.reduce((rows, count) => rows + count, 0),
     0,
   );

@@ -2,7 +2,7 @@
 import type { Manifest, ManifestFile } from '../../shared/manifest.js';
 import type { ChunkFile, ChunkRecord, OutputPlan } from '../../shared/plan.js';
 import type { ObjectStore } from '../../shared/storage/object-store.js';
-import { isInside, manifestPath, successPath } from '../../shared/storage/paths.js';
+import { isInside, manifestPath, successPath, placeOf } from '../../shared/storage/paths.js';
 import type { ChunkFiles } from './chunk-files.js';
 import { holdsClaim } from './claim-files.js';
 import type { Claim } from './claims.js';
@@ -86,7 +86,7 @@ export function sourceOf(chunks: ChunkFiles, area: Area, entry: ManifestFile): s
 function fileOf(record: ChunkRecord, area: Area, entry: ManifestFile): ChunkFile | undefined {
   const named =
     area === 'output'
-      ? namedFiles(record).find(({ name }) => name === entry.name)?.file
+      ? namedFiles(record, placeOf(entry.name)).find(({ name }) => name === entry.name)?.file
       : deadLetterName(record) === entry.name
         ? record.deadLetters
         : undefined;

@@ -14,15 +14,18 @@ export interface NamedFile {
   readonly file: ChunkFile;
 }
 
-/** Names of one chunk's files; they derive from the record alone, wherever the files lie. */
-export function namedFiles(record: ChunkRecord): NamedFile[] {
+/**
+ * Names of one chunk's files; they derive from the record alone, wherever the files lie.
+ * @param place of the chunk, where the output has an order
+ */
+export function namedFiles(record: ChunkRecord, place?: number): NamedFile[] {
   const seen = new Map<string, number>();
   return record.files.map((file) => {
-    const first = publishedName(record.identity, file.partition);
+    const first = publishedName(record.identity, file.partition, 0, place);
     const copy = seen.get(first) ?? 0;
     seen.set(first, copy + 1);
     return {
-      name: copy === 0 ? first : publishedName(record.identity, file.partition, copy),
+      name: copy === 0 ? first : publishedName(record.identity, file.partition, copy, place),
       file,
     };
   });
@@ -39,11 +42,16 @@ export class StageLedger {
   private readonly filled: ManifestFile[] = [];
   private empty: ManifestFile | undefined;
   private wrong: Failure | undefined;
+  private chunks = 0;
 
-  /** @param published whether the stage's files are those of an output */
+  /**
+   * @param published whether the stage's files are those of an output
+   * @param ordered whether their names have to sort as their rows do
+   */
   constructor(
     private readonly stage: StagePlan,
     private readonly published: boolean,
+    private readonly ordered = false,
   ) {}
 
   /** Takes in the next chunk, in chunk order. */
@@ -58,7 +66,9 @@ export class StageLedger {
       this.deadLetters.push(entry(record, deadLetterName(record), deadLetters));
     }
     if (!this.published) return;
-    for (const { name, file } of namedFiles(record)) {
+    const place = this.ordered ? this.chunks : undefined;
+    this.chunks += 1;
+    for (const { name, file } of namedFiles(record, place)) {
       if (file.rows > 0) this.filled.push(entry(record, name, file));
       else this.empty ??= entry(record, name, file);
     }

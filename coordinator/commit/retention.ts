@@ -53,6 +53,8 @@ export interface SweepRequest {
   /** Directories of outputs, and where chunks of the jobs that wrote them live. */
   readonly outputs: readonly string[];
   readonly chunkLocations: readonly string[];
+  /** Identities of chunks that are of no use any more, however long somebody asked to keep them. */
+  readonly spent?: readonly string[];
   /** Whether an unfinished job needs this chunk. */
   readonly inUse: (identity: string) => boolean;
   /** Whether a job of this id was ever ours: others may keep their chunks in the same directory. */
@@ -65,6 +67,8 @@ export interface SweepRequest {
 export interface Swept {
   readonly filesRemoved: number;
   readonly chunksForgotten: number;
+  /** Files of forgotten chunks that lie in none of these places: workers may have them. */
+  readonly left: readonly string[];
 }
 
 const batchChunks = 1000;
@@ -79,7 +83,16 @@ export async function sweep(request: SweepRequest): Promise<Swept> {
   }
   const open = (place: string) => !closed.some((output) => isInside(output, place));
   const places = [...outputs.map(trashDirectory), ...request.chunkLocations].filter(open);
-  const chunksForgotten = await forgetExpired(request, places);
+  const left: string[] = [];
+  const forgetAll = (records: readonly ChunkRecord[]): Promise<number> =>
+    forgetUnused(request, records, places, left);
+  const spent = request.spent ?? [];
+  let chunksForgotten = 0;
+  for (let at = 0; at < spent.length; at += batchChunks) {
+    const records = await request.index.lookup(spent.slice(at, at + batchChunks));
+    chunksForgotten += await forgetAll([...records.values()]);
+  }
+  chunksForgotten += await forgetExpired(request, forgetAll);
   const owners = new Map<JobId, Promise<boolean>>();
   const mayRemove = async (path: string): Promise<boolean> => {
     if (path.endsWith('.trash')) return true;
@@ -102,26 +115,40 @@ export async function sweep(request: SweepRequest): Promise<Swept> {
       }
     }
   }
-  return { filesRemoved, chunksForgotten };
+  return { filesRemoved, chunksForgotten, left };
 }
 
-/** Forgets first, so that the index never names a file that is gone; the files are orphans then. */
-async function forgetExpired(request: SweepRequest, places: readonly string[]): Promise<number> {
-  const { index, epoch, inUse, rules, store } = request;
+async function forgetExpired(
+  request: SweepRequest,
+  forgetAll: (records: readonly ChunkRecord[]) => Promise<number>,
+): Promise<number> {
+  const { index, epoch, inUse, rules } = request;
   let forgotten = 0;
   for (;;) {
     const expired = await index.expired(rules.nowMs, batchChunks);
     const used = expired.filter(({ identity }) => inUse(identity));
-    const unused = expired.filter(({ identity }) => !inUse(identity));
     // Their jobs say for how long when they end; until then others come to the top of the list.
     await index.keep(epoch, identitiesOf(used), rules.nowMs + rules.graceMs);
-    await index.forget(epoch, identitiesOf(unused));
-    for (const path of unused.flatMap((record) => expiredFiles(record, places))) {
-      await store.delete(path);
-    }
-    forgotten += unused.length;
+    forgotten += await forgetAll(expired);
     if (expired.length < batchChunks) return forgotten;
   }
+}
+
+/** Forgets first, so that the index never names a file that is gone; the files are orphans then. */
+async function forgetUnused(
+  { index, epoch, inUse, store }: SweepRequest,
+  records: readonly ChunkRecord[],
+  places: readonly string[],
+  left: string[],
+): Promise<number> {
+  const unused = records.filter(({ identity }) => !inUse(identity));
+  await index.forget(epoch, identitiesOf(unused));
+  for (const record of unused) {
+    const here = expiredFiles(record, places);
+    for (const path of here) await store.delete(path);
+    for (const path of pathsOf(record)) if (!here.includes(path)) left.push(path);
+  }
+  return unused.length;
 }
 
 function identitiesOf(records: readonly ChunkRecord[]): string[] {

@@ -15,10 +15,7 @@ export function deadLetterFailure(
   dead: number,
   { deadLetters: { maxRows, maxFraction }, stages }: Pick<JobPlan, 'deadLetters' | 'stages'>,
 ): Failure | undefined {
-  const rows = stages.reduce(
-    (sum, stage) => sum + (stage.input.kind === 'source' ? stage.rows : 0),
-    0,
-  );
+  const rows = stages.reduce((sum, stage) => sum + stage.rows, 0);
   const cap =
     maxRows !== undefined && dead > maxRows
       ? `deadLetters.maxRows is ${maxRows}`

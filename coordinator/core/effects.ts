@@ -22,7 +22,10 @@ export type Effect =
       readonly workerId: WorkerId;
       readonly paths: readonly string[];
     }
-  /** All upstream chunks are done: size the groups and answer with `stage.planned`. */
+  /**
+   * All upstream chunks are done: size the groups and answer with `stage.planned`; for a query find
+   * out what comes next and answer with `query.planned`.
+   */
   | { readonly type: 'planStage'; readonly jobId: JobId; readonly stageId: StageId }
   /** All stages are done: check the books and answer with `commit.frozen` or `job.failed`. */
   | { readonly type: 'freezeCommit'; readonly jobId: JobId }

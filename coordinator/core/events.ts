@@ -3,7 +3,7 @@
  * what clocks and commits found out. Journaled before its effects run, replayed after a crash.
  */
 import type { AttemptRef, JobId, StageId, WorkerId } from '../../shared/ids.js';
-import type { ChunkRecord, JobPlan } from '../../shared/plan.js';
+import type { ChunkRecord, JobPlan, PlanNote, StagePlan } from '../../shared/plan.js';
 import type { Failure } from '../../shared/failure.js';
 
 export interface RunSettings {
@@ -67,6 +67,27 @@ export interface StagePlanned {
   readonly nowMs: number;
 }
 
+/**
+ * What has become known of a query: the stages that run next for it, or, when all of those are
+ * done, what its own stage reads.
+ */
+export interface QueryPlanned {
+  readonly type: 'query.planned';
+  readonly jobId: JobId;
+  /** The query's own stage. */
+  readonly stageId: StageId;
+  /** New stages, in an order in which each comes after what it reads. */
+  readonly stages: readonly StagePlan[];
+  /** The query's own stage as it is to run; absent while others have to run first. */
+  readonly final?: StagePlan;
+  /** Chunks of these stages found in the index and verified. */
+  readonly reused: readonly { readonly stageId: StageId; readonly chunks: readonly number[] }[];
+  /** Rows of sources that entered those chunks. */
+  readonly rowsReused: number;
+  readonly notes: readonly PlanNote[];
+  readonly nowMs: number;
+}
+
 export interface AttemptStarted {
   readonly type: 'attempt.started';
   readonly attempt: AttemptRef;
@@ -119,6 +140,10 @@ export interface WorkerHello {
   readonly devices: readonly string[];
   readonly host: string;
   readonly pid: number;
+  /** Where other workers reach it; absent: nowhere. */
+  readonly shuffleAddress?: string;
+  /** Where it leaves what later stages of a query read; absent: where chunks of the job lie. */
+  readonly shuffleDirectory?: string;
   readonly running: readonly AttemptRef[];
   readonly nowMs: number;
 }
@@ -217,6 +242,7 @@ export interface JobSummary {
 export type Event =
   | JobSubmitted
   | StagePlanned
+  | QueryPlanned
   | AttemptStarted
   | ChunkDone
   | AttemptEnded

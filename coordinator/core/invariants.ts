@@ -51,6 +51,10 @@ export function checkJob(job: JobState): void {
   });
   const { kind } = job.phase;
   const where = () => `job ${job.id} is ${kind}`;
+  const planned = job.plan.stages.map(({ id }) => id);
+  const inOrder = planned.join() === job.stages.map(({ id }) => id).join();
+  holds(13, inOrder, () => `${where()}: its stages are not those of its plan`);
+  holds(13, new Set(planned).size === planned.length, () => `${where()} with a stage twice`);
   holds(5, running === job.running, () => `${where()}: ${running} run, ${job.running} counted`);
   const stopped = kind === 'failed' || kind === 'cancelled';
   holds(7, !stopped || running === 0, () => `${where()} while ${running} attempts run`);
@@ -106,8 +110,10 @@ function checkStage(job: JobState, stage: StageState, index: number): number {
   } else {
     const still = stage.tasks.size === 0 && stage.untouched.length === 0;
     holds(8, still, () => `${where(-1)} has tasks while ${stage.phase}`);
-    const overdue = stage.phase === 'blocked' && upstreamDone(job, index);
-    holds(8, !overdue || job.phase.kind !== 'running', () => `${where(-1)} waits for nothing`);
+    const isReady = upstreamDone(job, index);
+    const overdue = stage.phase === 'blocked' && isReady && job.phase.kind === 'running';
+    holds(8, !overdue, () => `${where(-1)} waits for nothing`);
+    holds(8, stage.phase === 'blocked' || isReady, () => `${where(-1)} is sized too early`);
   }
   return running;
 }

@@ -9,6 +9,7 @@
  *      └────────────> stopping <─────┴──────────────────────────────────────────┘
  *                        └── no attempt runs any more ──> failed | cancelled
  */
+import type { StagePlan } from '../../shared/plan.js';
 import { deadLetterFailure } from './dead-letter-cap.js';
 import type { Effect } from './effects.js';
 import type {
@@ -17,6 +18,7 @@ import type {
   JobCancelRequested,
   JobFailed,
   JobSubmitted,
+  QueryPlanned,
   StagePlanned,
 } from './events.js';
 import { IllegalTransition } from './illegal.js';
@@ -76,19 +78,79 @@ function sum(stages: readonly StageState[], of: (stage: StageState) => number): 
 }
 
 export function jobStagePlanned(state: State, event: StagePlanned, effects: Effect[]): void {
-  const job = state.jobs.get(event.jobId);
-  if (!job || isEnded(job.phase) || job.phase.kind === 'stopping') return;
-  const stage = job.stages[stageIndex(job, event.stageId)];
-  if (!stage) {
-    throw new IllegalTransition(event.type, `for stage ${event.stageId}`, 'nobody asked for it');
-  }
-  // Answered twice, or about chunks of which one was lost since: it is asked again.
-  if (stage.phase !== 'sizing') return;
+  const asked = sizing(state, event, 'stage');
+  if (!asked) return;
+  const { job, stage } = asked;
   stagePlanned(stage, event);
   job.counts.chunksTotal += stage.chunkCount;
   job.counts.chunksDone += stage.chunksDoneCount;
   notifyStage(effects, job, stage, event.nowMs);
   advance(job, effects);
+}
+
+/** Stages that a query needs stand before its own, which is laid out when they are done. */
+export function jobQueryPlanned(state: State, event: QueryPlanned, effects: Effect[]): void {
+  const asked = sizing(state, event, 'query');
+  if (!asked) return;
+  const { job, stage: own, plan, index } = asked;
+  const { final } = event;
+  if (!final && event.stages.length === 0) {
+    throw new IllegalTransition(event.type, `for stage ${event.stageId}`, 'it plans nothing');
+  }
+  // These were added when this was answered before; what follows them is asked for by itself.
+  if (event.stages.some(({ id }) => stageIndex(job, id) >= 0)) return;
+  const reused = new Map(event.reused.map(({ stageId, chunks }) => [stageId, chunks]));
+  const planned = [...event.stages, ...(final ? [final] : [])];
+  const added = planned.map((each) => newStage(each, reused.get(each.id) ?? []));
+  const expected = rowsExpected(job, plan);
+  const plans = final ? planned : [...planned, plan];
+  job.plan = { ...job.plan, stages: job.plan.stages.toSpliced(index, 1, ...plans) };
+  job.stages.splice(index, 1, ...added, ...(final ? [] : [own]));
+  if (!final) own.phase = 'blocked';
+  job.counts.chunksTotal += sum(added, (stage) => stage.chunkCount);
+  job.counts.chunksDone += sum(added, (stage) => stage.chunksDoneCount);
+  job.counts.rowsReused += event.rowsReused;
+  job.counts.rowsDone += event.rowsReused;
+  job.counts.rowsTotal += rowsExpected(job, final ?? plan) - expected;
+  for (const { kind, step, text } of event.notes) {
+    notify(effects, job, 'note', event.nowMs, { kind, text, ...(step ? { step } : {}) });
+  }
+  for (const stage of added) notifyStage(effects, job, stage, event.nowMs);
+  advance(job, effects);
+}
+
+/**
+ * The stage that an answer is about. Undefined where nobody asks any more: it was answered already,
+ * or one of the chunks was lost since, and it is asked again.
+ */
+function sizing(
+  state: State,
+  { type, jobId, stageId }: StagePlanned | QueryPlanned,
+  kind: 'stage' | 'query',
+): { job: JobState; stage: StageState; plan: StagePlan; index: number } | undefined {
+  const job = state.jobs.get(jobId);
+  if (!job || isEnded(job.phase) || job.phase.kind === 'stopping') return undefined;
+  const index = stageIndex(job, stageId);
+  const stage = job.stages[index];
+  const plan = job.plan.stages[index];
+  if (!stage || !plan) {
+    throw new IllegalTransition(type, `for stage ${stageId}`, 'nobody asked for it');
+  }
+  if (stage.phase !== 'sizing') return undefined;
+  if (plan.input.kind !== kind) {
+    throw new IllegalTransition(type, `for stage ${stageId}`, `it reads a ${plan.input.kind}`);
+  }
+  return { job, stage, plan, index };
+}
+
+/**
+ * Rows of sources that a query's stages read chunk by chunk. Until the last of them is known, each
+ * source is expected once, unless the others read more already.
+ */
+function rowsExpected(job: JobState, own: StagePlan): number {
+  const parts = job.plan.stages.filter(({ part }) => part?.of === own.id);
+  const read = parts.reduce((rows, stage) => rows + stage.rows, 0);
+  return own.input.kind === 'query' ? Math.max(own.rows, read) : read + own.rows;
 }
 
 export function jobCancel(state: State, event: JobCancelRequested, effects: Effect[]): void {

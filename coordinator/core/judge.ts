@@ -31,7 +31,7 @@ export function judge(
   const stage = job.stages[index] as StageState;
   const plan = job.plan.stages[index] as StagePlan;
   if (!event.failure) return endedWell(job, stage, task, event, effects);
-  const failure = task.timedOut ? timedOut(event) : event.failure;
+  const failure = withStep(plan, task.timedOut ? timedOut(event) : event.failure);
   task.history.lastFailure = failure;
   if (event.crashed && !task.timedOut) {
     retrying(job, event, failure, 0, effects);
@@ -50,6 +50,16 @@ export function judge(
   if (next.counts) task.history.counted += 1;
   retrying(job, event, failure, next.waitMs, effects);
   return next.waitMs;
+}
+
+/** Steps have no part in what befalls a worker. */
+const ofSteps: ReadonlySet<Failure['kind']> = new Set(['userCode', 'badData', 'resource', 'io']);
+
+/** Workers know a query, and not the steps of the spec that it stands for. */
+function withStep({ standsFor = [] }: StagePlan, failure: Failure): Failure {
+  if (standsFor.length === 0 || failure.at?.step !== undefined) return failure;
+  if (!ofSteps.has(failure.kind)) return failure;
+  return { ...failure, at: { step: standsFor.join(', '), ...failure.at } };
 }
 
 function endedWell(

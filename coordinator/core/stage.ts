@@ -2,10 +2,13 @@
  * One stage: which chunks are done and which tasks are still untouched. Never: knows workers.
  *
  *   blocked ──upstream done──> sizing ──stage.planned──> running ──last task done──> done
- *                             (stages over a stage)         ^                          │
+ *      ^                         │ │                        ^                          │
+ *      └─query.planned: others ──┘ └──query.planned: final──┤                          │
+ *        have to run first                                  │                          │
  *   source stages start here ───────────────────────────────┴──────chunk.lost──────────┘
  */
 import type { StagePlan } from '../../shared/plan.js';
+import { exchangeChunkCount, stagesRead } from '../planner/exchange-chunks.js';
 import { sourceChunks } from '../planner/splits.js';
 import type { StagePlanned } from './events.js';
 import { IllegalTransition } from './illegal.js';
@@ -31,10 +34,24 @@ export function newStage(plan: StagePlan, reused: readonly number[]): StageState
     lastAttempt: new Map(),
     poison: new Map(),
   };
-  if (plan.input.kind === 'stage') return stage;
-  const chunks = plan.input.kind === 'empty' ? plan.input.chunks : sourceChunks(plan.input).length;
-  fill(stage, chunks, plan.taskStarts, reused);
+  const chunks = chunksPlanned(plan);
+  if (chunks !== undefined) fill(stage, chunks, plan.taskStarts, reused);
   return stage;
+}
+
+/** Undefined while the sizes of what it reads are not known. */
+function chunksPlanned({ input }: StagePlan): number | undefined {
+  switch (input.kind) {
+    case 'source':
+      return sourceChunks(input).length;
+    case 'exchange':
+      return exchangeChunkCount(input);
+    case 'empty':
+      return input.chunks;
+    case 'stage':
+    case 'query':
+      return undefined;
+  }
 }
 
 export function stagePlanned(stage: StageState, event: StagePlanned): void {
@@ -231,14 +248,18 @@ export function mayRun(job: JobState, index: number): boolean {
 }
 
 export function upstreamDone(job: JobState, index: number): boolean {
-  const upstream = upstreamOf(job, index);
-  return upstream === undefined || upstream.phase === 'done';
+  return upstreamsOf(job, index).every((upstream) => upstream.phase === 'done');
 }
 
-export function upstreamOf(job: JobState, index: number): StageState | undefined {
-  const input = job.plan.stages[index]?.input;
-  if (input?.kind !== 'stage') return undefined;
-  return job.stages.find((stage) => stage.id === input.stage);
+/** Stages that must be done before this one can go on; of a query also those it had added. */
+export function upstreamsOf(job: JobState, index: number): StageState[] {
+  const plan = job.plan.stages[index];
+  if (!plan || plan.input.kind === 'source' || plan.input.kind === 'empty') return [];
+  const read = new Set(stagesRead(plan));
+  const isQuery = plan.input.kind === 'query';
+  return job.stages.filter(
+    ({ id }, at) => read.has(id) || (isQuery && job.plan.stages[at]?.part?.of === plan.id),
+  );
 }
 
 export function stageIndex(job: JobState, id: string): number {

@@ -118,7 +118,8 @@ export interface JobState {
   readonly requestId: string;
   readonly name: string;
   readonly spec: string;
-  readonly plan: JobPlan;
+  /** Grows while a query is planned: stages are added before the query's own. */
+  plan: JobPlan;
   readonly run: RunSettings;
   /** Absent: nothing lay in any of its outputs. */
   readonly before?: OutputsBefore;
@@ -145,6 +146,10 @@ export interface WorkerState {
   readonly devices: readonly string[];
   readonly host: string;
   readonly pid: number;
+  /** Where other workers reach it; absent: nowhere. */
+  readonly shuffleAddress?: string;
+  /** Where it leaves what later stages of a query read; absent: where chunks of the job lie. */
+  readonly shuffleDirectory?: string;
   phase: WorkerPhase;
   /** By attemptKey. */
   readonly attempts: Map<string, AttemptRef>;

@@ -12,6 +12,7 @@ import type { Failure } from '../../shared/failure.js';
 import type { AttemptRef } from '../../shared/ids.js';
 import { attemptKey } from '../../shared/ids.js';
 import { limits } from '../../shared/limits.js';
+import type { StagePlan } from '../../shared/plan.js';
 import type { Effect } from './effects.js';
 import type {
   AttemptEnded,
@@ -36,7 +37,7 @@ import {
   taskChunks,
   taskOfChunk,
   touch,
-  upstreamOf,
+  upstreamsOf,
   voidReports,
 } from './stage.js';
 import { isEnded, type JobState, type StageState, type State, type TaskState } from './state.js';
@@ -146,7 +147,7 @@ function count(job: JobState, index: number, event: ChunkDone, again: boolean): 
   job.counts.chunksDone += 1;
   if (again) return;
   const plan = job.plan.stages[index];
-  if (plan?.input.kind === 'source') job.counts.rowsDone += counts.rowsIn;
+  if (plan) job.counts.rowsDone += sourceRows(plan, counts.rowsIn);
   if (job.plan.outputs.some((output) => output.stage === plan?.id))
     job.counts.out += counts.rowsOut;
   job.counts.filtered += counts.filtered;
@@ -154,6 +155,15 @@ function count(job: JobState, index: number, event: ChunkDone, again: boolean): 
   for (const check in counts.warnings) {
     job.warnings[check] = (job.warnings[check] ?? 0) + (counts.warnings[check] ?? 0);
   }
+}
+
+/** Of the rows that entered a chunk, those that a job's progress is counted by: rows of sources. */
+export function sourceRows({ input, rows }: StagePlan, rowsIn: number): number {
+  if (input.kind === 'source') return rowsIn;
+  if (input.kind !== 'exchange') return 0;
+  const { driving } = input;
+  if (driving.kind === 'split') return driving.table.kind === 'source' ? rowsIn : 0;
+  return driving.kind === 'once' ? Math.min(rows, rowsIn) : 0;
 }
 
 function taskDone(
@@ -246,7 +256,7 @@ export function chunkLost(state: State, event: ChunkLost, effects: Effect[]): vo
 /** Sizes of chunks are asked for again when all are there again. */
 function blockReaders(job: JobState, lost: StageState): void {
   job.stages.forEach((stage, index) => {
-    if (stage.phase === 'sizing' && upstreamOf(job, index) === lost) stage.phase = 'blocked';
+    if (stage.phase === 'sizing' && upstreamsOf(job, index).includes(lost)) stage.phase = 'blocked';
   });
 }
 

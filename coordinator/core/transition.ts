@@ -11,6 +11,7 @@ import {
   commitFrozen,
   jobCancel,
   jobFailed,
+  jobQueryPlanned,
   jobStagePlanned,
   jobSubmitted,
 } from './job.js';
@@ -49,6 +50,8 @@ function apply(state: State, event: Event, effects: Effect[]): void {
       return chunkLost(state, event, effects);
     case 'stage.planned':
       return jobStagePlanned(state, event, effects);
+    case 'query.planned':
+      return jobQueryPlanned(state, event, effects);
     case 'job.submitted':
       return jobSubmitted(state, event, effects);
     case 'job.cancel':

@@ -40,6 +40,8 @@ export function workerHello(state: State, event: WorkerHello, effects: Effect[])
     devices: event.devices,
     host: event.host,
     pid: event.pid,
+    ...(event.shuffleAddress === undefined ? {} : { shuffleAddress: event.shuffleAddress }),
+    ...(event.shuffleDirectory === undefined ? {} : { shuffleDirectory: event.shuffleDirectory }),
     phase: before?.phase === 'draining' ? 'draining' : 'connected',
     attempts: listed,
     exclusive: false,

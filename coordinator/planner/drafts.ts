@@ -1,43 +1,85 @@
 /**
- * Divides the outputs' chains into stages: what several outputs share runs once. Pure. A stage
- * ends after the last `infer` or `map` that its outputs have in common; scanning twice is cheaper
- * than keeping everything for the sake of a filter.
+ * Divides chains into stages: what several of them share runs once. Pure. A stage ends after the
+ * last `infer` or `map` that its chains have in common; scanning twice is cheaper than keeping
+ * everything for the sake of a filter. A query's rows are kept once, whoever reads them.
  */
-import type { Chain } from './logical.js';
-import type { Operator, SourceFacts } from './facts.js';
+import type { Operator, QueryFacts } from './facts.js';
+import type { Chain, Origin } from './logical.js';
 
 /** A stage before its columns are known. */
 export interface StageDraft {
-  readonly origin:
-    { readonly kind: 'source'; readonly source: SourceFacts } | { readonly kind: 'stage' };
+  readonly origin: Origin | { readonly kind: 'stage' };
   readonly operators: readonly Operator[];
   /** Stages that read this one's chunks. */
   readonly children: readonly StageDraft[];
-  /** The chain whose rows are complete here. */
+  /** The chain to an output whose rows are complete here. */
   readonly chain?: Chain;
   /** True when this stage writes what is published; false when a rewriting child does. */
   readonly final: boolean;
+  /** Names under which queries read its rows. */
+  readonly tables: readonly string[];
 }
 
-/** @param rewrites whether an output's files are made from finished chunks */
+/**
+ * Drafts over sources, then those over queries, each after what its query reads.
+ * @param queries in such an order
+ * @param rewrites whether an output's files are made from finished chunks
+ */
 export function draftStages(
   chains: readonly Chain[],
+  queries: readonly QueryFacts[],
   rewrites: (chain: Chain) => boolean,
 ): StageDraft[] {
-  const bySource = new Map<SourceFacts, Branch[]>();
+  const byOrigin = new Map<Origin, Branch[]>();
   for (const chain of chains) {
-    const branches = bySource.get(chain.source) ?? [];
+    const branches = byOrigin.get(chain.origin) ?? [];
     branches.push({ chain, left: chain.operators });
-    bySource.set(chain.source, branches);
+    byOrigin.set(chain.origin, branches);
   }
-  return [...bySource].flatMap(([source, branches]) =>
-    grow(branches, { kind: 'source', source }, rewrites),
-  );
+  const place = (origin: Origin): number =>
+    origin.kind === 'source' ? -1 : queries.indexOf(origin.query);
+  return [...byOrigin]
+    .sort(([a], [b]) => place(a) - place(b))
+    .flatMap(([origin, branches]) =>
+      origin.kind === 'source'
+        ? grow(branches, origin, rewrites)
+        : [keep(branches, origin, rewrites)],
+    );
 }
 
 interface Branch {
   readonly chain: Chain;
   readonly left: readonly Operator[];
+}
+
+/** A query's own stage; it is published as it stands where nothing else reads it. */
+function keep(
+  branches: readonly Branch[],
+  origin: Origin,
+  rewrites: (chain: Chain) => boolean,
+): StageDraft {
+  const [only] = branches;
+  if (only && branches.length === 1 && only.left.length === 0 && !isTable(only)) {
+    return finish(only, origin, rewrites);
+  }
+  return { origin, operators: [], ...below(branches, rewrites), final: false };
+}
+
+/** What reads the rows of a stage that several branches have in common. */
+function below(
+  branches: readonly Branch[],
+  rewrites: (chain: Chain) => boolean,
+): Pick<StageDraft, 'children' | 'tables'> {
+  const here = branches.filter((branch) => branch.left.length === 0 && isTable(branch));
+  const rest = branches.filter((branch) => !here.includes(branch));
+  return {
+    children: grow(rest, { kind: 'stage' }, rewrites),
+    tables: here.flatMap(({ chain: { end } }) => (end.kind === 'table' ? [end.table] : [])),
+  };
+}
+
+function isTable({ chain }: Branch): boolean {
+  return chain.end.kind === 'table';
 }
 
 function grow(
@@ -79,7 +121,7 @@ function share(
   return {
     origin,
     operators: leader.left.slice(0, last + 1),
-    children: grow(rest, { kind: 'stage' }, rewrites),
+    ...below(rest, rewrites),
     final: false,
   };
 }
@@ -89,18 +131,20 @@ function finish(
   origin: StageDraft['origin'],
   rewrites: (chain: Chain) => boolean,
 ): StageDraft {
+  const { end } = chain;
+  const draft = { origin, operators: left, children: [], tables: [] };
+  if (end.kind === 'table') return { ...draft, tables: [end.table], final: false };
   // Whatever reads chunks rewrites them anyway.
-  if (origin.kind === 'stage' || !rewrites(chain)) {
-    return { origin, operators: left, children: [], chain, final: true };
-  }
+  if (origin.kind === 'stage' || !rewrites(chain)) return { ...draft, chain, final: true };
   const rewriting: StageDraft = {
     origin: { kind: 'stage' },
     operators: [],
     children: [],
+    tables: [],
     chain,
     final: true,
   };
-  return { origin, operators: left, children: [rewriting], chain, final: false };
+  return { ...draft, children: [rewriting], chain, final: false };
 }
 
 function nextExpensive(operators: readonly Operator[], from: number): number {

@@ -2,6 +2,7 @@
  * What each chunk behind an exchange reads, once the sizes of all partitions are known: small
  * neighbours together, a partition that is far larger than the others in several shares. Pure.
  */
+import type { PartitionRange } from '../../shared/plan.js';
 
 /** Bytes that one input brings, by producer and partition; a producer without rows has an empty list. */
 export interface ExchangeSizes {
@@ -12,13 +13,6 @@ export interface ExchangeSizes {
    * partition's rows of the other inputs.
    */
   readonly divisible: boolean;
-}
-
-/** Partitions [from, to), and of one input perhaps only the producers [share.from, share.to). */
-export interface PartitionRange {
-  readonly from: number;
-  readonly to: number;
-  readonly share?: { readonly input: number; readonly from: number; readonly to: number };
 }
 
 export interface Skew {
@@ -44,6 +38,19 @@ export interface LayoutOptions {
 const worthwhileBytes = 1024 * 1024;
 /** A partition is skewed when it is so many times as large as the one in the middle. */
 const skewFactor = 4;
+
+/** Bytes of sources for each partition of their exchanges, as files have them. */
+const bytesPerPartition = 128 * 1024 * 1024;
+const partitionsMin = 4;
+const partitionsMax = 256;
+
+/** How many partitions the exchanges of a job have that reads so many bytes; a power of two. */
+export function exchangePartitions(sourceBytes: number): number {
+  let partitions = partitionsMin;
+  while (partitions < partitionsMax && partitions * bytesPerPartition < sourceBytes)
+    partitions *= 2;
+  return partitions;
+}
 
 /** @param inputs divided into the same number of partitions; at least one */
 export function exchangeLayout(
@@ -90,7 +97,8 @@ export function exchangeLayout(
   return { chunks, skewed };
 }
 
-function partitionBytes({ partitions, bytes }: ExchangeSizes): number[] {
+/** Bytes of each partition, from all producers. */
+export function partitionBytes({ partitions, bytes }: ExchangeSizes): number[] {
   const sums = new Array<number>(partitions).fill(0);
   for (const producer of bytes) for (const part of producer) sums[part.partition]! += part.bytes;
   return sums;

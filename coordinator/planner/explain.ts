@@ -1,5 +1,7 @@
 /** The plan for people and programs. Pure. Never: shows what the plan does not say. */
-import type { JobPlan, ProgramStep, StagePlan } from '../../shared/plan.js';
+import type { Division, JobPlan, ProgramStep, StagePlan, TableRef } from '../../shared/plan.js';
+import { exchangeChunkCount } from './exchange-chunks.js';
+import { forecast } from './query-forecast.js';
 import { sourceChunks } from './splits.js';
 import { quoteName } from '../../shared/sql-text.js';
 
@@ -12,7 +14,9 @@ export interface ExplainedStage {
   /** Ids of the steps it runs, in the order it runs them. */
   readonly steps: readonly string[];
   readonly program: readonly Readonly<Record<string, unknown>>[];
-  readonly inputs: readonly { readonly from: string; readonly exchange: 'none' }[];
+  readonly inputs: readonly { readonly from: string; readonly exchange: Exchange }[];
+  /** What a stage of a query computes from them. */
+  readonly query?: string;
   readonly reads: readonly string[];
   readonly pruned: { readonly rowGroups: number; readonly rows: number };
   readonly writes: {
@@ -25,6 +29,9 @@ export interface ExplainedStage {
   readonly devices: readonly string[];
 }
 
+/** How rows come from an input to the chunks of a stage. */
+export type Exchange = 'none' | 'hash' | 'range' | 'broadcast' | 'gather';
+
 /** `explain -o json`. */
 export interface ExplainedPlan {
   readonly stages: readonly ExplainedStage[];
@@ -33,8 +40,9 @@ export interface ExplainedPlan {
 }
 
 export function explainJson(plan: JobPlan): ExplainedPlan {
+  const { stages } = forecast(plan);
   return {
-    stages: plan.stages.map(explainStage),
+    stages: stages.map((stage) => explainStage(stage, stages)),
     outputs: plan.outputs.map((output) => ({
       name: output.name,
       path: output.path,
@@ -50,18 +58,22 @@ export function explainJson(plan: JobPlan): ExplainedPlan {
   };
 }
 
-function explainStage(stage: StagePlan): ExplainedStage {
-  const { scan, sink, steps } = stage.program;
+function explainStage(stage: StagePlan, stages: readonly StagePlan[]): ExplainedStage {
+  const { query, scan, sink, steps } = stage.program;
+  const read = query
+    ? query.leaves.flatMap(({ columns, hive = [] }) => [...columns, ...hive])
+    : scan.columns;
   const source = stage.input.kind === 'source' ? stage.input : undefined;
   return {
     id: stage.id,
-    tasks: stage.input.kind === 'stage' ? null : stage.taskStarts.length,
+    tasks: isSized(stage) ? stage.taskStarts.length : null,
     chunks: chunkCount(stage),
-    rows: stage.input.kind === 'stage' ? null : stage.rows,
-    steps: [...new Set(steps.map((step) => step.id))],
+    rows: isSized(stage) ? stage.rows : null,
+    steps: stage.standsFor ?? [...new Set(steps.map((step) => step.id))],
     program: steps.map(describeStep),
-    inputs: inputsOf(stage).map((from) => ({ from, exchange: 'none' as const })),
-    reads: [...scan.columns, ...scan.hive].map((column) => column.name),
+    inputs: inputsOf(stage, stages),
+    ...(query ? { query: query.sql } : {}),
+    reads: [...new Set([...read, ...scan.hive].map((column) => column.name))],
     pruned: {
       rowGroups: sum(source?.files.map((file) => file.prunedRowGroups.length) ?? []),
       rows: sum(
@@ -81,14 +93,64 @@ function explainStage(stage: StagePlan): ExplainedStage {
   };
 }
 
-function chunkCount(stage: StagePlan): number | null {
-  if (stage.input.kind === 'source') return sourceChunks(stage.input).length;
-  return stage.input.kind === 'empty' ? stage.input.chunks : null;
+/** Stages behind an exchange are sized when what they read is there. */
+function isSized({ input }: StagePlan): boolean {
+  if (input.kind === 'exchange') {
+    const { driving } = input;
+    return driving.kind === 'split' && driving.table.kind === 'source';
+  }
+  return input.kind === 'source' || input.kind === 'empty';
 }
 
-function inputsOf(stage: StagePlan): string[] {
-  if (stage.input.kind === 'source') return [stage.input.source];
-  return stage.input.kind === 'stage' ? [stage.input.stage] : [];
+function chunkCount({ input }: StagePlan): number | null {
+  switch (input.kind) {
+    case 'source':
+      return sourceChunks(input).length;
+    case 'exchange':
+      return exchangeChunkCount(input);
+    case 'empty':
+      return input.chunks;
+    case 'stage':
+    case 'query':
+      return null;
+  }
+}
+
+function inputsOf({ input }: StagePlan, stages: readonly StagePlan[]): ExplainedStage['inputs'] {
+  switch (input.kind) {
+    case 'source':
+      return [{ from: input.source, exchange: 'none' }];
+    case 'stage':
+      return [{ from: input.stage, exchange: 'none' }];
+    case 'exchange': {
+      const { driving, whole } = input;
+      const gathers = driving.kind === 'once';
+      return [
+        ...(driving.kind === 'split' ? namesOf(driving.table, 'none') : []),
+        ...(driving.kind === 'partitions'
+          ? driving.inputs.flatMap(({ stages: read }) =>
+              read.map((from) => ({ from, exchange: divisionOf(from, stages) })),
+            )
+          : []),
+        ...whole.flatMap(({ table, slices }) =>
+          namesOf(table, slices ? 'none' : gathers ? 'gather' : 'broadcast'),
+        ),
+      ];
+    }
+    case 'query':
+      return Object.entries(input.tables).flatMap(([, table]) => namesOf(table, 'none'));
+    case 'empty':
+      return [];
+  }
+}
+
+function namesOf(table: TableRef, exchange: Exchange): ExplainedStage['inputs'] {
+  const names = table.kind === 'source' ? [table.source] : table.stages;
+  return names.map((from) => ({ from, exchange }));
+}
+
+function divisionOf(id: string, stages: readonly StagePlan[]): Exchange {
+  return stages.find((stage) => stage.id === id)?.program.sink.divide?.kind ?? 'none';
 }
 
 function describeStep(step: ProgramStep): Readonly<Record<string, unknown>> {
@@ -128,23 +190,33 @@ function describeStep(step: ProgramStep): Readonly<Record<string, unknown>> {
 /** The same for reading. */
 export function explainText(plan: JobPlan): string {
   const { stages, outputs } = explainJson(plan);
+  const programs = new Map<string, StagePlan>(
+    forecast(plan).stages.map((stage) => [stage.id, stage]),
+  );
   const lines: string[] = [];
   for (const stage of stages) {
-    const from = stage.inputs.map((input) => input.from).join(', ') || 'nothing';
+    const from = stage.inputs
+      .map((input) => `${input.from} (exchange: ${input.exchange})`)
+      .join(', ');
     const size =
-      stage.chunks === null
+      stage.chunks === null || stage.tasks === null
         ? 'sized when its chunks are there'
         : `${count(stage.tasks ?? 0, 'task')}, ${count(stage.chunks, 'chunk')}, ${count(stage.rows ?? 0, 'row')}`;
-    lines.push(`stage ${stage.id} reads ${from} (exchange: none): ${size}`);
+    lines.push(`stage ${stage.id} reads ${from || 'nothing'}: ${size}`);
     lines.push(`  scan    ${shortList(stage.reads)}`);
     if (stage.pruned.rowGroups > 0) {
       const groups = count(stage.pruned.rowGroups, 'row group');
       lines.push(`  pruned  ${groups}, ${count(stage.pruned.rows, 'row')}`);
     }
-    for (const step of plan.stages.find(({ id }) => id === stage.id)!.program.steps) {
+    if (stage.query !== undefined) {
+      lines.push(`  steps   ${stage.steps.join(', ')}`, `  query   ${stage.query}`);
+    }
+    for (const step of programs.get(stage.id)!.program.steps) {
       lines.push(...stepLines(step));
     }
     const partition = stage.writes.partitionBy;
+    const { divide } = programs.get(stage.id)!.program.sink;
+    if (divide) lines.push(`  divide  ${divisionText(divide)}`);
     lines.push(
       `  write   ${shortList(stage.writes.columns.map(({ name, type }) => `${name} ${type}`))}` +
         ` (${stage.writes.compression}${partition.length > 0 ? `, by ${partition.join(', ')}` : ''})`,
@@ -196,6 +268,12 @@ function stepLines(step: ProgramStep): string[] {
         line(`${check.name} (${check.action}): ${check.predicate}`),
       );
   }
+}
+
+function divisionText(divide: Division): string {
+  if (divide.kind === 'range')
+    return `by range of ${divide.keys.map(({ expr }) => expr).join(', ')}`;
+  return `${divide.partitions} partitions by hash of ${divide.keys.join(', ')}`;
 }
 
 function isName(name: string, expr: string): boolean {

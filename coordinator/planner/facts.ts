@@ -13,6 +13,7 @@ import type {
   MapStep,
   OutputPlan,
   PlanNote,
+  RowLayout,
   SelectStep,
   SqlStep,
 } from '../../shared/plan.js';
@@ -102,10 +103,46 @@ export interface BoundStep {
   readonly columns: readonly ColumnDef[];
 }
 
+/** A step whose rows may come from any rows of what it reads: a query, not a pass over rows. */
+export interface WideStep {
+  readonly id: string;
+  /** Sources and steps that it reads, each once. */
+  readonly reads: readonly string[];
+  /** One closed SELECT over tables that are called as in `reads`; `columns` is what it gives. */
+  readonly sql: string;
+  readonly columns: readonly ColumnDef[];
+  readonly deterministic: boolean;
+  /** How its rows are dealt out to chunks, where the step is about nothing else (`repartition`). */
+  readonly layout?: RowLayout;
+}
+
+/** A query whose rows are kept: wide steps, and the steps between them that SQL can say. */
+export interface QueryFacts {
+  /** The step whose rows it gives. */
+  readonly id: string;
+  /** All steps that it stands for. */
+  readonly steps: readonly string[];
+  /** One closed SELECT over `tables`. */
+  readonly sql: string;
+  /** The same as JSON of a relational plan; absent where it is not understood. */
+  readonly relational?: string;
+  /** Sources, steps and other queries that it reads, with the columns it reads of them. */
+  readonly tables: readonly { readonly id: string; readonly columns: readonly ColumnDef[] }[];
+  readonly columns: readonly ColumnDef[];
+  readonly deterministic: boolean;
+  /** Its rows come in an order that it states. */
+  readonly sorted: boolean;
+  readonly layout?: RowLayout;
+}
+
 export interface Facts {
   readonly sources: ReadonlyMap<string, SourceFacts>;
   /** By id, each after what it reads. */
   readonly steps: ReadonlyMap<string, BoundStep>;
+  /** Wide steps by id; no id is in both. */
+  readonly wide: ReadonlyMap<string, WideStep>;
+  /** By the step whose rows they give, each after what it reads. */
+  readonly queries: ReadonlyMap<string, QueryFacts>;
   /**
    * For conjuncts over hive columns alone, by `hiveKey`: whether each file of the source may have
    * rows for which it is true. No entry: not known.

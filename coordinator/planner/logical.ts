@@ -1,52 +1,95 @@
-/** From an output back to its source: the operators its rows go through, in order. Pure. */
+/** From what is to be kept back to where its rows come from: the operators they go through. Pure. */
 import { fail } from '../../shared/failure.js';
 import type { JobSpec } from '../../shared/job-spec.js';
 import type { ColumnDef, OutputPlan } from '../../shared/plan.js';
-import type { Facts, Operator, SourceFacts } from './facts.js';
+import type { Facts, Operator, QueryFacts, SourceFacts } from './facts.js';
 
+/** Where rows come from: files, or a query. Told apart by reference. */
+export type Origin =
+  | { readonly kind: 'source'; readonly source: SourceFacts }
+  | { readonly kind: 'query'; readonly query: QueryFacts };
+
+/** What rows go through up to an output, to a step whose rows a query reads, or to a query's end. */
 export interface Chain {
-  /** Index into `spec.outputs`. */
-  readonly output: number;
-  readonly source: SourceFacts;
+  readonly origin: Origin;
   readonly operators: readonly Operator[];
   readonly columns: readonly ColumnDef[];
-  readonly rowCounts: OutputPlan['rowCounts'];
+  readonly end: ChainEnd;
 }
 
+export type ChainEnd =
+  | {
+      readonly kind: 'output';
+      /** Index into `spec.outputs`. */
+      readonly output: number;
+      readonly rowCounts: OutputPlan['rowCounts'];
+    }
+  /** Queries read the rows under this name. */
+  | { readonly kind: 'table'; readonly table: string };
+
 /**
- * One chain for each output, in the order of the spec. Chains share operators by reference.
+ * One chain for each output, in the order of the spec, then those that queries read. Chains share
+ * operators and origins by reference.
  * @throws WindrowError E_STEP_UNSUPPORTED for a row count that no output can tell
  */
 export function chainsOf(spec: JobSpec, facts: Facts): Chain[] {
-  const counts = new Map<string, OutputPlan['rowCounts']>();
-  const chains = spec.outputs.map((output, index): Chain => {
-    const operators: Operator[] = [];
-    let at = output.from;
-    let columns: readonly ColumnDef[] | undefined;
-    for (let step = facts.steps.get(at); step; step = facts.steps.get(at)) {
-      operators.unshift(...step.operators);
-      columns ??= step.columns;
-      at = step.from;
-    }
-    const source = facts.sources.get(at);
-    if (!source) {
-      return fail('invalidSpec', 'E_UNKNOWN_STEP', `there is no source or step '${at}'`);
-    }
+  const origins = new Map<string, Origin>();
+  const counting = new Set<string>();
+  const chain = (from: string, endOf: (operators: readonly Operator[]) => ChainEnd): Chain => {
+    const { at, operators, columns } = walkBack(from, facts);
+    const origin = origins.get(at) ?? newOrigin(at, facts);
+    origins.set(at, origin);
     for (const each of operators) {
-      if (each.kind === 'expect' && each.rowCounts.length > 0)
-        counts.set(each.step.id, each.rowCounts);
+      if (each.kind === 'expect' && each.rowCounts.length > 0) counting.add(each.step.id);
     }
-    return {
-      output: index,
-      source,
-      operators: operators.filter((each) => each.kind !== 'expect' || each.step.checks.length > 0),
-      columns: columns ?? source.columns,
-      rowCounts: lastCounts(operators),
-    };
-  });
-  const judged = new Set(chains.flatMap(({ rowCounts }) => rowCounts.map(({ step }) => step)));
-  for (const step of counts.keys()) if (!judged.has(step)) refuseEarlyCount(step);
-  return chains;
+    return { origin, operators: operators.filter(isWorth), columns, end: endOf(operators) };
+  };
+  const outputs = spec.outputs.map(({ from }, output) =>
+    chain(from, (operators) => ({ kind: 'output', output, rowCounts: lastCounts(operators) })),
+  );
+  const tables = [...facts.queries.values()].flatMap((query) => query.tables.map(({ id }) => id));
+  const read = [...new Set(tables)]
+    .filter((id) => !facts.sources.has(id))
+    .map((table) => chain(table, () => ({ kind: 'table', table })));
+  const judged = new Set(
+    outputs.flatMap(({ end }) =>
+      end.kind === 'output' ? end.rowCounts.map(({ step }) => step) : [],
+    ),
+  );
+  for (const step of counting) if (!judged.has(step)) refuseEarlyCount(step);
+  return [...outputs, ...read];
+}
+
+function isWorth(operator: Operator): boolean {
+  return operator.kind !== 'expect' || operator.step.checks.length > 0;
+}
+
+function newOrigin(id: string, facts: Facts): Origin {
+  const query = facts.queries.get(id);
+  if (query) return { kind: 'query', query };
+  const source = facts.sources.get(id);
+  if (source) return { kind: 'source', source };
+  return fail('invalidSpec', 'E_UNKNOWN_STEP', `there is no source or step '${id}'`);
+}
+
+function walkBack(
+  from: string,
+  facts: Facts,
+): { at: string; operators: Operator[]; columns: readonly ColumnDef[] } {
+  const operators: Operator[] = [];
+  let at = from;
+  let columns: readonly ColumnDef[] | undefined;
+  for (;;) {
+    const query = facts.queries.get(at);
+    const step = query ? undefined : facts.steps.get(at);
+    if (!step) {
+      columns ??= (query ?? facts.sources.get(at))?.columns ?? [];
+      return { at, operators, columns };
+    }
+    operators.unshift(...step.operators);
+    columns ??= step.columns;
+    at = step.from;
+  }
 }
 
 /**

@@ -5,11 +5,12 @@ import { fail } from '../../shared/failure.js';
 import type { JobId } from '../../shared/ids.js';
 import type { JobSpec, OutputSpec } from '../../shared/job-spec.js';
 import { limits } from '../../shared/limits.js';
-import type { ColumnDef, JobPlan, OutputPlan, StagePlan } from '../../shared/plan.js';
+import type { ColumnDef, InputFile, JobPlan, OutputPlan, StagePlan } from '../../shared/plan.js';
 import { nameHint } from '../../shared/spec-problems.js';
 import { draftStages } from './drafts.js';
 import type { Facts } from './facts.js';
-import { chainsOf, type Chain } from './logical.js';
+import { stagesRead } from './exchange-chunks.js';
+import { chainsOf, type Chain, type ChainEnd } from './logical.js';
 import { stageDigest } from './splits.js';
 import { planStages, rewritesChunks, targetBytes } from './stages.js';
 
@@ -30,23 +31,35 @@ export interface Planned {
 /** @throws WindrowError E_UNKNOWN_COLUMN, E_TYPE_UNSUPPORTED, E_SPEC_INVALID */
 export function plan(spec: JobSpec, facts: Facts, options: PlanOptions): Planned {
   const chains = chainsOf(spec, facts);
-  for (const chain of chains) checkPartitions(spec.outputs[chain.output]!, chain.columns);
-  const drafts = draftStages(chains, (chain) => rewritesChunks(spec.outputs[chain.output]!));
+  for (const { end, columns } of chains) {
+    if (end.kind === 'output') checkPartitions(spec.outputs[end.output]!, columns);
+  }
+  const drafts = draftStages(
+    chains,
+    [...facts.queries.values()],
+    ({ end }) => end.kind === 'output' && rewritesChunks(spec.outputs[end.output]!),
+  );
   const planned = planStages(spec, drafts, facts, options.slots);
   const byId = new Map<string, StagePlan>(planned.stages.map((stage) => [stage.id, stage]));
-  const outputs = chains.map((chain): OutputPlan => {
-    const stage = byId.get(planned.finals.get(chain.output)!)!;
-    return outputPlan(spec, chain, stage, byId, options.jobId);
+  const sources = Object.fromEntries(planned.sources);
+  const outputs = chains.flatMap((chain): OutputPlan[] => {
+    const { end } = chain;
+    if (end.kind !== 'output') return [];
+    const stage = byId.get(planned.finals.get(end.output)!)!;
+    const identity = stageIdentity(stage, { stages: byId, sources, jobId: options.jobId });
+    return [outputPlan(spec, end, stage, { identity, ordered: keepsOrder(chain) })];
   });
   return {
     plan: {
       format: 1,
       stages: planned.stages,
+      ...(planned.sources.size > 0 ? { sources } : {}),
       outputs,
       notes: [...facts.notes, ...planned.notes],
       chunkKeepMs: parseDurationMs(spec.checkpoints.keep),
       chunkLocation:
         spec.checkpoints.location ?? `${withoutSlash(spec.outputs[0]!.parquet)}/_windrow/chunks`,
+      ...(spec.shuffle.location === undefined ? {} : { shuffleLocation: spec.shuffle.location }),
       deadLetters: {
         ...(spec.deadLetters.maxRows === undefined ? {} : { maxRows: spec.deadLetters.maxRows }),
         ...(spec.deadLetters.maxFraction === undefined
@@ -86,14 +99,19 @@ function checkPartitions(output: OutputSpec, columns: readonly ColumnDef[]): voi
   }
 }
 
+/** Whether the rows come in the order that a query gave them: functions over batches may change it. */
+function keepsOrder({ origin, operators }: Chain): boolean {
+  if (origin.kind !== 'query' || !origin.query.sorted) return false;
+  return operators.every((operator) => operator.kind !== 'map' || operator.step.rowwise);
+}
+
 function outputPlan(
   spec: JobSpec,
-  chain: Chain,
+  { output: index, rowCounts }: Extract<ChainEnd, { kind: 'output' }>,
   stage: StagePlan,
-  stages: ReadonlyMap<string, StagePlan>,
-  jobId: JobId,
+  { identity, ordered }: { readonly identity: string; readonly ordered: boolean },
 ): OutputPlan {
-  const output = spec.outputs[chain.output]!;
+  const output = spec.outputs[index]!;
   const name = output.name ?? output.from;
   const path = withoutSlash(output.parquet);
   const bytes = targetBytes(output);
@@ -114,8 +132,9 @@ function outputPlan(
     partitionBy: sink.partitionBy,
     ...(bytes === undefined ? {} : { targetFileSize: bytes }),
     deadLetterPath: deadLetters ? `${deadLetters}${several}` : `${path}.dead`,
-    identity: sha256Hex(canonicalJson([layout, stageIdentity(stage, stages, jobId)])),
-    rowCounts: chain.rowCounts,
+    identity: sha256Hex(canonicalJson([layout, identity])),
+    ...(ordered ? { ordered } : {}),
+    rowCounts,
   };
 }
 
@@ -123,21 +142,37 @@ function outputPlan(
  * Stands for the identities of all chunks of a stage: it covers what they are made from (program,
  * files, row groups, cuts), and costs one hash a file instead of one a chunk.
  */
-function stageIdentity(
-  stage: StagePlan,
-  stages: ReadonlyMap<string, StagePlan>,
-  jobId: JobId,
-): string {
-  const digest = stageDigest(stage, jobId);
-  if (stage.input.kind === 'source') {
-    const files = stage.input.files.map((file) => [fileIdentity(file), file.prunedRowGroups]);
-    const cuts = [limits.chunkRowsWhole, limits.chunkRowsCut];
-    return sha256Hex(canonicalJson([digest, cuts, files]));
+function stageIdentity(stage: StagePlan, facts: IdentityFacts): string {
+  const digest = stageDigest(stage, facts.jobId);
+  const { input } = stage;
+  const of = (...parts: unknown[]): string => sha256Hex(canonicalJson([digest, ...parts]));
+  switch (input.kind) {
+    case 'source':
+      return of(
+        cuts,
+        input.files.map((file) => [fileIdentity(file), file.prunedRowGroups]),
+      );
+    case 'empty':
+      return of(input.chunks);
+    default: {
+      const read = stagesRead(stage).map((id) => stageIdentity(facts.stages.get(id)!, facts));
+      if (input.kind === 'stage') return of(...read);
+      const files = Object.entries(input.kind === 'query' ? input.tables : {}).map(
+        ([name, table]) =>
+          table.kind === 'source' ? [name, facts.sources[table.source]!.map(fileIdentity)] : [name],
+      );
+      return of(cuts, files, read);
+    }
   }
-  if (stage.input.kind === 'empty') return sha256Hex(canonicalJson([digest, stage.input.chunks]));
-  return sha256Hex(
-    canonicalJson([digest, stageIdentity(stages.get(stage.input.stage)!, stages, jobId)]),
-  );
+}
+
+/** What cuts files into chunks. */
+const cuts = [limits.chunkRowsWhole, limits.chunkRowsCut];
+
+interface IdentityFacts {
+  readonly stages: ReadonlyMap<string, StagePlan>;
+  readonly sources: Readonly<Record<string, readonly InputFile[]>>;
+  readonly jobId: JobId;
 }
 
 function withoutSlash(path: string): string {

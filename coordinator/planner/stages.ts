@@ -1,12 +1,12 @@
 /** Turns stage drafts into stage plans: columns, pruning, programs, digests, tasks. Pure. */
-import { canonicalJson, chunkFormat, sha256Hex } from '../../shared/chunk-identity.js';
+import { canonicalJson } from '../../shared/chunk-identity.js';
 import { stageId, type StageId } from '../../shared/ids.js';
 import { parseByteSize } from '../../shared/byte-size.js';
 import type { JobSpec, OutputSpec } from '../../shared/job-spec.js';
 import type {
-  BlobRef,
   ColumnDef,
   Device,
+  InputFile,
   PlanNote,
   ProgramStep,
   SinkProgram,
@@ -15,9 +15,11 @@ import type {
   StageProgram,
 } from '../../shared/plan.js';
 import type { StageDraft } from './drafts.js';
-import type { Facts, Operator } from './facts.js';
+import { filesOf, queryStage } from './query-draft.js';
+import type { Facts, Operator, QueryFacts } from './facts.js';
 import type { Chain } from './logical.js';
 import { leadingConjuncts, pruneSource } from './pruning.js';
+import { programDigest } from './program-digest.js';
 import { dropColumns, moveFilters, neededColumns } from './pushdown.js';
 import { bytesPerRow, sourceChunks, taskStarts } from './splits.js';
 import { landed } from './types.js';
@@ -28,6 +30,8 @@ export interface PlannedStages {
   readonly notes: readonly PlanNote[];
   /** By index of the output in the spec: the stage that is published there. */
   readonly finals: ReadonlyMap<number, StageId>;
+  /** Files of the sources that queries read. */
+  readonly sources: ReadonlyMap<string, readonly InputFile[]>;
   readonly rowsTotal: number;
   readonly rowsPruned: number;
 }
@@ -72,6 +76,9 @@ class StagePlanning implements PlannedStages {
   rowsPruned = 0;
   /** Stages by what they do and what they read. */
   private readonly made = new Map<string, StageId>();
+  /** Stages by the names under which queries read their rows. */
+  private readonly tables = new Map<string, StageId>();
+  readonly sources = new Map<string, readonly InputFile[]>();
 
   constructor(
     private readonly spec: JobSpec,
@@ -81,12 +88,15 @@ class StagePlanning implements PlannedStages {
 
   /** From the outputs back: what a stage must keep is what its readers need. */
   narrow(draft: StageDraft, entering?: readonly ColumnDef[]): Narrowed {
-    const before = draft.origin.kind === 'source' ? draft.origin.source.columns : (entering ?? []);
+    const before = columnsOf(draft.origin) ?? entering ?? [];
     const after = columnsAfter(draft.operators, before);
     const children = draft.children.map((child) => this.narrow(child, after));
     const wanted = draft.final
       ? new Set(after.map((column) => column.name))
-      : new Set(children.flatMap((child) => child.scan.map((column) => column.name)));
+      : new Set([
+          ...children.flatMap((child) => child.scan.map((column) => column.name)),
+          ...draft.tables.flatMap((table) => this.columnsRead(table)),
+        ]);
     const { operators: moved, notes } = moveFilters(draft.operators);
     const sink = neededColumns(after, wanted);
     const { operators, needed } = dropColumns(
@@ -96,10 +106,18 @@ class StagePlanning implements PlannedStages {
     return { draft, operators, scan: neededColumns(before, needed), sink, children, notes };
   }
 
+  /** Columns that any query reads of a step. */
+  private columnsRead(table: string): string[] {
+    return [...this.facts.queries.values()].flatMap(({ tables }) =>
+      tables.flatMap(({ id, columns }) => (id === table ? columns.map(({ name }) => name) : [])),
+    );
+  }
+
   /** What an equal stage does already is not done twice: its chunks serve both. */
   add(narrowed: Narrowed, upstream: StageId | undefined): void {
     const { draft, scan, operators } = narrowed;
     const { origin } = draft;
+    if (origin.kind === 'query') return this.addQuery(narrowed, origin.query);
     const hive = new Set(
       origin.kind === 'source' ? origin.source.hive.map(({ name }) => name) : [],
     );
@@ -129,8 +147,40 @@ class StagePlanning implements PlannedStages {
       this.push(narrowed, { id, program, digest }, upstream);
     }
     if (origin.kind === 'stage' && draft.chain) this.noteRewrite(draft.chain, id);
-    if (draft.final && draft.chain) this.finals.set(draft.chain.output, id);
-    for (const child of narrowed.children) this.add(child, id);
+    this.added(narrowed, id);
+  }
+
+  private added({ draft, children }: Narrowed, id: StageId): void {
+    if (draft.final && draft.chain?.end.kind === 'output') {
+      this.finals.set(draft.chain.end.output, id);
+    }
+    for (const table of draft.tables) this.tables.set(table, id);
+    for (const child of children) this.add(child, id);
+  }
+
+  /** The stage that a query ends with; what it takes before that is found out as it runs. */
+  private addQuery(narrowed: Narrowed, query: QueryFacts): void {
+    const id = stageId(`s${this.stages.length}`);
+    for (const { id: table } of query.tables) {
+      const source = this.facts.sources.get(table);
+      if (source) this.sources.set(table, filesOf(source));
+    }
+    const stage = queryStage(query, this.facts, {
+      id,
+      sink: this.sink(narrowed),
+      stageOf: (table) => this.tables.get(table)!,
+      pool: this.spec.run.pool ?? 'cpu',
+    });
+    this.rowsTotal += stage.rows;
+    this.stages.push(stage);
+    if (query.steps.length > 1) {
+      this.notes.push({ kind: 'fused', text: `${id} is one query of ${query.steps.join(', ')}` });
+    }
+    if (!query.deterministic) {
+      const text = 'is not deterministic: its chunks are not reused by another job';
+      this.notes.push({ kind: 'nondeterministic', step: query.id, text });
+    }
+    this.added(narrowed, id);
   }
 
   private push(
@@ -167,7 +217,8 @@ class StagePlanning implements PlannedStages {
   }
 
   private outputOf(draft: StageDraft): OutputSpec | undefined {
-    return draft.final && draft.chain ? this.spec.outputs[draft.chain.output] : undefined;
+    const end = draft.final ? draft.chain?.end : undefined;
+    return end?.kind === 'output' ? this.spec.outputs[end.output] : undefined;
   }
 
   /** Chunks that are only rewritten are as an unpartitioned output's, so that both can be reused. */
@@ -202,8 +253,9 @@ class StagePlanning implements PlannedStages {
     }
   }
 
-  private noteRewrite({ output: index }: Chain, id: StageId): void {
-    const output = this.spec.outputs[index]!;
+  private noteRewrite({ end }: Chain, id: StageId): void {
+    if (end.kind !== 'output') return;
+    const output = this.spec.outputs[end.output]!;
     const text = `output ${output.name ?? output.from}: ${id} rewrites chunks (${rewriteReason(output)})`;
     this.notes.push({ kind: 'rewrite', text });
   }
@@ -215,6 +267,17 @@ function rewriteReason(output: OutputSpec): string {
     ...(output.targetFileSize === undefined ? [] : [`targetFileSize ${output.targetFileSize}`]),
   ];
   return reasons.join('; ') || 'several outputs share its steps';
+}
+
+function columnsOf(origin: StageDraft['origin']): readonly ColumnDef[] | undefined {
+  switch (origin.kind) {
+    case 'source':
+      return origin.source.columns;
+    case 'query':
+      return origin.query.columns;
+    case 'stage':
+      return undefined;
+  }
 }
 
 function columnsAfter(
@@ -259,27 +322,4 @@ function chunkWeights(input: SourceInput): number[] {
   return sourceChunks(input).map(
     (range) => (perRow[range.file] ?? 0) * (range.rowEnd - range.rowStart),
   );
-}
-
-/** Everything a chunk's bytes depend on besides its rows; not where blobs lie, nor batch sizes. */
-export function programDigest(program: StageProgram, versions: Facts['versions']): string {
-  const steps = program.steps.map((step) => {
-    if (step.kind === 'map') return { ...step, bundle: step.bundle.digest };
-    if (step.kind !== 'infer') return step;
-    const { batchSize: _, ...rest } = step;
-    return { ...rest, model: step.model.digest, externalData: step.externalData.map(named) };
-  });
-  const infers = program.steps.some((step) => step.kind === 'infer');
-  return sha256Hex(
-    canonicalJson({
-      chunkFormat,
-      program: { ...program, steps },
-      duckdb: versions.duckdb,
-      ...(infers ? { onnxruntime: versions.onnxruntime } : {}),
-    }),
-  );
-}
-
-function named(blob: BlobRef): [string, string] {
-  return [blob.name, blob.digest];
 }

@@ -2,9 +2,10 @@
  * Whether a worker may join, and keep its stream: its token, its hello, its turn to speak. Never:
  * looks at what it reports; worker-reports.ts does.
  */
+import { isAbsolute } from 'node:path';
+import { tokenMatches } from '../../shared/endpoints.js';
 import { fail } from '../../shared/failure.js';
 import type { Hello } from '../../shared/gen/windrow.js';
-import { tokenMatches } from './servers.js';
 
 /** A name of ours or of the user. */
 const nameShape = /^[^\p{Cc}]{1,200}$/u;
@@ -19,10 +20,22 @@ export function authorizeWorker(wanted: string | undefined, given: string): void
   fail('invalidSpec', 'E_UNAUTHENTICATED', message);
 }
 
+/** A host's name has at most 253 characters, a socket's path 107; it stands in every assignment. */
+const addressShape = /^[^\p{Cc}]{1,300}$/u;
+const directoryShape = /^[^\p{Cc}]{1,2000}$/u;
+
 /** @throws WindrowError E_WORKER_PROTOCOL */
-export function checkHello({ workerId, incarnation, slots }: Hello): void {
-  if (nameShape.test(workerId) && incarnationShape.test(incarnation) && slots >= 0) return;
-  outOfTurn('a worker says hello without a name, an incarnation and slots');
+export function checkHello(hello: Hello): void {
+  const { workerId, incarnation, slots, shuffleAddress, shuffleDirectory } = hello;
+  if (!nameShape.test(workerId) || !incarnationShape.test(incarnation) || !(slots >= 0)) {
+    outOfTurn('a worker says hello without a name, an incarnation and slots');
+  }
+  if (shuffleAddress !== undefined && !addressShape.test(shuffleAddress)) {
+    outOfTurn('a worker says hello with a shuffle address that is none');
+  }
+  if (shuffleDirectory === undefined) return;
+  if (isAbsolute(shuffleDirectory) && directoryShape.test(shuffleDirectory)) return;
+  outOfTurn('a worker says hello with a shuffle directory that is no absolute path');
 }
 
 /** @throws WindrowError E_WORKER_PROTOCOL, which no reconnecting mends */

@@ -2,9 +2,7 @@
  * The doors: a UNIX socket in the state directory for this machine's own, and where asked for, TCP.
  * An address that others can reach without TLS and tokens is refused.
  */
-import { timingSafeEqual } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs';
-import { isIP } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,6 +15,7 @@ import {
 } from '@grpc/grpc-js';
 import type { HealthImplementation } from 'grpc-health-check';
 import { sha256Hex } from '../../shared/chunk-identity.js';
+import { joinAddress, splitAddress, staysOnMachine } from '../../shared/endpoints.js';
 import { fail } from '../../shared/failure.js';
 import {
   JobServiceService,
@@ -71,7 +70,7 @@ export class Door {
     const { host } = splitAddress(address);
     await this.addStandardServices();
     const port = await this.bind(address, tls ? secure(tls) : ServerCredentials.createInsecure());
-    return `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+    return joinAddress(host, port);
   }
 
   stopServing(): void {
@@ -137,8 +136,8 @@ export function checkBind(
   address: string,
   secured: { tls: boolean; clientToken: boolean; workerToken: boolean },
 ): void {
-  const { host } = splitAddress(address);
-  if (isLoopback(host)) return;
+  splitAddress(address);
+  if (staysOnMachine(address)) return;
   const lacking = [
     ...(secured.tls ? [] : ['--tls-cert and --tls-key']),
     ...(secured.clientToken ? [] : ['--client-token-file']),
@@ -155,21 +154,6 @@ export function checkBind(
   );
 }
 
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
-}
-
-function splitAddress(address: string): { host: string; port: number } {
-  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(address);
-  const port = Number(match?.[3]);
-  if (!match || port > 65_535) {
-    fail('invalidSpec', 'E_LISTEN', `'${address}' is not HOST:PORT`, {
-      hint: 'such as 127.0.0.1:7420',
-    });
-  }
-  return { host: match[1] ?? match[2]!, port };
-}
-
 function secure({ cert, key, ca }: TlsFiles): ServerCredentials {
   const read = (path: string): Buffer => {
     try {
@@ -181,17 +165,6 @@ function secure({ cert, key, ca }: TlsFiles): ServerCredentials {
   const pair = [{ cert_chain: read(cert), private_key: read(key) }];
   // grpc-js checks client certificates only when told to.
   return ServerCredentials.createSsl(ca ? read(ca) : null, pair, ca !== undefined);
-}
-
-/** Compares in constant time. */
-export function tokenMatches(given: string, wanted: string): boolean {
-  const digest = (text: string): Buffer => Buffer.from(sha256Hex(text), 'hex');
-  return timingSafeEqual(digest(given), digest(wanted));
-}
-
-export function bearerToken(metadata: Metadata): string {
-  const text = String(metadata.get('authorization')[0] ?? '');
-  return text.startsWith('Bearer ') ? text.slice(7) : '';
 }
 
 /** Beside the sources, and two rooms further up from what is built of them. */

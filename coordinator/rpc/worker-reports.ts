@@ -15,10 +15,12 @@ import { isUntouched, taskChunks } from '../core/stage.js';
 import type { JobState, StageState, State } from '../core/state.js';
 import { runningTask } from '../core/task.js';
 import type { JobChunks } from '../job-chunks.js';
+import { chunkDirectory } from '../shuffle-files.js';
 
 export interface Reporter {
   readonly id: WorkerId;
   readonly incarnation: string;
+  readonly shuffleDirectory: string | undefined;
 }
 
 export interface WorkerReportsDependencies {
@@ -75,11 +77,13 @@ export class WorkerReports {
     if (!(chunk >= first && chunk < to)) {
       return refuse(from, `chunk ${chunk} of ${key}, whose chunks are ${first} to ${to - 1}`);
     }
-    const identity = this.deps.chunksOf(job).identity(ref.stageId, chunk);
+    const chunks = this.deps.chunksOf(job);
+    const identity = chunks.identity(ref.stageId, chunk);
     if (record.identity !== identity) {
       return refuse(from, `chunk ${chunk} of ${key} with an identity that is not its own`);
     }
-    const foreign = foreignPath(job.plan.chunkLocation, attemptTag(ref, from.incarnation), record);
+    const directory = chunkDirectory(job.plan, chunks.stage(ref.stageId), from.shuffleDirectory);
+    const foreign = foreignPath(directory, attemptTag(ref, from.incarnation), record);
     if (foreign !== undefined) {
       return refuse(from, `chunk ${chunk} of ${key} in a file that is not its own: ${foreign}`);
     }
@@ -102,15 +106,15 @@ function attemptsOf(stage: StageState, task: number): number {
 }
 
 /** The first file that lies elsewhere than where this attempt was to put it. */
-function foreignPath(location: string, tag: string, record: ChunkRecord): string | undefined {
+function foreignPath(directory: string, tag: string, record: ChunkRecord): string | undefined {
   const { identity, files, deadLetters } = record;
   if (files.length === 0 && !deadLetters) return undefined;
-  const whole = chunkFilePath(location, identity, tag);
+  const whole = chunkFilePath(directory, identity, tag);
   const foreign = files.find(
-    ({ path }, part) => path !== whole && path !== chunkFilePath(location, identity, tag, part),
+    ({ path }, part) => path !== whole && path !== chunkFilePath(directory, identity, tag, part),
   );
   if (foreign) return foreign.path;
-  const dead = deadLetterFilePath(location, identity, tag);
+  const dead = deadLetterFilePath(directory, identity, tag);
   return deadLetters && deadLetters.path !== dead ? deadLetters.path : undefined;
 }
 

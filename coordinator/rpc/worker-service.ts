@@ -14,16 +14,17 @@ import type {
   WorkerMessage,
   WorkerServiceServer,
 } from '../../shared/gen/windrow.js';
+import { bearerToken } from '../../shared/endpoints.js';
 import { fail, formatFailure, toFailure, type Failure } from '../../shared/failure.js';
 import { workerId, type WorkerId } from '../../shared/ids.js';
 import { limits } from '../../shared/limits.js';
 import { failureToStatus } from '../../shared/rpc.js';
+import { isInside } from '../../shared/storage/paths.js';
 import { attemptFromWire } from '../../shared/wire.js';
 import type { BlobStore } from '../blob-store.js';
 import type { Event } from '../core/events.js';
 import type { KnownDevices } from '../known-devices.js';
 import { authorizeWorker, checkHello, outOfTurn } from './admission.js';
-import { bearerToken } from './servers.js';
 import { sendAll } from './streams.js';
 import type { WorkerReports } from './worker-reports.js';
 
@@ -49,11 +50,14 @@ export interface WorkerServiceDependencies {
 
 /** A user's error may be of any length. */
 const logTextMax = 10_000;
+/** Paths in one message. */
+const discardedAtOnce = 1_000;
 
 interface Connection {
   readonly id: WorkerId;
   readonly incarnation: string;
   readonly pid: number;
+  readonly shuffleDirectory: string | undefined;
   stream: Stream | undefined;
   lastHeardMs: number;
   /** Reports up to this number were posted already; what arrives again is dropped. */
@@ -117,6 +121,20 @@ export class WorkerService {
   /** The worker that wrote the files deletes them; if it is not here, they are orphans one day. */
   discard(id: WorkerId, paths: readonly string[]): void {
     this.write(id, { $case: 'discard', value: { paths: [...paths] } });
+  }
+
+  /**
+   * What a job left with workers, or workers of the same machines before them: those that are here
+   * delete what they have of it. Nothing else is sent to them.
+   */
+  discardLeft(paths: readonly string[]): void {
+    for (const { id, shuffleDirectory } of this.connections.values()) {
+      if (shuffleDirectory === undefined) continue;
+      const own = paths.filter((path) => isInside(shuffleDirectory, path));
+      for (let at = 0; at < own.length; at += discardedAtOnce) {
+        this.discard(id, own.slice(at, at + discardedAtOnce));
+      }
+    }
   }
 
   /** The process was seen to exit by its parent. */
@@ -191,6 +209,7 @@ export class WorkerService {
       id,
       incarnation: hello.incarnation,
       pid: hello.pid,
+      shuffleDirectory: hello.shuffleDirectory,
       stream,
       lastHeardMs: this.now(),
       seenSeq: same ? known.seenSeq : 0,
@@ -219,6 +238,8 @@ export class WorkerService {
       devices: hello.devices,
       host: hello.host,
       pid: hello.pid,
+      ...(hello.shuffleAddress === undefined ? {} : { shuffleAddress: hello.shuffleAddress }),
+      ...(hello.shuffleDirectory === undefined ? {} : { shuffleDirectory: hello.shuffleDirectory }),
       running: hello.running.map(attemptFromWire),
       nowMs: this.now(),
     });

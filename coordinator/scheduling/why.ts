@@ -4,7 +4,7 @@
  */
 import type { StagePlan } from '../../shared/plan.js';
 import type { WhyView } from '../../shared/views.js';
-import { upstreamOf } from '../core/stage.js';
+import { upstreamsOf } from '../core/stage.js';
 import { isEnded, type JobState, type StageState, type State } from '../core/state.js';
 import { stateName } from '../core/views.js';
 import { fits, freeSlots, openStages, servesPool } from './fit.js';
@@ -75,8 +75,8 @@ function waitsForStage(job: JobState): WhyView {
     return because('sizing', `sizing the tasks of stage ${sizing.id}`, { stage: sizing.id });
   }
   for (let index = 0; index < job.stages.length; index += 1) {
-    const upstream = upstreamOf(job, index);
-    if (!upstream || upstream.phase === 'done') continue;
+    const upstream = upstreamsOf(job, index).find(({ phase }) => phase !== 'done');
+    if (!upstream) continue;
     const { id, chunksDoneCount: done, chunkCount: chunks } = upstream;
     const answer = `waiting for stage ${id} (${done} of ${chunks} chunks)`;
     return because('stage', answer, { stage: id, chunksDone: done, chunks });

@@ -27,7 +27,7 @@ import {
 
 /**
  * The wire protocol of Windrow: clients to coordinator (JobService), workers to coordinator
- * (WorkerService). Fields ending in _json carry documents whose schema is named in their comment.
+ * (WorkerService), workers to one another (ShuffleService). Fields ending in _json carry documents whose schema is named in their comment.
  */
 
 export interface SubmitRequest {
@@ -218,6 +218,18 @@ export interface Hello {
   epoch: number;
   /** Those of devices that are real; a Vulkan device emulated in software is not among them. */
   hardware: string[];
+  /**
+   * Where its ShuffleService listens, as other workers reach it: HOST:PORT, or unix:PATH for those
+   * of the same machine. Absent: nobody can.
+   */
+  shuffleAddress?:
+    | string
+    | undefined;
+  /**
+   * Where it leaves the files that later stages of a query read: absolute, on a disk of its own.
+   * Absent: it has no such place, and writes where chunks of the job lie.
+   */
+  shuffleDirectory?: string | undefined;
 }
 
 export interface Heartbeat {
@@ -261,7 +273,11 @@ export interface ChunkFile {
   sha256: string;
   partition: PartitionValue[];
   /** Where its rows are divided for an exchange: then it is no Parquet file, but each part is one. */
-  divided?: ChunkParts | undefined;
+  divided?:
+    | ChunkParts
+    | undefined;
+  /** In what an attempt reads: the worker to ask for it where the path is not to be read. */
+  servedBy?: string | undefined;
 }
 
 export interface ChunkParts {
@@ -381,7 +397,11 @@ export interface LeafRead {
 export interface PartRead {
   /** The divided file. */
   path: string;
-  part: ChunkPart | undefined;
+  part:
+    | ChunkPart
+    | undefined;
+  /** The worker to ask for it where the path is not to be read. */
+  servedBy?: string | undefined;
 }
 
 export interface SourceWork {
@@ -396,7 +416,11 @@ export interface SourceWork {
   hive: { [key: string]: string };
   missingColumns: string[];
   /** Where the rows lie in several row groups: the last of them; row_group is the first. */
-  lastRowGroup?: number | undefined;
+  lastRowGroup?:
+    | number
+    | undefined;
+  /** Rows of the file, where that is told: all of them are read without counting. */
+  fileRows?: number | undefined;
 }
 
 export interface SourceWork_HiveEntry {
@@ -418,8 +442,28 @@ export interface Drain {
 }
 
 export interface DiscardFiles {
-  /** Files of chunks that were already done when these arrived. */
+  /**
+   * Files that nobody needs: of chunks that were already done when these arrived, and what jobs left
+   * below the worker's shuffle directory. It need not have all of them.
+   */
   paths: string[];
+}
+
+export interface PartRange {
+  /** Below a chunk directory that the worker was told to write to, plainly written. */
+  path: string;
+  offset: number;
+  /** At most 1 MiB. */
+  bytes: number;
+}
+
+export interface PartBytes {
+  /** All that was asked for; none where there is a failure. */
+  data: Buffer;
+  /** Of data, as it was read. */
+  crc32: number;
+  /** Why the file cannot be read there; the call goes on. */
+  failureJson?: string | undefined;
 }
 
 function createBaseSubmitRequest(): SubmitRequest {
@@ -2409,6 +2453,8 @@ function createBaseHello(): Hello {
     token: "",
     epoch: 0,
     hardware: [],
+    shuffleAddress: undefined,
+    shuffleDirectory: undefined,
   };
 }
 
@@ -2449,6 +2495,12 @@ export const Hello: MessageFns<Hello> = {
     }
     for (const v of message.hardware) {
       writer.uint32(98).string(v!);
+    }
+    if (message.shuffleAddress !== undefined) {
+      writer.uint32(106).string(message.shuffleAddress);
+    }
+    if (message.shuffleDirectory !== undefined) {
+      writer.uint32(114).string(message.shuffleDirectory);
     }
     return writer;
   },
@@ -2562,6 +2614,22 @@ export const Hello: MessageFns<Hello> = {
             message.hardware.push(reader.string());
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.shuffleAddress = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.shuffleDirectory = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2591,6 +2659,8 @@ export const Hello: MessageFns<Hello> = {
     message.token = object.token ?? "";
     message.epoch = object.epoch ?? 0;
     message.hardware = object.hardware?.map((e) => e) || [];
+    message.shuffleAddress = object.shuffleAddress ?? undefined;
+    message.shuffleDirectory = object.shuffleDirectory ?? undefined;
     return message;
   },
 };
@@ -3037,7 +3107,7 @@ export const ChunkDone: MessageFns<ChunkDone> = {
 };
 
 function createBaseChunkFile(): ChunkFile {
-  return { path: "", rows: 0, bytes: 0, sha256: "", partition: [], divided: undefined };
+  return { path: "", rows: 0, bytes: 0, sha256: "", partition: [], divided: undefined, servedBy: undefined };
 }
 
 export const ChunkFile: MessageFns<ChunkFile> = {
@@ -3059,6 +3129,9 @@ export const ChunkFile: MessageFns<ChunkFile> = {
     }
     if (message.divided !== undefined) {
       ChunkParts.encode(message.divided, writer.uint32(50).fork()).join();
+    }
+    if (message.servedBy !== undefined) {
+      writer.uint32(58).string(message.servedBy);
     }
     return writer;
   },
@@ -3124,6 +3197,14 @@ export const ChunkFile: MessageFns<ChunkFile> = {
             message.divided = ChunkParts.decode(reader, reader.uint32());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.servedBy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3149,6 +3230,7 @@ export const ChunkFile: MessageFns<ChunkFile> = {
     message.divided = (object.divided !== undefined && object.divided !== null)
       ? ChunkParts.fromPartial(object.divided)
       : undefined;
+    message.servedBy = object.servedBy ?? undefined;
     return message;
   },
 };
@@ -4432,7 +4514,7 @@ export const LeafRead: MessageFns<LeafRead> = {
 };
 
 function createBasePartRead(): PartRead {
-  return { path: "", part: undefined };
+  return { path: "", part: undefined, servedBy: undefined };
 }
 
 export const PartRead: MessageFns<PartRead> = {
@@ -4442,6 +4524,9 @@ export const PartRead: MessageFns<PartRead> = {
     }
     if (message.part !== undefined) {
       ChunkPart.encode(message.part, writer.uint32(18).fork()).join();
+    }
+    if (message.servedBy !== undefined) {
+      writer.uint32(26).string(message.servedBy);
     }
     return writer;
   },
@@ -4475,6 +4560,14 @@ export const PartRead: MessageFns<PartRead> = {
             message.part = ChunkPart.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.servedBy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4494,6 +4587,7 @@ export const PartRead: MessageFns<PartRead> = {
     const message = createBasePartRead();
     message.path = object.path ?? "";
     message.part = (object.part !== undefined && object.part !== null) ? ChunkPart.fromPartial(object.part) : undefined;
+    message.servedBy = object.servedBy ?? undefined;
     return message;
   },
 };
@@ -4510,6 +4604,7 @@ function createBaseSourceWork(): SourceWork {
     hive: {},
     missingColumns: [],
     lastRowGroup: undefined,
+    fileRows: undefined,
   };
 }
 
@@ -4544,6 +4639,9 @@ export const SourceWork: MessageFns<SourceWork> = {
     }
     if (message.lastRowGroup !== undefined) {
       writer.uint32(80).int32(message.lastRowGroup);
+    }
+    if (message.fileRows !== undefined) {
+      writer.uint32(88).int64(message.fileRows);
     }
     return writer;
   },
@@ -4644,6 +4742,14 @@ export const SourceWork: MessageFns<SourceWork> = {
             message.lastRowGroup = reader.int32();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.fileRows = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4679,6 +4785,7 @@ export const SourceWork: MessageFns<SourceWork> = {
     );
     message.missingColumns = object.missingColumns?.map((e) => e) || [];
     message.lastRowGroup = object.lastRowGroup ?? undefined;
+    message.fileRows = object.fileRows ?? undefined;
     return message;
   },
 };
@@ -4966,6 +5073,164 @@ export const DiscardFiles: MessageFns<DiscardFiles> = {
   fromPartial(object: DeepPartial<DiscardFiles>): DiscardFiles {
     const message = createBaseDiscardFiles();
     message.paths = object.paths?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBasePartRange(): PartRange {
+  return { path: "", offset: 0, bytes: 0 };
+}
+
+export const PartRange: MessageFns<PartRange> = {
+  encode(message: PartRange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.path !== "") {
+      writer.uint32(10).string(message.path);
+    }
+    if (message.offset !== 0) {
+      writer.uint32(16).int64(message.offset);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(24).int32(message.bytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PartRange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePartRange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.offset = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bytes = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PartRange>): PartRange {
+    return PartRange.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PartRange>): PartRange {
+    const message = createBasePartRange();
+    message.path = object.path ?? "";
+    message.offset = object.offset ?? 0;
+    message.bytes = object.bytes ?? 0;
+    return message;
+  },
+};
+
+function createBasePartBytes(): PartBytes {
+  return { data: Buffer.alloc(0), crc32: 0, failureJson: undefined };
+}
+
+export const PartBytes: MessageFns<PartBytes> = {
+  encode(message: PartBytes, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.data.length !== 0) {
+      writer.uint32(10).bytes(message.data);
+    }
+    if (message.crc32 !== 0) {
+      writer.uint32(16).uint32(message.crc32);
+    }
+    if (message.failureJson !== undefined) {
+      writer.uint32(26).string(message.failureJson);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PartBytes {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePartBytes();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.data = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.crc32 = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.failureJson = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PartBytes>): PartBytes {
+    return PartBytes.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PartBytes>): PartBytes {
+    const message = createBasePartBytes();
+    message.data = object.data ?? Buffer.alloc(0);
+    message.crc32 = object.crc32 ?? 0;
+    message.failureJson = object.failureJson ?? undefined;
     return message;
   },
 };
@@ -5397,6 +5662,51 @@ export const WorkerServiceClient = makeGenericClientConstructor(
 ) as unknown as {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): WorkerServiceClient;
   service: typeof WorkerServiceService;
+  serviceName: string;
+};
+
+/** What workers call on one another, with the join token as the bearer where there is one. */
+export type ShuffleServiceService = typeof ShuffleServiceService;
+export const ShuffleServiceService = {
+  /**
+   * Bytes of finished chunks' files: one reply for each range, in the order asked for. Who asks has
+   * as many ranges open as it has room for replies; more is not sent.
+   */
+  readParts: {
+    path: "/windrow.v1.ShuffleService/ReadParts" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: PartRange): Buffer => Buffer.from(PartRange.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PartRange => PartRange.decode(value),
+    responseSerialize: (value: PartBytes): Buffer => Buffer.from(PartBytes.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PartBytes => PartBytes.decode(value),
+  },
+} as const;
+
+export interface ShuffleServiceServer extends UntypedServiceImplementation {
+  /**
+   * Bytes of finished chunks' files: one reply for each range, in the order asked for. Who asks has
+   * as many ranges open as it has room for replies; more is not sent.
+   */
+  readParts: handleBidiStreamingCall<PartRange, PartBytes>;
+}
+
+export interface ShuffleServiceClient extends Client {
+  /**
+   * Bytes of finished chunks' files: one reply for each range, in the order asked for. Who asks has
+   * as many ranges open as it has room for replies; more is not sent.
+   */
+  readParts(): ClientDuplexStream<PartRange, PartBytes>;
+  readParts(options: Partial<CallOptions>): ClientDuplexStream<PartRange, PartBytes>;
+  readParts(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<PartRange, PartBytes>;
+}
+
+export const ShuffleServiceClient = makeGenericClientConstructor(
+  ShuffleServiceService,
+  "windrow.v1.ShuffleService",
+) as unknown as {
+  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): ShuffleServiceClient;
+  service: typeof ShuffleServiceService;
   serviceName: string;
 };
 

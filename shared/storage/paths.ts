@@ -15,6 +15,10 @@ export const trashDirectory = (output: string): string => join(output, workFolde
 /** Where chunks live unless `checkpoints.location` says otherwise. */
 export const defaultChunkDirectory = (output: string): string => join(output, workFolder, 'chunks');
 
+/** Where workers of a state directory leave the rows between a query's stages. */
+export const shuffleDirectoryOf = (stateDirectory: string): string =>
+  join(stateDirectory, 'shuffle');
+
 /** What names an attempt's files: unique in the cluster, so that two attempts never write one name. */
 export function attemptTag(attempt: AttemptRef, incarnation: string): string {
   return `${attemptKey(attempt).replaceAll('/', '-')}-${incarnation}`;
@@ -68,6 +72,13 @@ export function jobOfPath(path: string): JobId | undefined {
   return job === undefined ? undefined : jobId(job);
 }
 
+/** The incarnation of the worker that wrote a chunk's file, from its name alone. */
+export function writerOfPath(path: string): string | undefined {
+  const name = path.slice(path.lastIndexOf(sep) + 1);
+  // After the chunk's identity come job, stage, task and attempt.
+  return /^[0-9a-f]{64}\.[^-.]+-[^-.]+-\d+-\d+-([\w-]+)(?:\.\d+)?\.chunk$/.exec(name)?.[1];
+}
+
 export interface PartitionValue {
   readonly column: string;
   readonly value: string | null;
@@ -77,15 +88,24 @@ export interface PartitionValue {
  * Name of a published file below its output, `/`-separated. It derives from identity and layout
  * alone, so what did not change keeps its name and place.
  * @param copy counts files of one chunk in one partition, from 0
+ * @param place of the chunk, where the output has an order: names sort as the rows do
  */
 export function publishedName(
   identity: string,
   partition: readonly PartitionValue[],
   copy = 0,
+  place?: number,
 ): string {
   const folders = partition.map(({ column, value }) => `${hiveDirectory(column, value)}/`).join('');
   const suffix = copy === 0 ? '' : `-${copy}`;
-  return `${folders}part-${identity.slice(0, 32)}${suffix}${publishedSuffix}`;
+  const order = place === undefined ? '' : `${String(place).padStart(6, '0')}-`;
+  return `${folders}part-${order}${identity.slice(0, 32)}${suffix}${publishedSuffix}`;
+}
+
+/** The place that a published name tells, if any. */
+export function placeOf(name: string): number | undefined {
+  const place = /(?:^|\/)part-(\d{6,})-[0-9a-f]{32}/.exec(name)?.[1];
+  return place === undefined ? undefined : Number(place);
 }
 
 /** `k=v` percent-encoded as DuckDB writes it; NULL is `__HIVE_DEFAULT_PARTITION__`. */

@@ -144,6 +144,7 @@ describe('an output is refused', () => {
       { checkpoints: { location: '../data.parquet/chunks' } },
       /checkpoints\.location/,
     ],
+    ['shuffle files', { shuffle: { location: '../data.parquet/shuffle' } }, /shuffle\.location/],
     ['dead letters', { deadLetters: { path: '../data.parquet/dead' } }, /dead letters of output/],
   ] as const)('whose %s lie where nobody may write', async (name, change, what) => {
     const checks = [{ name: 'has_age', notNull: 'age' }];

@@ -113,6 +113,7 @@ describe('a coordinator refuses', () => {
     ['its chunks', 'linked-chunks/_windrow/chunks', {}],
     ['its dead letters', 'linked-dead.dead', {}],
     ['a place for chunks', 'chunks', { checkpoints: { location: 'ROOT/chunks' } }],
+    ['a place for shuffle files', 'shuffled', { shuffle: { location: 'ROOT/shuffled' } }],
   ])('%s behind a link', async (name, link, change) => {
     const inRoot = (text: string): string => text.replaceAll('ROOT', place.path('root'));
     const out = /^linked[^./]*/.exec(link)?.[0] ?? 'plain';

@@ -40,6 +40,33 @@ describe('a query is refused', () => {
     { sql: 'select * from ordres', code: 'E_UNKNOWN_STEP', says: [/'ordres'/, /orders/] },
     { sql: 'select amuont from orders', code: 'E_UNKNOWN_COLUMN', says: [/amuont/, /amount/] },
     { sql: 'select * from a', code: 'E_SPEC_CYCLE', says: [/a → a/] },
+    { sql: 'select count(*) from orders, a', code: 'E_SPEC_CYCLE', says: [/a → a/] },
+    { sql: 'select 1', code: 'E_STEP_UNSUPPORTED', says: [/reads no source/] },
+    { sql: 'with q as (from duckdb_settings()) select count(*) from q, orders' },
+    { sql: "select count(*) from orders, '/etc/hosts.csv'" },
+    { sql: "select count(*), getenv('HOME') from orders" },
+    { sql: 'select count(*) from orders, (show tables)' },
+    {
+      sql: 'select name from orders join (select name, age from orders) o using (age)',
+      code: 'E_AMBIGUOUS_COLUMN',
+      says: [/orders\.name or o\.name/],
+    },
+    {
+      sql: 'select sum(amuont) from orders',
+      code: 'E_UNKNOWN_COLUMN',
+      says: [/amuont/, /'amount'/],
+    },
+    {
+      sql: 'select lag(id) over (partition by name) as before from orders',
+      code: 'E_WINDOW_ORDER',
+      says: [/lag/, /ORDER BY/],
+    },
+    {
+      sql: 'select id from orders where sum(amount) > 1 group by id',
+      code: 'E_SQL_BIND',
+      says: [/aggregates/, /HAVING/],
+    },
+    { sql: 'select id, count(*) from orders', code: 'E_SQL_BIND', says: [/'id'/, /group by/] },
   ];
   it.concurrent.each(cases)('$sql', async ({ sql, code, says }) => {
     const spec = place.spec(`query ${sql}`, { steps: [{ id: 'a', sql: { query: sql } }] });
@@ -84,6 +111,95 @@ describe('a step is refused', () => {
   });
 });
 
+describe('a wide step is refused', () => {
+  const cases: { step: Record<string, unknown>; code: string; says: RegExp }[] = [
+    {
+      step: { join: { left: 'orders', right: 'named', keys: { id: 'name' } } },
+      code: 'E_TYPE_MISMATCH',
+      says: /orders\.id is BIGINT, named\.name is VARCHAR/,
+    },
+    {
+      step: { join: { left: 'orders', right: 'named', keys: ['name'] } },
+      code: 'E_DUPLICATE_COLUMN',
+      says: /'id'.*suffix: _named/s,
+    },
+    {
+      step: { join: { left: 'orders', right: 'named' } },
+      code: 'E_SPEC_INVALID',
+      says: /inner needs keys/,
+    },
+    {
+      step: { aggregate: { from: 'orders', by: ['name'], measures: { n: 'sum(amuont)' } } },
+      code: 'E_UNKNOWN_COLUMN',
+      says: /column n.*'amount'/s,
+    },
+    {
+      step: {
+        aggregate: { from: 'orders', by: ['name'], measures: { n: 'count(*)' }, having: 'n' },
+      },
+      code: 'E_SQL_BIND',
+      says: /must be BOOLEAN, but is BIGINT/,
+    },
+    {
+      step: { expect: { from: 'orders', checks: [{ unique: ['id', 'nmae'] }] } },
+      code: 'E_UNKNOWN_COLUMN',
+      says: /'nmae'.*'name'/s,
+    },
+    {
+      step: { expect: { from: 'orders', checks: [{ unique: ['id', 'ID'] }] } },
+      code: 'E_SPEC_INVALID',
+      says: /'ID' is there twice.*name each column once|'id' is there twice/s,
+    },
+    {
+      step: { distinct: { from: 'orders', keys: ['name'] } },
+      code: 'E_SPEC_INVALID',
+      says: /keys need an order/,
+    },
+    {
+      step: { window: { from: 'orders', columns: { place: 'rank()' } } },
+      code: 'E_WINDOW_ORDER',
+      says: /column place.*orderBy/s,
+    },
+    {
+      step: { union: { inputs: ['orders', 'named'], by: 'position' } },
+      code: 'E_TYPE_MISMATCH',
+      says: /orders has 5 columns, named 2/,
+    },
+    {
+      step: { sort: { from: 'orders', by: ['id; drop table orders'] } },
+      code: 'E_SQL_DENIED',
+      says: /only SELECT/,
+    },
+  ];
+  it.concurrent.each(cases)('$step', async ({ step, code, says }) => {
+    const spec = place.spec(`wide ${JSON.stringify(step)}`, {
+      steps: [
+        { id: 'named', select: { from: 'orders', columns: { id: 'id', name: 'name' } } },
+        { id: 'a', ...step } as never,
+      ],
+    });
+    const own = code === 'E_SPEC_INVALID' ? [/steps\[1\]/, /hint: /] : always;
+    await expectInvalid(place, spec, { code, says: [...own, says] });
+  });
+});
+
+describe('a type that no file can hold is refused', () => {
+  const sorted = { id: 'sorted', sort: { from: 'a', by: ['id'] } };
+  const cases = [
+    { made: 'union_value(num := id)', says: /UNION/ },
+    { made: 'id::variant', says: /VARIANT/ },
+    { made: "'POINT(1 2)'::geometry", says: /GEOMETRY/ },
+  ];
+  it.concurrent.each(cases)('$made', async ({ made, says }) => {
+    const columns = { id: 'id', odd: made };
+    const spec = place.spec(`type ${made}`, {
+      steps: [{ id: 'a', select: { from: 'orders', columns } }, sorted],
+    });
+    const where = [/column odd/, ...always];
+    await expectInvalid(place, spec, { code: 'E_TYPE_UNSUPPORTED', says: [says, ...where] });
+  });
+});
+
 describe('an expression is refused', () => {
   const cases: SqlCase[] = [
     { sql: "getenv('HOME') = 'x'" },
@@ -101,7 +217,9 @@ describe('an expression is refused', () => {
     { sql: 'amount', code: 'E_SQL_BIND', says: [/BOOLEAN/] },
     { sql: 'amont(amount) > 1', code: 'E_SQL_BIND', says: [/amont/] },
     { sql: "name > 1::integer and age + 'x' > 2", code: 'E_SQL_BIND', says: [/age|VARCHAR|x/] },
-    { sql: 'sum(amount) > 1', code: 'E_STEP_UNSUPPORTED', says: [/sum/] },
+    { sql: 'sum(amount) > 1', code: 'E_STEP_UNSUPPORTED', says: [/sum/, /aggregate step/] },
+    { sql: 'rank() over (order by id) = 1', code: 'E_STEP_UNSUPPORTED', says: [/window step/] },
+    { sql: 'id in (select id from orders)', code: 'E_STEP_UNSUPPORTED', says: [/semi or anti/] },
   ];
   it.concurrent.each(cases)('$sql', async ({ sql, code, says }) => {
     const spec = place.spec(`where ${sql}`, {

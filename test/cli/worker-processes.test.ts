@@ -40,6 +40,7 @@ function options(
     pools: ['*'],
     logDirectory: join(directory, 'logs'),
     scratchDirectory: join(directory, 'scratch'),
+    shuffleDirectory: join(directory, 'shuffle'),
     memoryLimitBytes: 2 ** 30,
     program: entry,
     saidHello: () => Promise.resolve(false),
@@ -152,6 +153,8 @@ describe('worker processes', () => {
     const args = readFileSync(log, 'utf8') || readFileSync(log.replace('-0', '-1'), 'utf8');
     expect(args).toContain('--coordinator unix:/nowhere/windrow.sock --slots 2');
     expect(args).toContain(`--memory ${String(2 ** 29)}`);
-    expect(args).toMatch(/--spill \S+scratch\/worker-[01] --pool \* --exit-with-parent 12/);
+    expect(args).toMatch(
+      /--spill \S+scratch\/worker-[01] --shuffle-dir \S+\/shuffle --pool \* --exit-with-parent 12/,
+    );
   });
 });

@@ -35,6 +35,7 @@ sources: { orders: { parquet: ["data/{{ day }}/*.parquet", /abs/x.parquet] } }
 steps:
   - ${step}
 checkpoints: { location: ../chunks }
+shuffle: { location: "shuffle/{{ day }}" }
 deadLetters: { path: dead }
 outputs: [{ from: orders, parquet: "out/{{ day }}" }]
 `;
@@ -78,6 +79,7 @@ test('paths are absolute from the spec file on, and params are pasted', async ()
   ]);
   expect(spec.outputs[0]?.parquet).toBe(join(root, 'out/sunday'));
   expect(spec.checkpoints.location).toBe(join(root, '../chunks'));
+  expect(spec.shuffle.location).toBe(join(root, 'shuffle/sunday'));
   expect(spec.deadLetters.path).toBe(join(root, 'dead'));
 });
 

@@ -8,6 +8,7 @@ import { transition } from '../../coordinator/core/transition.js';
 import { JobChunks } from '../../coordinator/job-chunks.js';
 import { openJournal } from '../../coordinator/journal/sqlite-journal.js';
 import { LostChunks } from '../../coordinator/lost-chunks.js';
+import { chunkDirectory } from '../../coordinator/shuffle-files.js';
 import { sha256Hex } from '../../shared/chunk-identity.js';
 import { jobId, stageId, workerId, type AttemptRef, type JobId } from '../../shared/ids.js';
 import type { ChunkRecord, JobPlan } from '../../shared/plan.js';
@@ -25,6 +26,9 @@ export class ChunkWorld {
   readonly posted: Event[] = [];
   readonly lost: LostChunks;
   nowMs = 1000;
+  mayReturn = false;
+  /** Of the worker that does it all; absent: it has none. */
+  shuffleDirectory: string | undefined;
 
   private constructor(
     readonly directory: string,
@@ -50,6 +54,7 @@ export class ChunkWorld {
       chunksOf: (job: JobState) => this.chunks(job.id),
       post: (...events: Event[]) => this.post(...events),
       nowMs: () => this.nowMs,
+      mayReturn: () => this.mayReturn,
     };
   }
 
@@ -73,6 +78,7 @@ export class ChunkWorld {
     id: string,
     shapes: readonly StageShape[],
     change: (plan: JobPlan) => JobPlan = (plan) => plan,
+    more: Partial<JobSubmitted> = {},
   ): Promise<JobId> {
     const event: JobSubmitted = submitted({ id, stages: shapes });
     const chunkLocation = join(this.directory, 'out', '_windrow', 'chunks');
@@ -80,7 +86,8 @@ export class ChunkWorld {
       ...each,
       path: join(this.directory, 'out'),
     }));
-    await this.post({ ...event, plan: change({ ...event.plan, chunkLocation, outputs }) });
+    const plan = change({ ...event.plan, chunkLocation, outputs });
+    await this.post({ ...event, plan, ...more });
     return jobId(id);
   }
 
@@ -90,7 +97,11 @@ export class ChunkWorld {
 
   chunks(id: string): JobChunks {
     const { plan, stages } = this.job(id);
-    return new JobChunks(jobId(id), plan, (of) => stages.find((stage) => stage.id === of)?.groups);
+    return new JobChunks(
+      jobId(id),
+      { plan },
+      (of) => stages.find((stage) => stage.id === of)?.groups,
+    );
   }
 
   ref(id: string, stage: string, task: number, attempt = 1): AttemptRef {
@@ -102,15 +113,28 @@ export class ChunkWorld {
     await this.post({ type: 'attempt.started', attempt: ref, workerId: workerId('w1'), nowMs });
   }
 
-  /** Chunk `task` of a stage whose tasks have one chunk each, done by its first attempt. */
-  async finish(id: string, stage: string, task: number): Promise<ChunkRecord> {
-    const ref = this.ref(id, stage, task);
+  /** Chunk `task` of a stage whose tasks have one chunk each, done by this attempt. */
+  async finish(id: string, stage: string, task: number, attempt = 1): Promise<ChunkRecord> {
+    const ref = this.ref(id, stage, task, attempt);
     const identity = this.chunks(id).identity(ref.stageId, task);
-    const path = chunkFilePath(this.job(id).plan.chunkLocation, identity, attemptTag(ref, 'i1'));
+    const plan = this.chunks(id).stage(ref.stageId);
+    const directory = chunkDirectory(this.job(id).plan, plan, this.shuffleDirectory);
+    const path = chunkFilePath(directory, identity, attemptTag(ref, 'i1'));
     const content = `rows of ${identity}`;
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, content);
-    const file = { path, rows: 10, bytes: content.length, sha256: sha256Hex(content) };
+    const { divide } = this.chunks(id).stage(ref.stageId).program.sink;
+    const partitions = divide?.kind === 'hash' ? divide.partitions : 0;
+    const parts = Array.from({ length: partitions }, (_, partition) => {
+      return { partition, offset: 10 * partition, bytes: 10, rows: 1, crc32: partition };
+    });
+    const file = {
+      path,
+      rows: 10,
+      bytes: content.length,
+      sha256: sha256Hex(content),
+      ...(divide ? { parts } : {}),
+    };
     const record: ChunkRecord = {
       identity,
       files: [{ ...file, partition: [] }],

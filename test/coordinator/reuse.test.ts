@@ -38,7 +38,7 @@ async function ended(id: string, rows: number, keepMs: number): Promise<ChunkRec
 
 /** What a new submission of the same plan finds. */
 function submission(id: string) {
-  const chunks = new JobChunks(jobId('new'), world.job(id).plan);
+  const chunks = new JobChunks(jobId('new'), world.job(id));
   return committer.reuse(chunks, { redoDeadLetters: false, upToDate: false });
 }
 
@@ -47,7 +47,7 @@ describe('chunks of ended jobs', () => {
     const [long] = await ended('long', 10, 100 * hour);
     const [short] = await ended('short', 20, hour);
     world.nowMs += 2 * hour;
-    await committer.sweep(world.job('short'));
+    await committer.sweep(world.job('short'), world.chunks('short'));
     expect(await world.knows(long!, short!)).toEqual([true, false]);
     expect([existsSync(pathOf(long!)), existsSync(pathOf(short!))]).toEqual([true, false]);
   });
@@ -59,7 +59,7 @@ describe('chunks of ended jobs', () => {
     await world.post({ type: 'job.cancel', jobId: id, reason: 'user', nowMs: world.nowMs });
     await committer.keepChunks(world.job('second'), world.chunks('second'));
     world.nowMs += 2 * hour;
-    await committer.sweep(world.job('second'));
+    await committer.sweep(world.job('second'), world.chunks('second'));
     expect(await world.knows(record!)).toEqual([true]);
   });
 
@@ -67,7 +67,7 @@ describe('chunks of ended jobs', () => {
     const [record] = await ended('old', 10, 0);
     await world.submit('living', [{ rows: [10, 10] }]);
     world.nowMs += 200 * hour;
-    await committer.sweep(world.job('old'));
+    await committer.sweep(world.job('old'), world.chunks('old'));
     expect(await world.knows(record!)).toEqual([true]);
   });
 
@@ -76,7 +76,7 @@ describe('chunks of ended jobs', () => {
     async (order) => {
       const [record] = await ended('old', 10, 0);
       world.nowMs += 2 * hour;
-      const sweep = () => committer.sweep(world.job('old'));
+      const sweep = () => committer.sweep(world.job('old'), world.chunks('old'));
       const looking = () => submission('old');
       const [found] =
         order === 'last'

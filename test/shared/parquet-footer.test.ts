@@ -59,7 +59,8 @@ describe('a good footer', () => {
       'nested',
     ]);
     expect([...footer.stats.keys()].sort()).toEqual(['at', 'd', 'n', 's']);
-    expect(footer.stats.get('n')![1]).toEqual({ kind: 'integer', min: 2048n, max: 4095n });
+    const second = { kind: 'integer', min: 2048n, max: 4095n, noNulls: true };
+    expect(footer.stats.get('n')![1]).toEqual(second);
     const micros = BigInt(Date.UTC(2026, 0, 1)) * 1000n;
     expect(footer.stats.get('at')![0]).toMatchObject({ kind: 'timestamp', min: micros });
     expect(footer.footerHash).toMatch(/^[0-9a-f]{64}$/);

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { globSync } from 'tinyglobby';
 import { expect, test } from 'vitest';
 import { parseSpecText } from '../../shared/spec-file.js';
+import { stepKinds } from '../../shared/step-spec.js';
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const page = read('docs/SPEC.md');
@@ -10,6 +11,28 @@ const page = read('docs/SPEC.md');
 test('the spec in docs/SPEC.md is one', () => {
   const example = /```yaml\n(apiVersion[\s\S]*?)```/.exec(page)?.[1] ?? '';
   expect(parseSpecText(example).spec.steps).toHaveLength(3);
+});
+
+/** Examples of steps are lists of them. */
+const examples = [...page.matchAll(/```yaml\n(- [\s\S]*?)```/g)].map(([, steps]) => steps ?? '');
+
+test.each(examples)('an example in docs/SPEC.md is a list of steps:\n%s', (steps) => {
+  const last = /^- (?:\{ )?id: (\w+)/.exec(steps)?.[1];
+  const { spec } = parseSpecText(`apiVersion: windrow/v1
+kind: Job
+metadata: { name: example }
+params: { minAmount: 10 }
+sources: { orders: { parquet: o.parquet }, users: { parquet: u.parquet } }
+steps:
+${steps}
+outputs: [{ from: ${last}, parquet: out }]
+`);
+  expect(spec.steps.length).toBeGreaterThan(0);
+});
+
+test('docs/SPEC.md has an example of every wide step', () => {
+  const kinds = stepKinds.slice(stepKinds.indexOf('join'));
+  expect(kinds.filter((kind) => !examples.some((text) => text.includes(`${kind}:`)))).toEqual([]);
 });
 
 /** Names of all fields that the JSON Schema knows, at any depth. */

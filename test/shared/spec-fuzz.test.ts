@@ -15,6 +15,16 @@ const good = {
     { id: 'b', select: { from: 'a', columns: { '*': true, y: 'x + 1' } } },
     { id: 'c', expect: { from: 'b', checks: [{ column: 'y', between: [1, 2] }] } },
     { id: 'd', infer: { from: 'c', model: 'm.onnx', inputs: { x: ['y'] }, outputs: { o: 's' } } },
+    { id: 'e', join: { left: 'd', right: 'orders', keys: ['x'], how: 'left', suffix: '_o' } },
+    {
+      id: 'f',
+      aggregate: { from: 'e', by: ['x', { z: 'y' }], measures: { n: '1' }, sets: [['x', 'z']] },
+    },
+    {
+      id: 'g',
+      window: { from: 'e', orderBy: ['x'], frame: 'rows 1 preceding', columns: { n: '1' } },
+    },
+    { id: 'h', union: { inputs: ['f', 'g'], by: 'position' } },
   ],
   outputs: [{ from: 'd', parquet: 'out', targetFileSize: '256MB' }],
 };
@@ -87,5 +97,5 @@ test('no change to one place of a good spec breaks the checks', () => {
 });
 
 test('the spec that the fuzzer starts from is good', () => {
-  expect(validateSpec(good).steps).toHaveLength(4);
+  expect(validateSpec(good).steps).toHaveLength(8);
 });

@@ -7,13 +7,16 @@ import { due } from '../../coordinator/core/due.js';
 import type { Event } from '../../coordinator/core/events.js';
 import { lostAfterRestart } from '../../coordinator/core/reconcile.js';
 import { attemptChunks, isChunkDone } from '../../coordinator/core/stage.js';
+import type { JobState } from '../../coordinator/core/state.js';
 import { runningTask } from '../../coordinator/core/task.js';
 import { nextEligible } from '../../coordinator/scheduling/placement.js';
 import { whyJob } from '../../coordinator/scheduling/why.js';
 import { attemptKey, jobId, type AttemptRef, type JobId, type StageId } from '../../shared/ids.js';
 import { limits } from '../../shared/limits.js';
+import type { StagePlan } from '../../shared/plan.js';
 import { submitted } from '../coordinator/core/fixtures.js';
 import { SimCoordinator } from './coordinator.js';
+import { groupsPlanned, queried, queryPlanned, rowsOf } from './planning.js';
 import { Prng } from './prng.js';
 import { checkEnd, fileOf, type Poison } from './promises.js';
 import { cancelled, SimWorker, type ToCoordinator, type Work } from './worker.js';
@@ -44,6 +47,8 @@ export class Cluster {
   /** The row of each job that kills its worker. */
   private readonly poison = new Map<JobId, Poison>();
   private readonly disturbed = new Set<JobId>();
+  /** Stages a job's query needs before its own. */
+  private readonly parts = new Map<JobId, number>();
   private readonly jobs: JobId[] = [];
   private readonly embedded: boolean;
   private graceUntilMs: number | undefined;
@@ -93,19 +98,29 @@ export class Cluster {
     }
     const stages = [{ rows, starts, deadLetter }];
     const second = random.chance(0.4);
+    const isQuery = second && random.chance(0.5);
+    const above = isQuery ? { id: 's1', query: ['s0'] } : { id: 's1', over: 's0' };
     const event = submitted({
       id,
-      stages: second ? [...stages, { id: 's1', over: 's0' }] : stages,
+      stages: second ? [...stages, above] : stages,
       run: { attempts: 8, weight: 1 + random.below(3), priority: random.below(2) },
       nowMs: this.nowMs,
     });
     const reusedRows = reused.reduce((sum, k) => sum + (rows[k] ?? 0), 0);
-    const counts = { ...event.counts, rowsReused: reusedRows, reusedOut: reusedRows };
+    const rowsQueried = isQuery ? random.below(4) : 0;
+    this.parts.set(id, random.below(4));
+    const counts = {
+      ...event.counts,
+      rowsTotal: event.counts.rowsTotal + rowsQueried,
+      rowsReused: reusedRows,
+      reusedOut: reusedRows,
+    };
     const stageId = event.plan.stages[0]?.id as StageId;
     this.jobs.push(id);
     for (const chunk of reused) this.files.add(fileOf({ jobId: id, stageId }, chunk, 0));
     const whole = {
       ...event,
+      plan: { ...event.plan, stages: event.plan.stages.map(queried(rowsQueried)) },
       reused: reused.length > 0 ? [{ stageId, chunks: reused }] : [],
       counts,
     };
@@ -264,21 +279,20 @@ export class Cluster {
     const row = this.poison.get(work.ref.jobId)?.row;
     if (row === undefined || work.ref.stageId !== 's0') return false;
     if (work.poison.get(chunk)?.includes(row)) return false;
-    const job =
-      this.coordinator.state.jobs.get(work.ref.jobId) ?? this.coordinator.ended.get(work.ref.jobId);
-    const input = job?.plan.stages[0]?.input;
-    if (input?.kind !== 'source') return false;
-    const sizes = input.files[0]?.rowGroupRows ?? [];
-    const from = sizes.slice(0, chunk).reduce((sum, each) => sum + each, 0);
+    let from = 0;
+    for (let at = 0; at < chunk; at += 1) from += this.rowsOf(work.ref, at);
     const start = work.probe?.rowStart ?? from;
-    const end = work.probe?.rowEnd ?? from + (sizes[chunk] ?? 0);
+    const end = work.probe?.rowEnd ?? from + this.rowsOf(work.ref, chunk);
     return row >= start && row < end;
   }
 
   private rowsOf(ref: AttemptRef, chunk: number): number {
-    const job = this.coordinator.state.jobs.get(ref.jobId) ?? this.coordinator.ended.get(ref.jobId);
-    const input = job?.plan.stages.find((stage) => stage.id === ref.stageId)?.input;
-    return input?.kind === 'source' ? (input.files[0]?.rowGroupRows[chunk] ?? 0) : 0;
+    const stage = this.jobOf(ref.jobId)?.plan.stages.find(({ id }) => id === ref.stageId);
+    return stage ? rowsOf(stage, chunk) : 0;
+  }
+
+  private jobOf(id: JobId): JobState | undefined {
+    return this.coordinator.state.jobs.get(id) ?? this.coordinator.ended.get(id);
   }
 
   private kill(worker: SimWorker, crashed: boolean): void {
@@ -357,7 +371,7 @@ export class Cluster {
     const { phase } = job;
     if (phase.kind !== 'running' && (phase.kind !== 'committing' || phase.manifests)) return;
     const chunk = this.random.below(stage.chunkCount);
-    const isUpstream = job.stages[0] === stage && job.stages.length > 1;
+    const isUpstream = job.stages.at(-1) !== stage;
     if (this.random.chance(0.3) && !isUpstream) {
       // The rows below came out otherwise: also what is under way is void.
       const { nowMs } = this;
@@ -432,24 +446,27 @@ export class Cluster {
 
   private planStage(id: JobId, stage: StageId): void {
     const job = this.coordinator.state.jobs.get(id);
-    const chunks = job?.stages[0]?.chunkCount ?? 0;
-    const groups: { from: number; to: number }[] = [];
-    for (let from = 0; from < chunks; from += 2)
-      groups.push({ from, to: Math.min(chunks, from + 2) });
-    this.post({
-      type: 'stage.planned',
-      jobId: id,
-      stageId: stage,
-      groups,
-      taskStarts: groups.map((_, k) => k),
-      reused: [],
-      nowMs: this.nowMs,
-    });
+    const plan = job?.plan.stages.find((each) => each.id === stage);
+    if (!job || !plan) return;
+    if (plan.input.kind === 'query') return this.planQuery(job, plan);
+    this.post(groupsPlanned(job, stage, this.nowMs));
+  }
+
+  /** What is decided now is said later: meanwhile it may be void, or said by another answer. */
+  private planQuery(job: JobState, query: StagePlan): void {
+    const wanted = this.parts.get(job.id) ?? 0;
+    const isThere = (): boolean => this.random.chance(0.2);
+    const event = queryPlanned(job, query, wanted, isThere, this.nowMs);
+    for (const { stageId, chunks } of event.reused) {
+      for (const chunk of chunks) this.files.add(fileOf({ jobId: job.id, stageId }, chunk, 0));
+    }
+    this.shells.push(() => this.post(event));
+    // Who asks twice, as after a restart, is told twice.
+    if (this.random.chance(0.2)) this.shells.push(() => this.post(event));
   }
 
   private freeze(id: JobId): void {
-    const { nowMs } = this;
-    this.post({ type: 'commit.frozen', jobId: id, manifests: [], nowMs });
+    this.post({ type: 'commit.frozen', jobId: id, manifests: [], nowMs: this.nowMs });
   }
 
   private publish(id: JobId): void {
@@ -463,10 +480,7 @@ export class Cluster {
 
   private isWinner(path: string): boolean {
     const [id, stageName, chunk, attempt] = path.split('/');
-    const job =
-      this.coordinator.state.jobs.get(jobId(id ?? '')) ??
-      this.coordinator.ended.get(jobId(id ?? ''));
-    const stage = job?.stages.find((each) => each.id === stageName);
+    const stage = this.jobOf(jobId(id ?? ''))?.stages.find((each) => each.id === stageName);
     if (!stage || !isChunkDone(stage, Number(chunk))) return false;
     return stage.doneBy[Number(chunk)] === Number(attempt);
   }

@@ -94,6 +94,10 @@ export class SimCoordinator {
       else this.pending.effects.push(effect);
     }
     checkInvariants(this.state);
+    for (const { id, counts } of this.state.jobs.values()) {
+      const { rowsDone, rowsTotal } = counts;
+      if (rowsDone > rowsTotal) throw new Error(`job ${id} did ${rowsDone} of ${rowsTotal} rows`);
+    }
   }
 }
 

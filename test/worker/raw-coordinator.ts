@@ -133,15 +133,21 @@ export class RawCoordinator {
     await new Promise((bound) =>
       this.server.bindAsync(address, ServerCredentials.createInsecure(), bound),
     );
+    this.spawnWorker(address, slots);
+    await this.until(() => this.hello !== undefined);
+  }
+
+  spawnWorker(address: string, slots: number, ...flags: string[]): void {
     const main = resolve('dist/worker/main.js');
     const spill = join(this.directory, 'spill');
     const args = [main, '--coordinator', address, '--slots', String(slots), '--spill', spill];
-    this.worker = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'pipe'] });
+    this.worker = spawn(process.execPath, [...args, ...flags], {
+      stdio: ['ignore', 'inherit', 'pipe'],
+    });
     this.worker.stderr!.on('data', (data: Buffer) => {
       this.stderr += data.toString();
       this.wake();
     });
-    await this.until(() => this.hello !== undefined);
   }
 
   private session(stream: Stream): void {

@@ -1,11 +1,14 @@
 /** A real worker process and a coordinator that speaks by hand: how attempts end before they begin. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { credentials } from '@grpc/grpc-js';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { sha256Hex } from '../../shared/chunk-identity.js';
+import { type PartBytes, ShuffleServiceClient } from '../../shared/gen/windrow.js';
 import type { StageProgram } from '../../shared/plan.js';
 import { chunkFilePath, deadLetterFilePath } from '../../shared/storage/paths.js';
 import { epoch, RawCoordinator } from './raw-coordinator.js';
+import { writeChunk } from './shuffle/machines.js';
 
 const bundle = 'export const row = (row) => row;\n';
 
@@ -135,4 +138,43 @@ it('a worker deletes only what it wrote itself, where it was told to write', asy
   await coordinator.until(() => coordinator.stderr.includes(others[3]!));
   expect(ours.filter(existsSync)).toEqual([]);
   expect(others.filter(existsSync)).toEqual(others);
+});
+
+it('a worker says where others reach it, and serves what its attempts were told to write', async () => {
+  const { shuffleAddress: address = '', incarnation } = coordinator.hello;
+  const socket = join(coordinator.directory, 'spill', `windrow-${incarnation}.sock`);
+  expect(address).toBe(`unix:${socket}`);
+  const path = writeChunk(join(coordinator.directory, 'chunks'), 5000);
+  const client = new ShuffleServiceClient(address, credentials.createInsecure());
+  const read = async (): Promise<PartBytes> => {
+    const call = client.readParts();
+    call.end({ path, offset: 1000, bytes: 300 });
+    for await (const reply of call) return reply as PartBytes;
+    throw new Error('no reply');
+  };
+  try {
+    expect((await read()).failureJson).toContain('E_URI_DENIED');
+    coordinator.assign(0, program());
+    await fetching(1);
+    expect((await read()).data.equals(readFileSync(path).subarray(1000, 1300))).toBe(true);
+  } finally {
+    client.close();
+  }
+});
+
+it('a worker that cannot listen where it is told to says why and leaves', async () => {
+  const raw = new RawCoordinator();
+  try {
+    for (const [listen, code] of [
+      ['10.0.0.5:7500', 'E_INSECURE_BIND'],
+      ['0.0.0.0:7500', 'E_LISTEN'],
+    ] as const) {
+      raw.stderr = '';
+      raw.spawnWorker('unix:/nowhere', 1, '--shuffle-listen', listen);
+      expect(await raw.workerExit()).toBe(1);
+      await raw.until(() => raw.stderr.includes(`error ${code}: `));
+    }
+  } finally {
+    await raw.close();
+  }
 });

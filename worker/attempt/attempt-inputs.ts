@@ -1,19 +1,30 @@
 /**
- * What the chunks of one attempt read: checked before anything decodes it, and parts of divided files
- * brought into a directory that lasts as long as their chunk does. Never: runs a statement.
+ * What the chunks of one attempt read: checked before anything decodes it; parts of divided files, and
+ * files that only another worker has, brought into a directory that lasts as long as their chunk does.
+ * Never: runs a statement.
  */
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { threadId } from 'node:worker_threads';
 import { fail } from '../../shared/failure.js';
-import type { ChunkFile, ColumnDef, StageProgram } from '../../shared/plan.js';
-import { fetchParts, type PartRef } from '../shuffle/fetch.js';
+import type { ColumnDef, StageProgram } from '../../shared/plan.js';
+import type { FileRange } from '../shuffle/arrival.js';
+import {
+  fetchRanges,
+  type PartRef,
+  rangeOfFile,
+  rangeOfPart,
+  type ServedFile,
+} from '../shuffle/fetch.js';
 import { verifyInputs } from './inputs.js';
 import { PageChecksums } from './page-checksums.js';
 import type { AttemptTask, ChunkWork, LeafRead, SourceWork } from './protocol.js';
 import type { LeafFiles } from './query-statement.js';
 
-export type InputsTask = Pick<AttemptTask, 'program' | 'chunks' | 'attemptTag' | 'spillDirectory'>;
+export type InputsTask = Pick<
+  AttemptTask,
+  'program' | 'chunks' | 'attemptTag' | 'spillDirectory' | 'peers'
+>;
 
 export class AttemptInputs {
   /** Of this thread alone; each chunk has one of its own in it, never used twice. */
@@ -55,31 +66,41 @@ export class AttemptInputs {
   async ready(at: number, use: (leaves: readonly LeafFiles[]) => Promise<void>): Promise<void> {
     const work = this.task.chunks[at]!;
     const later = this.task.chunks.slice(at + 1);
-    await this.verify(work, later);
+    const elsewhere = await filesElsewhere(work);
+    await this.verify(work, elsewhere, later);
     if (!this.task.program.query) return use([]);
     const reads = readsOf(this.task.program, work);
     const directory = join(this.fetched, `${this.task.attemptTag}-${work.chunk}`);
     try {
       await mkdir(directory, { recursive: true });
-      const parts = reads.map((read) => read.parts.filter(({ part }) => part.rows > 0));
-      const paths = await fetchParts(parts.flat(), directory, this.throwIfCancelled);
-      let taken = 0;
+      const taken = reads.map((read) => filesAndRanges(read, elsewhere));
+      const ranges = taken.flat().filter((each) => typeof each !== 'string');
+      const fetched = await fetchRanges(ranges, directory, {
+        throwIfCancelled: this.throwIfCancelled,
+        access: this.task.peers,
+      });
+      // In the order of the reads, wherever each of them lies: sums of doubles depend on it.
+      const next = fetched.values();
       await use(
-        reads.map(({ sources, files }, leaf) => {
-          const from = taken;
-          taken += parts[leaf]!.length;
-          const whole = files.map(({ path }) => path);
-          return { sources, paths: [...whole, ...paths.slice(from, taken)] };
-        }),
+        reads.map(({ sources }, leaf) => ({
+          sources,
+          paths: taken[leaf]!.map((each) => (typeof each === 'string' ? each : next.next().value!)),
+        })),
       );
     } finally {
       await rm(this.fetched, { recursive: true, force: true });
     }
   }
 
-  private async verify(work: ChunkWork, later: readonly ChunkWork[]): Promise<void> {
-    // The parts of a divided file have checksums of their own.
-    const unseen = filesOf(work).filter(({ path, parts }) => !parts && !this.sound.has(path));
+  private async verify(
+    work: ChunkWork,
+    elsewhere: ReadonlySet<string>,
+    later: readonly ChunkWork[],
+  ): Promise<void> {
+    // What is fetched is checked on the way, and so are the parts of a divided file.
+    const unseen = filesOf(work).filter(
+      ({ path, parts }) => !parts && !elsewhere.has(path) && !this.sound.has(path),
+    );
     if (work.source) await this.verifySource(work.source, this.pagesOfScan);
     for (const [at, { leaf, sources }] of readsOf(this.task.program, work).entries()) {
       for (const source of sources) {
@@ -89,7 +110,9 @@ export class AttemptInputs {
         this.sound.add(key);
       }
     }
-    await verifyInputs(unseen, () => later.flatMap(filesOf), this.throwIfCancelled);
+    const mustLieHere = (): ServedFile[] =>
+      later.flatMap(filesOf).filter(({ servedBy }) => !servedBy);
+    await verifyInputs(unseen, mustLieHere, this.throwIfCancelled);
     if (this.pages.length > 0) for (const { path } of unseen) this.sound.add(path);
   }
 
@@ -134,7 +157,9 @@ function asParts({ files, parts, ...read }: LeafRead): LeafRead {
     files: files.filter((file) => !file.parts),
     parts: [
       ...parts,
-      ...files.flatMap(({ path, parts: all = [] }) => all.map((part) => ({ path, part }))),
+      ...files.flatMap(({ parts: all = [], path, servedBy }) =>
+        all.map((part) => ({ path, part, ...(servedBy === undefined ? {} : { servedBy }) })),
+      ),
     ],
   };
 }
@@ -143,7 +168,29 @@ function sourcesOf({ source, reads = [] }: ChunkWork): SourceWork[] {
   return [...(source ? [source] : []), ...reads.flatMap(({ sources }) => sources)];
 }
 
-function filesOf({ inputs, reads = [] }: ChunkWork): ChunkFile[] {
+/** A file as it lies here, or what is to be fetched. */
+function filesAndRanges(
+  { files, parts }: LeafRead,
+  elsewhere: ReadonlySet<string>,
+): (string | FileRange)[] {
+  return [
+    ...files.map((file) => (elsewhere.has(file.path) ? rangeOfFile(file) : file.path)),
+    ...parts.filter(({ part }) => part.rows > 0).map(rangeOfPart),
+  ];
+}
+
+/** Whole files that are to be asked for at the worker that has them. */
+async function filesElsewhere({ reads = [] }: ChunkWork): Promise<Set<string>> {
+  const elsewhere = new Set<string>();
+  for (const { path, bytes, parts, servedBy } of reads.flatMap(({ files }) => files)) {
+    if (servedBy === undefined || parts || elsewhere.has(path)) continue;
+    const found = await stat(path).catch(() => undefined);
+    if (found?.size !== bytes) elsewhere.add(path);
+  }
+  return elsewhere;
+}
+
+function filesOf({ inputs, reads = [] }: ChunkWork): ServedFile[] {
   return [...inputs, ...reads.flatMap(({ files }) => files)];
 }
 

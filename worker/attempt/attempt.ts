@@ -6,6 +6,7 @@ import { fail, type Failure, toFailure } from '../../shared/failure.js';
 import type { ChunkRecord } from '../../shared/plan.js';
 import { AttemptInputs, rowsRead } from './attempt-inputs.js';
 import { ChunkRun, type ChunkOutcome } from './chunk-run.js';
+import { chunksHint, inDirectory, spillHint } from './classify.js';
 import { type AttemptMessage, type AttemptTask, type ChunkWork, isEmpty } from './protocol.js';
 import type { Runtime } from './runtime.js';
 import { ChunkSink } from './sink.js';
@@ -48,12 +49,12 @@ export async function runChunks(
         const sink = sinkOf(task, work);
         const outcome = await run
           .write(sink)
-          .catch((error: unknown) => discardAndThrow(sink, error));
+          .catch((error: unknown) => discardAndThrow(task, sink, error));
         // One in flight: the files of the chunk before, whose failure ends the attempt here.
         try {
           await finishing;
         } catch (error) {
-          await discardAndThrow(sink, error);
+          await discardAndThrow(task, sink, error);
         }
         finishing = finish(task, work, sink, outcome).then((record) =>
           report({ type: 'chunk', chunk: work.chunk, record }),
@@ -64,7 +65,8 @@ export async function runChunks(
       progress.done(work);
     }
   } catch (error) {
-    failure = toFailure(error);
+    // Chunks name their own places: what is left are inputs on their way here.
+    failure = toFailure(inDirectory(error, task.spillDirectory, spillHint));
   } finally {
     runtime.scope.onRows = () => undefined;
   }
@@ -83,12 +85,13 @@ function sinkOf(task: Attempt, work: ChunkWork): ChunkSink {
     attemptTag: task.attemptTag,
     partitioned: task.program.sink.partitionBy.length > 0,
     divided: task.program.sink.divide !== undefined,
+    expendable: task.program.sink.expendable ?? false,
   });
 }
 
-async function discardAndThrow(sink: ChunkSink, error: unknown): Promise<never> {
+async function discardAndThrow(task: Attempt, sink: ChunkSink, error: unknown): Promise<never> {
   await sink.discard();
-  throw error;
+  throw inDirectory(error, task.chunkDirectory, chunksHint);
 }
 
 async function finish(
@@ -110,7 +113,7 @@ async function finish(
     checkBooks(task, work, record);
     return record;
   } catch (error) {
-    return await discardAndThrow(sink, error);
+    return await discardAndThrow(task, sink, error);
   }
 }
 

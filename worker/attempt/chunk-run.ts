@@ -11,6 +11,7 @@ import { writeDeadLetters } from './dead-letter.js';
 import { locate } from './locate.js';
 import type { PreparedProgram } from './program.js';
 import type { ChunkWork, SourceWork } from './protocol.js';
+import { type Depth, explainQueryFailure } from './query-failure.js';
 import { type LeafFiles, queryRelation } from './query-statement.js';
 import type { DeadRow, Scope, Tally } from './scope.js';
 import type { ChunkSink } from './sink.js';
@@ -105,9 +106,17 @@ export class ChunkRun {
 
   /** The failure with everything that is known about its place. */
   private async explained(error: unknown): Promise<WindrowError> {
-    const failure = classify(error, this.scope);
+    const failure = classify(error, this.scope, this.kernel.options.spillDirectory);
+    if (failure.kind === 'cancelled') return new WindrowError(failure, error);
+    const { query, steps } = this.program.program;
+    if (query) {
+      const { kernel, leaves } = this;
+      const tried = this.tried.bind(this);
+      const found = await explainQueryFailure(failure, { kernel, query, steps, leaves, tried });
+      return new WindrowError(found, error);
+    }
     const source = this.work.source;
-    if (!source || failure.kind === 'cancelled') return new WindrowError(failure, error);
+    if (!source) return new WindrowError(failure, error);
     const at = { file: source.path, rowGroup: source.rowGroup, ...failure.at };
     const located = { ...failure, at };
     const known = at.row !== undefined && at.step !== undefined;
@@ -120,24 +129,8 @@ export class ChunkRun {
 
   private async search(failure: Failure, source: SourceWork): Promise<Failure> {
     const steps = this.program.program.steps;
-    const passes = async (from: number, to: number, count: number, sink: boolean) => {
-      const tables: string[] = [];
-      this.scope.begin();
-      try {
-        this.scope.throwIfCancelled();
-        const scan = this.scan({ rowStart: from, rowEnd: to });
-        const relation = await this.program.build(scan, tables, count);
-        await this.kernel.run(
-          sink ? probeStatement(relation, this.program.program.sink) : touch(relation),
-        );
-        return true;
-      } catch (error) {
-        if (this.scope.cancelled) throw error;
-        return false;
-      } finally {
-        await this.program.dropTables(tables);
-      }
-    };
+    const passes = async (rowStart: number, rowEnd: number, count: number, sink: boolean) =>
+      !(await this.tried(this.scan({ rowStart, rowEnd }), { steps: count, sink }));
     const { at, unreadable } = await locate({ passes }, source, steps);
     if (unreadable && failure.kind !== 'io') {
       const { message } = failure;
@@ -150,6 +143,25 @@ export class ChunkRun {
       };
     }
     return { ...failure, at: { ...failure.at, ...at } };
+  }
+
+  /** Computes the rows that far and keeps nothing. @returns the failure */
+  private async tried(scan: Relation, { steps, sink }: Depth): Promise<Failure | undefined> {
+    const tables: string[] = [];
+    this.scope.begin();
+    try {
+      this.scope.throwIfCancelled();
+      const relation = await this.program.build(scan, tables, steps);
+      await this.kernel.run(
+        sink ? probeStatement(relation, this.program.program.sink) : touch(relation),
+      );
+      return undefined;
+    } catch (error) {
+      this.scope.throwIfCancelled();
+      return classify(error, this.scope, this.kernel.options.spillDirectory);
+    } finally {
+      await this.program.dropTables(tables);
+    }
   }
 
   private async writeDead(target: string, dead: readonly DeadRow[]): Promise<void> {
@@ -186,18 +198,23 @@ export class ChunkRun {
   }
 
   private async jsonOf(only: readonly number[], steps: number): Promise<[number, string][]> {
-    const source = this.work.source;
-    if (!source) return [];
+    const { source, inputs } = this.work;
+    const { program, carriesRow } = this.program;
+    if (!source && inputs.length === 0) return [];
     const tables: string[] = [];
     this.scope.begin();
     try {
-      const { rowStart, rowEnd } = source;
-      const scan = scanSource(
-        this.program.program.scan,
-        source,
-        { rowStart, rowEnd, only },
-        steps === 0 || this.program.carriesRow,
-      );
+      const carry = steps === 0 || carriesRow;
+      const scan = source
+        ? scanSource(program.scan, source, { ...range(source), only }, carry)
+        : chosen(
+            scanChunks(
+              program.scan,
+              inputs.map(({ path }) => path),
+              true,
+            ),
+            only,
+          );
       const relation = await this.program.build(scan, tables, steps);
       const members = relation.columns.map((name) => `${quoteName(name)} := ${quoteName(name)}`);
       const rows = await this.kernel.rows(
@@ -208,6 +225,16 @@ export class ChunkRun {
       await this.program.dropTables(tables);
     }
   }
+}
+
+function range({ rowStart, rowEnd }: SourceWork): RowSelection {
+  return { rowStart, rowEnd };
+}
+
+/** Rows by their numbers, which count through all of the relation. */
+function chosen(relation: Relation, only: readonly number[]): Relation {
+  const sql = `select * from (${relation.sql}) where ${rowColumn} in (${only.join(', ')})`;
+  return { ...relation, sql, open: true };
 }
 
 /** Computes every column of a relation. */

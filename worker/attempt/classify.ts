@@ -5,10 +5,17 @@
 import { type Failure, toFailure, WindrowError } from '../../shared/failure.js';
 import { cancelError, type Scope } from './scope.js';
 
-const memoryHint = 'give the worker more memory, or fewer slots';
+const memoryHint =
+  'give the worker more memory (--memory) or fewer slots (--slots); with windrow run, use fewer --workers';
+export const chunksHint = 'free space on that disk or name another with checkpoints.location';
+export const spillHint =
+  'free space on that disk, or name another with --spill of windrow worker, --state of windrow run';
 
-/** @returns a failure without a place; the caller knows chunk, file and step */
-export function classify(error: unknown, scope: Scope): Failure {
+/**
+ * @param spillDirectory where the kernel puts what does not fit in memory
+ * @returns a failure without a place; the caller knows chunk, file and step
+ */
+export function classify(error: unknown, scope: Scope, spillDirectory: string): Failure {
   if (scope.cancelled) return cancelError().failure;
   // The error that a function of ours raised inside the statement, with all its details.
   if (scope.error) return scope.error.failure;
@@ -16,13 +23,20 @@ export function classify(error: unknown, scope: Scope): Failure {
   const message = error instanceof Error ? error.message : String(error);
   const [, kernelClass, text = message] =
     /^([A-Z][A-Za-z ]*?)(?: Error| exception)?: ([\s\S]*)$/.exec(message) ?? [];
-  const brief = text.split('\n\nLINE ')[0] ?? text;
+  // What DuckDB advises after an empty line are settings that users of Windrow do not have.
+  const brief = text.split(/\n\n(?:LINE |Possible solutions)/)[0] ?? text;
   if (/No space left on device|Disk quota exceeded/i.test(message)) {
+    const hint = message.includes(spillDirectory) ? spillHint : chunksHint;
+    return { kind: 'resource', code: 'E_DISK_FULL', message: brief, hint };
+  }
+  // Its limit, unless it is told another, is nine tenths of what is free when it first spills.
+  if (message.includes(`'max_temp_directory_size'`)) {
+    const [what] = text.split('\n');
     return {
       kind: 'resource',
       code: 'E_DISK_FULL',
-      message: brief,
-      hint: 'free space on that disk or name another with checkpoints.location',
+      message: `too little space in ${spillDirectory} for what does not fit in memory: ${what}`,
+      hint: spillHint,
     };
   }
   switch (kernelClass?.toLowerCase()) {
@@ -55,4 +69,17 @@ export function classify(error: unknown, scope: Scope): Failure {
     default:
       return toFailure(error, { kind: 'broken', code: 'E_KERNEL' });
   }
+}
+
+/** Node names no file where writing to an open one fails: then it is one of this directory. */
+export function inDirectory(error: unknown, directory: string, hint: string): unknown {
+  const { code, path } = (error ?? {}) as NodeJS.ErrnoException;
+  if ((code !== 'ENOSPC' && code !== 'EDQUOT') || path !== undefined) return error;
+  const failure: Failure = {
+    kind: 'resource',
+    code: 'E_DISK_FULL',
+    message: `no space left in ${directory}: ${(error as Error).message}`,
+    hint,
+  };
+  return new WindrowError(failure, error);
 }

@@ -4,7 +4,8 @@ import type { Failure } from '../../shared/failure.js';
 import type { AttemptRef } from '../../shared/ids.js';
 import type { DeviceChannel } from '../inference/device-thread.js';
 import type { ChunkFile, ChunkRecord, StageProgram } from '../../shared/plan.js';
-import type { PartRef } from '../shuffle/fetch.js';
+import type { PartRef, ServedFile } from '../shuffle/fetch.js';
+import type { PeerAccess } from '../shuffle/peers.js';
 
 export interface SourceWork {
   readonly path: string;
@@ -16,6 +17,8 @@ export interface SourceWork {
   readonly lastRowGroup?: number | undefined;
   readonly rowStart: number;
   readonly rowEnd: number;
+  /** Rows of the file, where that is told. */
+  readonly fileRows?: number | undefined;
   readonly hive: Readonly<Record<string, string | null>>;
   readonly missingColumns: readonly string[];
 }
@@ -25,7 +28,7 @@ export interface LeafRead {
   readonly leaf: string;
   readonly sources: readonly SourceWork[];
   /** Files of finished chunks, read whole; a divided one is fetched, part by part. */
-  readonly files: readonly ChunkFile[];
+  readonly files: readonly ServedFile[];
   /** Of divided files. */
   readonly parts: readonly PartRef[];
 }
@@ -64,6 +67,8 @@ export interface AttemptTask {
   readonly blobs: Readonly<Record<string, string>>;
   readonly memoryLimitBytes: number;
   readonly spillDirectory: string;
+  /** To other workers, for files that are not to be read here. */
+  readonly peers?: PeerAccess;
   /** Int32Array[1] with a `controlWord`. Checked between chunks, cancel inside callbacks too. */
   readonly control: SharedArrayBuffer;
   /** To the process's device thread, where a model of the program runs on one; transferred. */

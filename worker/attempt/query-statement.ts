@@ -8,9 +8,15 @@ import type { SourceWork } from './protocol.js';
 import { type Relation, scanChunks, scanNothing, scanSource } from './statement.js';
 import { quoteName } from '../../shared/sql-text.js';
 
+/** Rows [rowStart, rowEnd) of a Parquet file, with what they need to have a leaf's columns. */
+export type LeafRange = Pick<
+  SourceWork,
+  'path' | 'rowStart' | 'rowEnd' | 'fileRows' | 'hive' | 'missingColumns'
+>;
+
 /** What lies ready on this machine for one leaf. */
 export interface LeafFiles {
-  readonly sources: readonly SourceWork[];
+  readonly sources: readonly LeafRange[];
   /** Whole Parquet files that have all of the leaf's columns. */
   readonly paths: readonly string[];
 }
@@ -19,7 +25,7 @@ export interface LeafFiles {
 export function queryRelation(query: StageQuery, files: readonly LeafFiles[]): Relation {
   const tables = query.leaves.map(
     (leaf, at) =>
-      `${quoteName(leaf.leaf)} as not materialized (${leafSql(leaf, files[at] ?? nothing)})`,
+      `${quoteName(leaf.leaf)} as not materialized (${leafRelation(leaf, files[at] ?? nothing).sql})`,
   );
   const given = tables.length === 0 ? '' : `with ${tables.join(', ')} `;
   return {
@@ -37,17 +43,36 @@ export function resultScan({ columns }: StageQuery): StageProgram['scan'] {
 
 const nothing: LeafFiles = { sources: [], paths: [] };
 
-function leafSql({ columns, hive = [] }: QueryLeaf, { sources, paths }: LeafFiles): string {
+/** One leaf by itself. */
+export function leafRelation(
+  { columns, hive = [] }: QueryLeaf,
+  { sources, paths }: LeafFiles,
+): Relation {
   const scan = { kind: 'source' as const, columns, hive };
-  const parts = joined(sources).map((source) => scanSource(scan, source, source, false));
-  if (paths.length > 0) parts.push(scanChunks(scan, paths, false));
+  const ranges = joined(sources);
+  // Files that lie on disk as the query wants them are one table, which DuckDB may read in any order.
+  const plain = ranges.filter(
+    (source) => isWhole(source) && hive.length === 0 && source.missingColumns.length === 0,
+  );
+  const others = ranges.filter((source) => !plain.includes(source));
+  const tables = [plain.map(({ path }) => path), paths].filter((files) => files.length > 0);
+  const parts = [
+    ...tables.map((files) => scanChunks(scan, files, false)),
+    ...others.map((source) =>
+      scanSource(scan, source, isWhole(source) ? undefined : source, false),
+    ),
+  ];
   if (parts.length === 0) parts.push(scanNothing(scan, false));
-  return parts.map(({ sql }) => sql).join(' union all ');
+  return { ...parts[0]!, sql: parts.map(({ sql }) => sql).join(' union all ') };
+}
+
+function isWhole({ rowStart, rowEnd, fileRows }: LeafRange): boolean {
+  return rowStart === 0 && rowEnd === fileRows;
 }
 
 /** Ranges that follow one another in a file as one: each scan opens its file anew. */
-function joined(sources: readonly SourceWork[]): SourceWork[] {
-  const ranges: SourceWork[] = [];
+function joined(sources: readonly LeafRange[]): LeafRange[] {
+  const ranges: LeafRange[] = [];
   for (const source of sources) {
     const last = ranges.at(-1);
     if (last?.path === source.path && last.rowEnd === source.rowStart) {

@@ -25,6 +25,8 @@ export interface ChunkSinkOptions {
   readonly partitioned: boolean;
   /** The partitions are those of an exchange: one file holds them all. */
   readonly divided: boolean;
+  /** The files may be gone after a power cut: their checksums tell, and they are made again. */
+  readonly expendable: boolean;
 }
 
 export class ChunkSink {
@@ -66,11 +68,12 @@ export class ChunkSink {
     written.sort((a, b) => a.partition - b.partition);
     const joined = `${this.target}.joined.tmp`;
     this.taken.push(joined);
-    const parts = await joinParts(written, joined, parquetRows);
+    const { parts, bytes, sha256 } = await joinParts(written, joined, parquetRows);
     await rm(this.target, { recursive: true, force: true });
     const rows = parts.reduce((sum, part) => sum + part.rows, 0);
     const path = chunkFilePath(directory, identity, attemptTag);
-    const { bytes, sha256 } = await this.stage(joined, path, [], () => Promise.resolve(rows));
+    if (!this.options.expendable) await synced(joined);
+    await this.rename(joined, path);
     return { path, bytes, rows, sha256, partition: [], parts };
   }
 
@@ -87,31 +90,30 @@ export class ChunkSink {
     }
   }
 
-  private async stage(
-    written: string,
-    path: string,
-    partition: Partition,
-    rowsOf = parquetRows,
-  ): Promise<ChunkFile> {
+  private async stage(written: string, path: string, partition: Partition): Promise<ChunkFile> {
     const file = await open(written, 'r+');
     let content: { bytes: number; rows: number; sha256: string };
     try {
-      await file.sync();
-      content = await readBack(file, path, rowsOf);
+      if (!this.options.expendable) await file.sync();
+      content = await readBack(file, path);
     } finally {
       await file.close();
     }
+    await this.rename(written, path);
+    return { path, ...content, partition };
+  }
+
+  private async rename(written: string, path: string): Promise<void> {
     this.taken.push(path);
     failpoint('sink.rename.before');
     await rename(written, path);
     failpoint('sink.rename.after');
-    await syncDirectory(dirname(path));
-    return { path, ...content, partition };
+    if (!this.options.expendable) await synced(dirname(path));
   }
 }
 
 /** Row count from the footer that really was written, checksum of the bytes that really are there. */
-async function readBack(file: FileHandle, path: string, rowsOf: typeof parquetRows) {
+async function readBack(file: FileHandle, path: string) {
   const { size } = await file.stat();
   const hash = createHash('sha256');
   const block = Buffer.allocUnsafe(Math.min(size, readBytes));
@@ -121,7 +123,7 @@ async function readBack(file: FileHandle, path: string, rowsOf: typeof parquetRo
     hash.update(block.subarray(0, bytesRead));
     at += bytesRead;
   }
-  return { bytes: size, rows: await rowsOf(file, size, path), sha256: hash.digest('hex') };
+  return { bytes: size, rows: await parquetRows(file, size, path), sha256: hash.digest('hex') };
 }
 
 /** Rows of a Parquet file, from the footer that really is there. */
@@ -137,12 +139,13 @@ async function parquetRows(file: FileHandle, size: number, path: string): Promis
   return Number(parquetMetadata(tail.buffer).num_rows);
 }
 
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
+/** Brings a file's bytes, or a directory's names, to the disk. */
+async function synced(path: string): Promise<void> {
+  const opened = await open(path, 'r');
   try {
-    await directory.sync();
+    await opened.sync();
   } finally {
-    await directory.close();
+    await opened.close();
   }
 }
 

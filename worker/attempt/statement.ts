@@ -35,10 +35,11 @@ export interface RowSelection {
   readonly without?: readonly number[];
 }
 
+/** @param rows absent: all of the file, which is then read without counting */
 export function scanSource(
   scan: StageProgram['scan'],
-  source: SourceWork,
-  rows: RowSelection,
+  source: Pick<SourceWork, 'path' | 'hive' | 'missingColumns'>,
+  rows: RowSelection | undefined,
   carryRow: boolean,
 ): Relation {
   const missing = new Set(source.missingColumns);
@@ -49,19 +50,25 @@ export function scanSource(
     ...scan.hive.map((column) => typed(literal(source.hive[column.name] ?? null), column)),
     ...(carryRow ? [`file_row_number as ${rowColumn}`] : []),
   ];
-  const conditions = [
+  const options = ['hive_partitioning = false'];
+  if (rows || carryRow) options.push('file_row_number = true');
+  const where = rows ? ` where ${rowConditions(rows).join(' and ')}` : '';
+  return {
+    sql: `select ${selectList(items)} from read_parquet(${[quotePath(source.path), ...options].join(', ')})${where}`,
+    columns: [...scan.columns, ...scan.hive].map(({ name }) => name),
+    carriesRow: carryRow,
+    // The range alone is pushed into the scan; a list of rows may stay behind as a filter.
+    open: rows?.only !== undefined || (rows?.without?.length ?? 0) > 0,
+  };
+}
+
+function rowConditions(rows: RowSelection): string[] {
+  return [
     `file_row_number >= ${rows.rowStart}`,
     `file_row_number < ${rows.rowEnd}`,
     ...(rows.only ? [`file_row_number in (${rows.only.join(', ')})`] : []),
     ...(rows.without?.length ? [`file_row_number not in (${rows.without.join(', ')})`] : []),
   ];
-  return {
-    sql: `select ${selectList(items)} from read_parquet(${quotePath(source.path)}, file_row_number = true, hive_partitioning = false) where ${conditions.join(' and ')}`,
-    columns: [...scan.columns, ...scan.hive].map(({ name }) => name),
-    carriesRow: carryRow,
-    // The range alone is pushed into the scan; a list of rows may stay behind as a filter.
-    open: rows.only !== undefined || (rows.without?.length ?? 0) > 0,
-  };
 }
 
 /** Finished chunks, in order. Rows count through all of them. */

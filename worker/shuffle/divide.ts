@@ -28,7 +28,8 @@ export function sortKey(
   keys: readonly { readonly expr: string; readonly order: string }[],
 ): string {
   const items = keys.map(({ expr, order }) => `${enclosed(expr)}, '${order}'`);
-  return `create_sort_key(${items.join(', ')})`;
+  // Short keys would come as numbers; behind text they are bytes as all others.
+  return `create_sort_key(${[...items, `'', 'ASC NULLS LAST'`].join(', ')})`;
 }
 
 /** Number of bounds in [low, high) at or below the key, found as in a binary search. */

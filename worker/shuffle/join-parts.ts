@@ -2,6 +2,7 @@
  * The files of one chunk's partitions, joined into one: files then grow with producers and not with
  * producers times consumers. Each part stays a whole Parquet file at an offset. Never: divides rows.
  */
+import { createHash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { fail } from '../../shared/failure.js';
@@ -15,6 +16,13 @@ export interface WrittenPart {
   readonly path: string;
 }
 
+/** The joined file as it was written. */
+export interface JoinedParts {
+  readonly parts: readonly ChunkPart[];
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
 /**
  * Appends the files to `target`, in the given order.
  * @param rowsOf rows of an open Parquet file, from its footer
@@ -23,12 +31,13 @@ export async function joinParts(
   written: readonly WrittenPart[],
   target: string,
   rowsOf: (file: FileHandle, bytes: number, path: string) => Promise<number>,
-): Promise<ChunkPart[]> {
+): Promise<JoinedParts> {
   const parts: ChunkPart[] = [];
+  const hash = createHash('sha256');
+  let offset = 0;
   const joined = await open(target, 'wx');
   try {
     const block = Buffer.allocUnsafe(blockBytes);
-    let offset = 0;
     for (const { partition, path } of written) {
       const part = await open(path, 'r');
       try {
@@ -41,6 +50,7 @@ export async function joinParts(
             fail('io', 'E_IO_SHORT_READ', `${path} ended at ${at} of ${size} bytes`);
           const bytes = block.subarray(0, bytesRead);
           sum = crc32(bytes, sum);
+          hash.update(bytes);
           await writeAll(joined, bytes, offset + at);
           at += bytesRead;
         }
@@ -53,7 +63,7 @@ export async function joinParts(
   } finally {
     await joined.close();
   }
-  return parts;
+  return { parts, bytes: offset, sha256: hash.digest('hex') };
 }
 
 export async function writeAll(file: FileHandle, bytes: Uint8Array, at: number): Promise<void> {

@@ -2,10 +2,12 @@
  * A join over fragments: its small side is read whole by every chunk of the other, two large sides
  * are divided by their keys. Which is which is decided by what the right side really came to. Pure.
  */
-import type { Distributor, Lowered, Materialised } from './distribute.js';
-import type { Fragment, Side } from './physical.js';
+import type { Distributor, Lowered } from './distribute.js';
+import type { Fragment, Materialised, Side } from './physical.js';
 import type { Column, Expression, Join, Relation } from './relation.js';
-import { asSides, coPartitioned, isSingle, over, scanOf, sidesOf } from './wrap.js';
+import { amongSides } from './among.js';
+import { widthOfAll } from './estimate.js';
+import { asSides, chunksOf, coPartitioned, isSingle, over, scanOf, sidesOf } from './wrap.js';
 
 interface Inputs {
   readonly left: readonly Fragment[];
@@ -25,21 +27,92 @@ export function distributeJoin(
   if (left.every(isSingle) && left.length === 1 && right.length === 1 && isSingle(one!)) {
     return [joined(join, left[0]!, one!.relation, one!.sides)];
   }
+  const estimates = distributor.estimates;
+  const leftBytes = estimates.bytes(join.left, needed);
+  const rightBytes = estimates.bytes(join.right, needed);
+  if (join.join === 'inner' && leftBytes < rightBytes) {
+    return distributeJoin(distributor, turned(join), { left: right, right: left }, needed);
+  }
+  // Whether a row has NULL partners is decided by all of the other side.
+  const among =
+    byLeft.has(join.join) && !join.mark?.test && amongSides(distributor, join, left, right);
+  if (among) return [joined(join, left[0]!, right[0]!.relation, among)];
   const inlined = right.length === 1 && byLeft.has(join.join) && inlineSides(distributor, one!);
   if (inlined) return left.map((fragment) => joined(join, fragment, one!.relation, inlined));
 
   // What decides by all partners at once (NULL among them) cannot be divided.
+  const keyed = join.equalities.length > 0 && !join.mark?.test;
+  if (
+    keyed &&
+    byLeft.has(join.join) &&
+    join.join !== 'inner' &&
+    isWorthReducing(distributor, leftBytes, rightBytes)
+  ) {
+    return reducedJoin(distributor, join, { left, right }, needed);
+  }
+  return keyedJoin(distributor, join, { left, right }, needed, Infinity);
+}
+
+/** A large right side is cut down to the left's keys before anything else is done with it. */
+function reducedJoin(
+  distributor: Distributor,
+  join: Join,
+  { left, right }: Inputs,
+  needed: ReadonlySet<string>,
+): Lowered {
+  const keys = join.equalities.flatMap((each) => each.left.reads);
+  const kept = new Set([...needed, ...keys, ...join.residual.flatMap(({ reads }) => reads)]);
+  const known = distributor.materialise(left, kept);
+  if (!known) return undefined;
+  const there = [chunksOf(known)];
+  if (known.size.bytes > distributor.options.broadcastBytes) {
+    return keyedJoin(distributor, join, { left: there, right }, needed, Infinity);
+  }
+  const side = distributor.sideOf(known);
+  const read = new Set(keys);
+  const partners = scanOf(
+    side.leaf,
+    known.columns.filter(({ id }) => read.has(id)),
+  );
+  const { mark: _, ...rest } = turned(join);
+  const semi: Join = { ...rest, join: 'semi', residual: [] };
+  const reduced = right.map((fragment) => joined(semi, fragment, partners, [side]));
+  return keyedJoin(distributor, join, { left: there, right: reduced }, needed, 0);
+}
+
+function isWorthReducing({ options }: Distributor, leftBytes: number, rightBytes: number): boolean {
+  return (
+    leftBytes <= options.broadcastBytes &&
+    rightBytes > options.inlineBytes &&
+    rightBytes > 4 * leftBytes
+  );
+}
+
+/** @param most bytes that the right side is expected to come to at most */
+function keyedJoin(
+  distributor: Distributor,
+  join: Join,
+  { left, right }: Inputs,
+  needed: ReadonlySet<string>,
+  most: number,
+): Lowered {
   const keyed = join.equalities.length > 0 && !join.mark?.test;
   const widest = right.reduce(
     (bytes, fragment) => bytes + mostBytes(distributor, fragment, needed),
     0,
   );
   const keys = join.equalities.map((each) => each.right);
-  const divides = keyed && (!byLeft.has(join.join) || widest > distributor.options.broadcastBytes);
+  const divides =
+    keyed &&
+    (!byLeft.has(join.join) || Math.min(most, widest) > distributor.options.broadcastBytes);
   const aligned = keyed ? alignment(join, left) : undefined;
   const rightKeys = aligned ? aligned.map((at) => keys[at]!) : keys;
   const columns = new Set([...needed, ...keys.flatMap(({ reads }) => reads)]);
-  const built = distributor.materialise(right, columns, divides ? rightKeys : undefined);
+  const built = distributor.materialise(
+    right,
+    columns,
+    divides ? { kind: 'hash', keys: rightKeys } : undefined,
+  );
   if (!built) return undefined;
   const small = built.size.bytes <= distributor.options.broadcastBytes;
   if (byLeft.has(join.join) && (small || !keyed)) {
@@ -49,13 +122,20 @@ export function distributeJoin(
   }
   if (!keyed) return gatherBoth(distributor, join, left, built, needed);
   // It came to more than its columns' types suggested: divided now, from what is there.
-  const parts = divides ? built : distributor.materialise([chunksOf(built)], columns, rightKeys);
+  const parts = divides
+    ? built
+    : distributor.materialise([chunksOf(built)], columns, { kind: 'hash', keys: rightKeys });
   return parts && hashJoin(distributor, join, left, parts, aligned, needed);
 }
 
-function chunksOf({ leaf, stages, columns }: Materialised): Fragment {
-  const driving = { kind: 'chunks', leaf, stages } as const;
-  return { driving, sides: [], relation: scanOf(leaf, columns), hashed: [] };
+/** The same rows with the sides changed over. */
+function turned(join: Join): Join {
+  const equalities = join.equalities.map(({ left, right, nullSafe }) => ({
+    left: right,
+    right: left,
+    nullSafe,
+  }));
+  return { ...join, left: join.right, right: join.left, equalities };
 }
 
 function hashJoin(
@@ -168,24 +248,11 @@ function mostBytes(
   if (driving.kind === 'once') return 0;
   if (driving.kind === 'source') {
     const rows = options.sources.get(driving.source)?.rows ?? Infinity;
-    const width = relation.columns.reduce(
-      (sum, column) => sum + (needed.has(column.id) ? widthOf(column.type) : 0),
-      0,
-    );
-    return rows * width;
+    return rows * widthOfAll(relation.columns.filter(({ id }) => needed.has(id)));
   }
   const stages =
     driving.kind === 'chunks' ? driving.stages : driving.inputs.flatMap((input) => input.stages);
   return stages.reduce((sum, key) => sum + (options.results.get(key)?.bytes ?? Infinity), 0);
-}
-
-/** Bytes of a value in a file, roughly. */
-function widthOf(type: string): number {
-  if (/^(BOOLEAN|U?TINYINT)$/.test(type)) return 1;
-  if (/^U?SMALLINT$/.test(type)) return 2;
-  if (/^(U?INTEGER|FLOAT|DATE)$/.test(type)) return 4;
-  if (/^(VARCHAR|BLOB|STRUCT|MAP)|\]$/.test(type)) return 24;
-  return 8;
 }
 
 function plainKeys(keys: readonly Expression[]): string[][] {

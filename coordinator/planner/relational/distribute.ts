@@ -8,8 +8,9 @@ import { distributeAggregate } from './distribute-aggregate.js';
 import { distributeJoin } from './distribute-join.js';
 import type {
   Distribution,
-  ExchangeInput,
+  Dividing,
   Fragment,
+  Materialised,
   PhysicalStage,
   Side,
   StageSize,
@@ -23,15 +24,19 @@ import type {
   Relation,
   Scan,
   SetOperation,
+  SortKey,
   Window,
 } from './relation.js';
 import { inputsOf } from './relation.js';
-import { isSingle, narrowed, neededBelow, over, scanOf, whole } from './wrap.js';
+import { asSides, chunksOf, isSingle, narrowed, neededBelow, over, scanOf, whole } from './wrap.js';
 import { columnExpression } from './expression.js';
+import { Estimates, widthOfAll } from './estimate.js';
 
 export interface SourceSize {
   readonly bytes: number;
   readonly rows: number;
+  /** Columns in which rows that are equal are in the same chunk. */
+  readonly ranged?: readonly string[];
 }
 
 export interface DistributionOptions {
@@ -42,20 +47,18 @@ export interface DistributionOptions {
   readonly broadcastBytes: number;
   /** Up to this many bytes a source is read by every chunk itself. */
   readonly inlineBytes: number;
+  /** Up to this many bytes one chunk sorts; of more, each sorts a range of about this size. */
+  readonly sortBytes: number;
 }
 
 /** Fragments whose rows together are the relation's; undefined while sizes are missing. */
 export type Lowered = readonly Fragment[] | undefined;
 
-/** Results of stages that are there. */
-export interface Materialised extends ExchangeInput {
-  readonly columns: readonly Column[];
-  readonly size: StageSize;
-}
-
 export function distribute(query: Query, options: DistributionOptions): Distribution {
   const distributor = new Distributor(options, leavesOf(query.relation));
   const needed = new Set(query.result.map(({ id }) => id));
+  // All of it first: what a shared result comes to is found where it is defined.
+  distributor.estimates.of(query.relation);
   const fragments = distributor.root(query.relation, needed);
   return fragments
     ? { complete: true, fragments }
@@ -76,11 +79,14 @@ function leavesOf(relation: Relation): Map<Relation, string> {
 export class Distributor {
   private readonly wanted = new Map<string, PhysicalStage>();
   private readonly shared = new Map<string, Materialised | undefined>();
+  readonly estimates: Estimates;
 
   constructor(
     readonly options: DistributionOptions,
     private readonly leaves: ReadonlyMap<Relation, string>,
-  ) {}
+  ) {
+    this.estimates = new Estimates(options.sources);
+  }
 
   /** Stages to run now. */
   ready(): PhysicalStage[] {
@@ -96,10 +102,63 @@ export class Distributor {
     }
     if (relation.kind !== 'sort') return this.lower(relation, needed);
     const below = neededBelow(relation, needed);
-    const rows = this.gathered(this.lower(relation.input, below), below);
-    return (
-      rows && [over(rows, { ...relation, input: rows.relation, columns: rows.relation.columns })]
-    );
+    const rows = this.lower(relation.input, below);
+    if (!rows) return undefined;
+    const sorted = (fragment: Fragment): Fragment =>
+      over(fragment, { ...relation, input: fragment.relation, columns: fragment.relation.columns });
+    const [only] = rows;
+    if (only && rows.length === 1 && isSingle(only)) return [sorted(only)];
+    const bytes = only && rows.length === 1 ? this.scannedBytes(only, below) : undefined;
+    if (only && bytes !== undefined && bytes > this.options.sortBytes) {
+      const sides = asSides(only)!;
+      const sampled: Fragment = { ...only, driving: { kind: 'once' }, sides, hashed: [] };
+      const ranged = this.ranged(rows, below, sampled, bytes, relation.keys);
+      return ranged && [sorted(ranged)];
+    }
+    const all = this.materialise(rows, below);
+    if (!all) return undefined;
+    const one = this.once(all);
+    if (all.size.bytes <= this.options.sortBytes) return [sorted(one)];
+    const ranged = this.ranged([chunksOf(all)], below, one, all.size.bytes, relation.keys);
+    return ranged && [sorted(ranged)];
+  }
+
+  /** Of a source's rows as they are: those need not be kept before it is known how they are cut. */
+  private scannedBytes(
+    { driving, sides, relation }: Fragment,
+    needed: ReadonlySet<string>,
+  ): number | undefined {
+    if (driving.kind !== 'source' || sides.length > 0) return undefined;
+    const plain = (each: Relation): boolean =>
+      each.kind === 'scan' || (each.kind === 'project' && plain(each.input));
+    if (!plain(relation)) return undefined;
+    const rows = this.options.sources.get(driving.source)?.rows ?? 0;
+    return rows * widthOfAll(relation.columns.filter(({ id }) => needed.has(id)));
+  }
+
+  /**
+   * Rows in chunks that follow one another in this order.
+   * @param all the same rows in one chunk, where a sample of them says where to cut
+   */
+  private ranged(
+    rows: readonly Fragment[],
+    needed: ReadonlySet<string>,
+    all: Fragment,
+    bytes: number,
+    keys: readonly SortKey[],
+  ): Fragment | undefined {
+    const read = new Set(keys.flatMap(({ expression }) => expression.reads));
+    const fragment = { ...all, relation: narrowed(all.relation, read) };
+    const ranges = Math.ceil(bytes / this.options.sortBytes);
+    const { columns } = fragment.relation;
+    const { size } = this.result({ fragment, columns, bounds: { keys, ranges } });
+    if (!size) return undefined;
+    const bounds = size.bounds ?? [];
+    const found = this.materialise(rows, needed, { kind: 'range', keys, bounds });
+    if (!found) return undefined;
+    const inputs = [{ leaf: found.leaf, stages: found.stages, divisible: false }];
+    const relation = scanOf(found.leaf, found.columns);
+    return { driving: { kind: 'partitions', inputs }, sides: [], relation, hashed: [] };
   }
 
   lower(relation: Relation, needed: ReadonlySet<string>): Lowered {
@@ -166,7 +225,7 @@ export class Distributor {
   materialise(
     fragments: readonly Fragment[],
     needed: ReadonlySet<string>,
-    divide?: readonly Expression[],
+    divide?: Dividing,
   ): Materialised | undefined {
     const size = { bytes: 0, rows: 0 };
     let known = true;
@@ -176,18 +235,22 @@ export class Distributor {
       const relation = narrowed(fragment.relation, needed);
       columns = relation.columns;
       const work = { fragment: { ...fragment, relation }, columns, ...(divide ? { divide } : {}) };
-      const key = sha256Hex(canonicalJson(work)).slice(0, 12);
+      const { key, size: found } = this.result(work);
       keys.push(key);
-      const result = this.options.results.get(key);
-      if (result) {
-        size.bytes += result.bytes;
-        size.rows += result.rows;
-      } else {
-        known = false;
-        this.wanted.set(key, { key, ...work });
-      }
+      if (!found) known = false;
+      size.bytes += found?.bytes ?? 0;
+      size.rows += found?.rows ?? 0;
     }
     return known ? { leaf: keys.join('+'), stages: keys, columns, size } : undefined;
+  }
+
+  /** A stage of its own; without a size while that is not known. */
+  private result(work: Omit<PhysicalStage, 'key'>): { key: string; size?: StageSize } {
+    const key = sha256Hex(canonicalJson(work)).slice(0, 12);
+    const size = this.options.results.get(key);
+    if (size) return { key, size };
+    this.wanted.set(key, { key, ...work });
+    return { key };
   }
 
   /** All rows in one chunk. */
@@ -222,7 +285,7 @@ export class Distributor {
     const found = this.materialise(
       rows,
       new Set([...needed, ...keys.flatMap(({ reads }) => reads)]),
-      keys,
+      { kind: 'hash', keys },
     );
     return (
       found && {
@@ -252,11 +315,14 @@ export class Distributor {
   private scan(scan: Scan, needed: ReadonlySet<string>): Fragment {
     const leaf = this.leaves.get(scan) ?? scan.input;
     const relation = narrowedScan({ ...scan, input: leaf }, needed);
+    const ranged = this.options.sources.get(scan.input)?.ranged ?? [];
     return {
       driving: { kind: 'source', leaf, source: scan.input },
       sides: [],
       relation,
-      hashed: [],
+      hashed: relation.columns.flatMap(({ id }, at) =>
+        ranged.includes(relation.names[at]!) ? [[id]] : [],
+      ),
     };
   }
 

@@ -2,7 +2,7 @@
  * A query cut into stages: what each chunk of a stage reads and computes, and how its rows are dealt
  * out. Data only; sizes and places come later.
  */
-import type { Column, Expression, Relation } from './relation.js';
+import type { Column, Expression, Relation, SortKey } from './relation.js';
 
 /** Results of earlier stages, read under a leaf's name; several stages are read as one. */
 export interface ExchangeInput {
@@ -29,7 +29,13 @@ export type Driving =
 /** Read whole by every chunk. */
 export type Side =
   | ({ readonly kind: 'stages' } & ExchangeInput)
-  | { readonly kind: 'source'; readonly leaf: string; readonly source: string };
+  | {
+      readonly kind: 'source';
+      readonly leaf: string;
+      readonly source: string;
+      /** Only files whose values in `column` lie among those that the chunk has in `driving`. */
+      readonly among?: { readonly driving: string; readonly column: string };
+    };
 
 /** A relation that one chunk can compute from what it reads. Its leaves are scans of leaf names. */
 export interface Fragment {
@@ -46,14 +52,33 @@ export interface PhysicalStage {
   readonly fragment: Fragment;
   /** What is written, by id. */
   readonly columns: readonly Column[];
-  /** Rows are divided by these; without, each chunk's rows stay together. */
-  readonly divide?: readonly Expression[];
+  /** Rows are divided by this; without, each chunk's rows stay together. */
+  readonly divide?: Dividing;
+  /** Not rows are written, but the bounds of about so many ranges of them of equal size. */
+  readonly bounds?: { readonly keys: readonly SortKey[]; readonly ranges: number };
 }
+
+/** Rows equal in the expressions meet, or those between two bounds (hex of sort keys). */
+export type Dividing =
+  | { readonly kind: 'hash'; readonly keys: readonly Expression[] }
+  | {
+      readonly kind: 'range';
+      readonly keys: readonly SortKey[];
+      readonly bounds: readonly string[];
+    };
 
 /** What came out of a stage. */
 export interface StageSize {
   readonly bytes: number;
   readonly rows: number;
+  /** Of a stage that finds bounds: what it found, ascending. */
+  readonly bounds?: readonly string[];
+}
+
+/** Results of stages that are there. */
+export interface Materialised extends ExchangeInput {
+  readonly columns: readonly Column[];
+  readonly size: StageSize;
 }
 
 /** What can be done now. */

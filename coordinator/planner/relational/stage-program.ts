@@ -2,10 +2,16 @@
  * From a fragment to the program that workers run on each of its chunks: one query over named leaves,
  * and a sink whose types survive the way through a file. Pure.
  */
-import type { ColumnDef, Division, QueryLeaf, StageProgram } from '../../../shared/plan.js';
+import type {
+  ColumnDef,
+  Division,
+  QueryLeaf,
+  StageProgram,
+  StageQuery,
+} from '../../../shared/plan.js';
 import { travelled } from '../types.js';
-import type { Fragment, PhysicalStage } from './physical.js';
-import { inputsOf, type Query, type Relation } from './relation.js';
+import type { Dividing, Fragment, PhysicalStage } from './physical.js';
+import { inputsOf, type Query, type Relation, type SortKey } from './relation.js';
 import { renderQuery, renderSql, type Leaf } from './render.js';
 import { quoteName } from '../../../shared/sql-text.js';
 
@@ -17,8 +23,48 @@ import { quoteName } from '../../../shared/sql-text.js';
 export function stageProgram(stage: PhysicalStage, partitions: number): StageProgram {
   const columns = stage.columns.map(({ id, type }) => ({ name: id, type }));
   const sql = renderSql(stage.fragment.relation, leafName);
-  const keys = stage.divide?.map((key) => key.sql);
-  return program(stage.fragment, sql, columns, keys && { kind: 'hash', partitions, keys });
+  if (stage.bounds) {
+    return program(stage.fragment, boundsSql(sql, stage.bounds), [
+      { name: 'bound', type: 'VARCHAR' },
+    ]);
+  }
+  return program(stage.fragment, sql, columns, divisionOf(stage.divide, partitions));
+}
+
+/** As workers divide. */
+export function divisionOf(divide: Dividing | undefined, partitions: number): Division | undefined {
+  switch (divide?.kind) {
+    case undefined:
+      return undefined;
+    case 'hash':
+      return { kind: 'hash', partitions, keys: divide.keys.map(({ sql }) => sql) };
+    case 'range': {
+      const { bounds } = divide;
+      const keys = divide.keys.map((key) => ({ expr: key.expression.sql, order: orderOf(key) }));
+      return { kind: 'range', keys, bounds };
+    }
+  }
+}
+
+/** Rows that bounds are chosen from: enough for a few hundred ranges of about equal size. */
+const sampleRows = 20_000;
+
+/** Keys of a sample that cut it into ranges, as hex text, ascending. */
+export function boundsSql(
+  rows: string,
+  { keys, ranges }: { readonly keys: readonly SortKey[]; readonly ranges: number },
+): string {
+  const items = keys.map((key) => `${key.expression.sql}, '${orderOf(key)}'`);
+  // Short keys would come as numbers; behind text they are bytes as all others.
+  items.push(`'', 'ASC NULLS LAST'`);
+  const sample = `select create_sort_key(${items.join(', ')}) as k from (${rows}) using sample reservoir(${sampleRows} rows) repeatable (1)`;
+  const placed = `select k, (row_number() over (order by k) - 1) * ${ranges} // count(*) over () as range from (${sample})`;
+  return `select hex(k) as bound from (select range, min(k) as k from (${placed}) group by range) where range > 0 order by k`;
+}
+
+/** As DuckDB's `create_sort_key` takes it. */
+function orderOf({ descending, nullsFirst }: SortKey): string {
+  return `${descending ? 'DESC' : 'ASC'} NULLS ${nullsFirst ? 'FIRST' : 'LAST'}`;
 }
 
 /** The last stage of a query: its columns as the user called them. */
@@ -31,21 +77,39 @@ export function resultProgram(query: Query, fragment: Fragment): StageProgram {
   );
 }
 
+/** A query that one chunk computes from all that it reads. */
+export function gatheredProgram(
+  sql: string,
+  leaves: readonly Pick<QueryLeaf, 'leaf' | 'columns'>[],
+  columns: readonly ColumnDef[],
+): StageProgram {
+  return programOf({
+    sql,
+    leaves: leaves.map(({ leaf, columns }) => ({ leaf, columns, driving: true })),
+    columns,
+  });
+}
+
 function program(
   fragment: Fragment,
   sql: string,
   columns: readonly ColumnDef[],
   divide?: Division,
 ): StageProgram {
+  return programOf({ sql, leaves: leavesOf(fragment), columns }, divide);
+}
+
+function programOf(query: StageQuery, divide?: Division): StageProgram {
   return {
-    query: { sql, leaves: leavesOf(fragment), columns },
+    query,
     scan: { kind: 'chunks', columns: [], hive: [] },
     steps: [],
     sink: {
-      columns: columns.map(travelled),
+      columns: query.columns.map(travelled),
       // What is read once and soon is not worth compressing.
       compression: 'uncompressed',
       partitionBy: [],
+      expendable: true,
       ...(divide ? { divide } : {}),
     },
     rowwise: false,

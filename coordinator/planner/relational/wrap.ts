@@ -1,6 +1,7 @@
 /** Fragments made from fragments: an operator on top, a side more. Pure; never decides to exchange. */
+import { readsAmong } from './among.js';
 import { columnExpression } from './expression.js';
-import type { Driving, Fragment, Side } from './physical.js';
+import type { Driving, Fragment, Materialised, Side } from './physical.js';
 import { inputsOf, type Column, type Expression, type Relation, type Scan } from './relation.js';
 
 /** Whether one chunk has all the rows. */
@@ -27,6 +28,12 @@ export function scanOf(leaf: string, columns: readonly Column[]): Scan {
   return { kind: 'scan', input: leaf, names: columns.map(({ id }) => id), columns };
 }
 
+/** The result again, each of its chunks by itself. */
+export function chunksOf({ leaf, stages, columns }: Materialised): Fragment {
+  const driving = { kind: 'chunks', leaf, stages } as const;
+  return { driving, sides: [], relation: scanOf(leaf, columns), hashed: [] };
+}
+
 /** Only these columns; the others are not computed where nothing else needs them. */
 export function narrowed(relation: Relation, needed: ReadonlySet<string>): Relation {
   const columns = relation.columns.filter(({ id }) => needed.has(id));
@@ -37,6 +44,7 @@ export function narrowed(relation: Relation, needed: ReadonlySet<string>): Relat
 /** The fragment as something to read whole: what drove it becomes a side. */
 export function asSides(fragment: Fragment): readonly Side[] | undefined {
   const { driving } = fragment;
+  if (fragment.sides.some(readsAmong)) return undefined;
   switch (driving.kind) {
     case 'once':
       return fragment.sides;

@@ -3,17 +3,31 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
+import { analyse, type AnalyseOptions } from '../../../coordinator/analyse/analyse.js';
 import { FooterCache } from '../../../coordinator/analyse/footer-cache.js';
 import { planJob, type PlannedJob } from '../../../coordinator/analyse/plan-job.js';
 import type { DeviceFacts } from '../../../coordinator/analyse/devices.js';
-import type { JobFile } from '../../../coordinator/planner/facts.js';
+import type { Facts, JobFile } from '../../../coordinator/planner/facts.js';
 import { sha256Hex } from '../../../shared/chunk-identity.js';
 import { WindrowError, type Failure } from '../../../shared/failure.js';
 import { jobId } from '../../../shared/ids.js';
-import { jobSpecSchema, type JobSpecInput } from '../../../shared/job-spec.js';
+import { jobSpecSchema, type JobSpec, type JobSpecInput } from '../../../shared/job-spec.js';
 
 export const nowMs = Date.UTC(2026, 10, 22, 2, 0, 0, 123);
 export const cpuOnly: DeviceFacts = { known: true, devices: ['cpu'], hardware: ['cpu'] };
+
+export type WorkSpec = Omit<JobSpecInput, 'apiVersion' | 'kind' | 'metadata'>;
+
+export interface WorkOptions {
+  readonly devices?: DeviceFacts;
+  readonly nowMs?: number;
+  readonly checkPath?: (path: string) => void;
+}
+
+function wholeSpec(spec: WorkSpec): JobSpec {
+  const head = { apiVersion: 'windrow/v1', kind: 'Job', metadata: { name: 'test' } };
+  return jobSpecSchema.parse({ ...head, ...spec });
+}
 
 export class Workbench {
   readonly directory = mkdtempSync(join(tmpdir(), 'windrow-plan-'));
@@ -52,22 +66,25 @@ export class Workbench {
     return path;
   }
 
-  async plan(
-    spec: Omit<JobSpecInput, 'apiVersion' | 'kind' | 'metadata'>,
-    options: { devices?: DeviceFacts; nowMs?: number; checkPath?: (path: string) => void } = {},
-  ): Promise<PlannedJob> {
-    const whole = { apiVersion: 'windrow/v1', kind: 'Job', metadata: { name: 'test' }, ...spec };
-    return planJob({
-      spec: jobSpecSchema.parse(whole),
+  async plan(spec: WorkSpec, options: WorkOptions = {}): Promise<PlannedJob> {
+    const analysed = this.options(options);
+    return planJob({ ...analysed, spec: wholeSpec(spec), slots: 2, jobId: jobId('jtest') });
+  }
+
+  /** What analysis finds out, before anything is planned. */
+  async facts(spec: WorkSpec, options: WorkOptions = {}): Promise<Facts> {
+    return analyse(wholeSpec(spec), this.options(options));
+  }
+
+  private options(options: WorkOptions): AnalyseOptions {
+    return {
       files: this.files,
       blobPath: (digest) => this.blobs.get(digest)!,
       checkPath: options.checkPath ?? (() => undefined),
       devices: () => Promise.resolve(options.devices ?? cpuOnly),
-      slots: 2,
-      jobId: jobId('jtest'),
       nowMs: options.nowMs ?? nowMs,
       footers: new FooterCache(),
-    });
+    };
   }
 
   /** The failure that planning ends in. */

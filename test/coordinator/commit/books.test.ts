@@ -109,6 +109,7 @@ describe('the books of a job', () => {
       ...first,
       id: stageId(id),
       input: { kind: 'stage', stage: s0 },
+      rows: 0,
     }));
     const shared: JobPlan = {
       ...of,

@@ -56,6 +56,7 @@ describe('cleaning up', () => {
     expect(await sweep({ ...request, rules: rules(day - 1) })).toEqual({
       filesRemoved: 0,
       chunksForgotten: 0,
+      left: [],
     });
     expect(store.objects.size).toBe(before);
   });
@@ -91,6 +92,30 @@ describe('cleaning up', () => {
     await claimOutput(store, '/r/out', { ...self, job: 'other' }, () => true);
     const { filesRemoved } = await sweep({ ...request, rules: rules(30 * day) });
     expect(filesRemoved).toBe(0);
+  });
+
+  it('forgets what is of no use any more, whatever its time, but not what a job counts on', async () => {
+    const { store, index, known, request, rules } = await world();
+    const elsewhere = { identity: identityOf('e') };
+    const { counts } = known;
+    const path = chunkFilePath('/a/worker/shuffle', elsewhere.identity, ours);
+    index.put([{ identity: elsewhere.identity, counts, files: [{ ...known.files[0]!, path }] }]);
+    index.expired = () => Promise.resolve([]);
+    const spent = [known.identity, elsewhere.identity];
+    const used = await sweep({ ...request, spent, rules: rules(day - 1) });
+    expect(used.chunksForgotten).toBe(0);
+    const inUse = (identity: string) => identity === known.identity;
+    const one = await sweep({ ...request, spent, inUse, rules: rules(day - 1) });
+    expect(one).toEqual({
+      filesRemoved: 0,
+      chunksForgotten: 1,
+      left: [path],
+    });
+    expect(store.objects.has(known.files[0]?.path ?? '')).toBe(true);
+    const rest = await sweep({ ...request, spent, inUse: () => false, rules: rules(day - 1) });
+    expect(rest).toMatchObject({ chunksForgotten: 1, left: [] });
+    expect(store.objects.has(known.files[0]?.path ?? '')).toBe(false);
+    expect(index.records.size).toBe(0);
   });
 
   it('forgets chunks whose time is over, with their staged files, but keeps published ones', async () => {

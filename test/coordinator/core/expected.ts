@@ -6,6 +6,7 @@ export const jobTable: Table<JobRow> = {
   unknown: {
     'job.submitted': 'running',
     'stage.planned': 'unknown',
+    'query.planned': 'unknown',
     'attempt.started': 'illegal',
     'chunk.done': 'unknown',
     'attempt.ended': 'unknown',
@@ -24,6 +25,7 @@ export const jobTable: Table<JobRow> = {
   running: {
     'job.submitted': 'illegal',
     'stage.planned': 'running',
+    'query.planned': 'running',
     'attempt.started': 'running: dispatch',
     'chunk.done': 'running',
     'attempt.ended': 'running',
@@ -42,6 +44,7 @@ export const jobTable: Table<JobRow> = {
   stopping: {
     'job.submitted': 'illegal',
     'stage.planned': 'stopping',
+    'query.planned': 'stopping',
     'attempt.started': 'illegal',
     'chunk.done': 'stopping',
     'attempt.ended': 'cancelled: jobEnded',
@@ -60,6 +63,7 @@ export const jobTable: Table<JobRow> = {
   committing: {
     'job.submitted': 'illegal',
     'stage.planned': 'committing',
+    'query.planned': 'committing',
     'attempt.started': 'illegal',
     'chunk.done': 'committing',
     'attempt.ended': 'committing',
@@ -78,6 +82,7 @@ export const jobTable: Table<JobRow> = {
   frozen: {
     'job.submitted': 'illegal',
     'stage.planned': 'frozen',
+    'query.planned': 'frozen',
     'attempt.started': 'illegal',
     'chunk.done': 'frozen',
     'attempt.ended': 'frozen',
@@ -96,6 +101,7 @@ export const jobTable: Table<JobRow> = {
   succeeded: {
     'job.submitted': 'illegal',
     'stage.planned': 'succeeded',
+    'query.planned': 'succeeded',
     'attempt.started': 'illegal',
     'chunk.done': 'succeeded',
     'attempt.ended': 'succeeded',
@@ -114,6 +120,7 @@ export const jobTable: Table<JobRow> = {
   failed: {
     'job.submitted': 'illegal',
     'stage.planned': 'failed',
+    'query.planned': 'failed',
     'attempt.started': 'illegal',
     'chunk.done': 'failed',
     'attempt.ended': 'failed',
@@ -132,6 +139,7 @@ export const jobTable: Table<JobRow> = {
   cancelled: {
     'job.submitted': 'illegal',
     'stage.planned': 'cancelled',
+    'query.planned': 'cancelled',
     'attempt.started': 'illegal',
     'chunk.done': 'cancelled',
     'attempt.ended': 'cancelled',
@@ -154,6 +162,7 @@ export const stageTable: Table<StageRow> = {
   blocked: {
     'job.submitted': 'illegal',
     'stage.planned': 'blocked',
+    'query.planned': 'blocked',
     'attempt.started': 'illegal',
     'chunk.done': 'illegal',
     'attempt.ended': 'blocked',
@@ -172,6 +181,7 @@ export const stageTable: Table<StageRow> = {
   sizing: {
     'job.submitted': 'illegal',
     'stage.planned': 'running',
+    'query.planned': 'illegal',
     'attempt.started': 'illegal',
     'chunk.done': 'illegal',
     'attempt.ended': 'sizing',
@@ -190,6 +200,7 @@ export const stageTable: Table<StageRow> = {
   running: {
     'job.submitted': 'illegal',
     'stage.planned': 'running',
+    'query.planned': 'running',
     'attempt.started': 'running: dispatch',
     'chunk.done': 'running',
     'attempt.ended': 'running',
@@ -208,6 +219,7 @@ export const stageTable: Table<StageRow> = {
   done: {
     'job.submitted': 'illegal',
     'stage.planned': 'done',
+    'query.planned': 'done',
     'attempt.started': 'illegal',
     'chunk.done': 'done',
     'attempt.ended': 'done',
@@ -230,6 +242,7 @@ export const taskTable: Table<TaskRow> = {
   untouched: {
     'job.submitted': 'illegal',
     'stage.planned': 'illegal',
+    'query.planned': 'illegal',
     'attempt.started': 'illegal',
     'chunk.done': 'untouched',
     'attempt.ended': 'untouched',
@@ -248,6 +261,7 @@ export const taskTable: Table<TaskRow> = {
   running: {
     'job.submitted': 'illegal',
     'stage.planned': 'illegal',
+    'query.planned': 'illegal',
     'attempt.started': 'illegal',
     'chunk.done': 'running',
     'attempt.ended': 'waiting',
@@ -266,6 +280,7 @@ export const taskTable: Table<TaskRow> = {
   cancelling: {
     'job.submitted': 'illegal',
     'stage.planned': 'illegal',
+    'query.planned': 'illegal',
     'attempt.started': 'illegal',
     'chunk.done': 'cancelling',
     'attempt.ended': 'waiting',
@@ -284,6 +299,7 @@ export const taskTable: Table<TaskRow> = {
   waiting: {
     'job.submitted': 'illegal',
     'stage.planned': 'illegal',
+    'query.planned': 'illegal',
     'attempt.started': 'running: dispatch',
     'chunk.done': 'waiting',
     'attempt.ended': 'waiting',
@@ -302,6 +318,7 @@ export const taskTable: Table<TaskRow> = {
   done: {
     'job.submitted': 'illegal',
     'stage.planned': 'illegal',
+    'query.planned': 'illegal',
     'attempt.started': 'illegal',
     'chunk.done': 'done',
     'attempt.ended': 'done',
@@ -324,6 +341,7 @@ export const workerTable: Table<WorkerRow> = {
   unknown: {
     'job.submitted': 'unknown',
     'stage.planned': 'unknown',
+    'query.planned': 'unknown',
     'attempt.started': 'unknown: dispatch',
     'chunk.done': 'unknown',
     'attempt.ended': 'unknown',
@@ -342,6 +360,7 @@ export const workerTable: Table<WorkerRow> = {
   connected: {
     'job.submitted': 'connected',
     'stage.planned': 'connected',
+    'query.planned': 'connected',
     'attempt.started': 'connected: dispatch',
     'chunk.done': 'connected',
     'attempt.ended': 'connected',
@@ -360,6 +379,7 @@ export const workerTable: Table<WorkerRow> = {
   draining: {
     'job.submitted': 'draining',
     'stage.planned': 'draining',
+    'query.planned': 'draining',
     'attempt.started': 'illegal',
     'chunk.done': 'draining',
     'attempt.ended': 'draining',
@@ -378,6 +398,7 @@ export const workerTable: Table<WorkerRow> = {
   disconnected: {
     'job.submitted': 'disconnected',
     'stage.planned': 'disconnected',
+    'query.planned': 'disconnected',
     'attempt.started': 'illegal',
     'chunk.done': 'disconnected',
     'attempt.ended': 'disconnected',

@@ -1,11 +1,24 @@
 /** Plans and events for tests of the core: small, valid, and explicit about what matters. */
-import type { Event, JobSubmitted, RunSettings } from '../../../coordinator/core/events.js';
+import type {
+  Event,
+  JobSubmitted,
+  QueryPlanned,
+  RunSettings,
+} from '../../../coordinator/core/events.js';
 import { emptyState, type JobState, type State } from '../../../coordinator/core/state.js';
 import { transition } from '../../../coordinator/core/transition.js';
 import type { Effect } from '../../../coordinator/core/effects.js';
 import { jobId, stageId, workerId, type AttemptRef } from '../../../shared/ids.js';
 import type { Failure, FailureKind } from '../../../shared/failure.js';
-import type { ChunkRecord, JobPlan, ProgramStep, StagePlan } from '../../../shared/plan.js';
+import { exchangeChunkCount } from '../../../coordinator/planner/exchange-chunks.js';
+import type {
+  ChunkRecord,
+  ExchangeInput,
+  JobPlan,
+  ProgramStep,
+  QueryInput,
+  StagePlan,
+} from '../../../shared/plan.js';
 
 export const J = jobId('j1');
 export const S0 = stageId('s0');
@@ -17,6 +30,8 @@ export interface StageShape {
   /** Rows of each row group (= chunk) of one file; a number makes an `empty` input of that size. */
   readonly rows?: readonly number[] | number;
   readonly over?: string;
+  /** The stage is a query over these stages. */
+  readonly query?: readonly string[];
   readonly starts?: readonly number[];
   readonly pool?: string;
   readonly devices?: StagePlan['devices'];
@@ -42,8 +57,9 @@ export function stagePlan(shape: StageShape): StagePlan {
     : [];
   // A source without rows has one chunk of none.
   const chunks = typeof rows === 'number' ? rows : Math.max(1, rows.length);
-  const input: StagePlan['input'] =
-    shape.over !== undefined
+  const input: StagePlan['input'] = shape.query
+    ? queryOver(shape.query)
+    : shape.over !== undefined
       ? { kind: 'stage', stage: stageId(shape.over) }
       : typeof rows === 'number'
         ? { kind: 'empty', chunks: rows }
@@ -63,7 +79,8 @@ export function stagePlan(shape: StageShape): StagePlan {
               },
             ],
           };
-  const scan = input.kind === 'stage' ? 'chunks' : input.kind;
+  const isSized = input.kind === 'source' || input.kind === 'empty';
+  const scan = isSized ? input.kind : 'chunks';
   return {
     id: stageId(shape.id ?? 's0'),
     input,
@@ -75,11 +92,72 @@ export function stagePlan(shape: StageShape): StagePlan {
     },
     digest: 'digest',
     deterministic: true,
-    taskStarts:
-      shape.over !== undefined ? [] : (shape.starts ?? Array.from({ length: chunks }, (_, k) => k)),
+    taskStarts: isSized ? (shape.starts ?? Array.from({ length: chunks }, (_, k) => k)) : [],
     pool: shape.pool ?? 'cpu',
     devices: shape.devices ?? [],
-    rows: typeof rows === 'number' ? 0 : rows.reduce((sum, each) => sum + each, 0),
+    rows: isSized && typeof rows !== 'number' ? rows.reduce((sum, each) => sum + each, 0) : 0,
+  };
+}
+
+function queryOver(stages: readonly string[]): QueryInput {
+  const tables = stages.map((id) => [
+    `t_${id}`,
+    { kind: 'stages', stages: [stageId(id)], columns: [] } as const,
+  ]);
+  const versions = { duckdb: 'v', onnxruntime: 'v' };
+  return {
+    kind: 'query',
+    sql: 'select 1',
+    tables: Object.fromEntries(tables),
+    partitions: 4,
+    versions,
+  };
+}
+
+/** A stage of a query, laid out: one task a chunk. */
+export function laidOut(
+  id: string,
+  input: ExchangeInput,
+  more: { of?: string; rows?: number } = {},
+): StagePlan {
+  return {
+    ...stagePlan({ id, rows: exchangeChunkCount(input) }),
+    input,
+    ...(more.of === undefined ? {} : { part: { of: stageId(more.of), key: `key of ${id}` } }),
+    rows: more.rows ?? 0,
+  };
+}
+
+/** Chunks of these stages, dealt out to so many chunks. */
+export function splitOver(
+  stages: readonly string[],
+  units: number,
+  starts: readonly number[],
+): ExchangeInput {
+  const table = { kind: 'stages', stages: stages.map(stageId) } as const;
+  return {
+    kind: 'exchange',
+    driving: { kind: 'split', leaf: 'l', table, units, starts },
+    whole: [],
+  };
+}
+
+export function queryPlanned(
+  stages: readonly StagePlan[],
+  final?: StagePlan,
+  more: Partial<QueryPlanned> = {},
+): QueryPlanned {
+  return {
+    type: 'query.planned',
+    jobId: J,
+    stageId: S1,
+    stages,
+    ...(final ? { final } : {}),
+    reused: [],
+    rowsReused: 0,
+    notes: [],
+    nowMs: 4,
+    ...more,
   };
 }
 

@@ -73,6 +73,13 @@ it('invariant 8 notices a stage that is done too early', () => {
   expectBroken(8, state);
 });
 
+it('invariant 8 notices a stage that is sized while what it reads is not done', () => {
+  const state = after(submitted({ stages: [{}, { id: 's1', over: 's0' }] }));
+  const [, above] = jobOf(state).stages as [StageState, StageState];
+  above.phase = 'sizing';
+  expectBroken(8, state);
+});
+
 it('invariant 9 notices company on an exclusive worker', () => {
   const state = after(hello({ slots: 4 }), submitted(), started(ref(0)), started(ref(1)));
   workerOf(state).exclusive = true;
@@ -95,4 +102,15 @@ it('invariant 12 notices an old attempt', () => {
   const state = sound();
   (stageOf(state).tasks.get(0) as { history: { attempts: number } }).history.attempts = 5;
   expectBroken(12, state);
+});
+
+it('invariant 13 notices stages that are not those of the plan, or there twice', () => {
+  const state = sound();
+  const job = jobOf(state);
+  const { plan } = job;
+  job.plan = { ...plan, stages: [] };
+  expectBroken(13, state);
+  job.plan = { ...plan, stages: [...plan.stages, ...plan.stages] };
+  job.stages.push(stageOf(state));
+  expectBroken(13, state);
 });

@@ -3,22 +3,27 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { checkInvariants } from '../../../coordinator/core/invariants.js';
 import { jobTable, stageTable, taskTable, workerTable } from './expected.js';
+import { queryTable } from './expected-query.js';
 import {
   jobMachine,
   outcome,
+  queryMachine,
   stageMachine,
   taskMachine,
   workerMachine,
-  type EventType,
   type Machine,
   type Table,
 } from './tables.js';
 
 const docs = readFileSync(new URL('../../../docs/STATE-MACHINES.md', import.meta.url), 'utf8');
 
-function check<S extends string>(name: string, machine: Machine<S>, table: Table<S>): void {
+function check<S extends string, E extends string>(
+  name: string,
+  machine: Machine<S, E>,
+  table: Table<S, E>,
+): void {
   const states = Object.keys(table) as S[];
-  const events = Object.keys(machine.events) as EventType[];
+  const events = Object.keys(machine.events) as E[];
   describe(`the ${name} machine`, () => {
     for (const state of states) {
       it(`reaches ${state} with all invariants intact`, () => {
@@ -37,10 +42,10 @@ function check<S extends string>(name: string, machine: Machine<S>, table: Table
 }
 
 /** One line an event, one column a state; `·` means that nothing changes and nothing follows. */
-function asMarkdown<S extends string>(
+function asMarkdown<S extends string, E extends string>(
   states: readonly S[],
-  events: readonly EventType[],
-  table: Table<S>,
+  events: readonly E[],
+  table: Table<S, E>,
 ): string {
   const lines = [
     `| event | ${states.join(' | ')} |`,
@@ -58,5 +63,6 @@ function asMarkdown<S extends string>(
 
 check('job', jobMachine, jobTable);
 check('stage', stageMachine, stageTable);
+check('query', queryMachine, queryTable);
 check('task', taskMachine, taskTable);
 check('worker', workerMachine, workerTable);

@@ -4,6 +4,7 @@ import { isChunkDone } from '../../../coordinator/core/stage.js';
 import type { State, WorkerPhase } from '../../../coordinator/core/state.js';
 import { transition } from '../../../coordinator/core/transition.js';
 import { IllegalTransition } from '../../../coordinator/core/illegal.js';
+import { stageId, type AttemptRef } from '../../../shared/ids.js';
 import {
   after,
   chunkDone,
@@ -15,9 +16,12 @@ import {
   J,
   jobOf,
   kinds,
+  laidOut,
+  queryPlanned,
   ref,
   S0,
   S1,
+  splitOver,
   started,
   submitted,
   W,
@@ -25,15 +29,19 @@ import {
 
 export type EventType = Event['type'];
 /** `state` or `state: effects`, or `illegal`; effects without what is told to users. */
-export type Table<S extends string> = Record<S, Record<EventType, string>>;
+export type Table<S extends string, E extends string = EventType> = Record<S, Record<E, string>>;
 
-export interface Machine<S extends string> {
+export interface Machine<S extends string, E extends string = EventType> {
   readonly reach: Record<S, () => State>;
-  readonly events: Record<EventType, Event>;
+  readonly events: Record<E, Event>;
   read(state: State): string;
 }
 
-export function outcome<S extends string>(machine: Machine<S>, from: S, type: EventType): string {
+export function outcome<S extends string, E extends string>(
+  machine: Machine<S, E>,
+  from: S,
+  type: E,
+): string {
   const state = machine.reach[from]();
   try {
     const effects = kinds(transition(state, machine.events[type]));
@@ -73,9 +81,14 @@ const planned: Event = {
   nowMs: 4,
 };
 
+/** The query's stage is s1; its part reads two chunks of s0 with each of its own. */
+const parted = queryPlanned([laidOut('s1_1', splitOver(['s0'], 4, [0, 2]), { of: 's1' })]);
+const laid = queryPlanned([], laidOut('s1', splitOver(['s0'], 4, [0, 2])));
+
 const common: Record<EventType, Event> = {
   'job.submitted': submitted({ stages: [shape] }),
   'stage.planned': planned,
+  'query.planned': parted,
   'attempt.started': started(ref(1)),
   'chunk.done': chunkDone(ref(0), 0),
   'attempt.ended': ended(ref(0), { failure: failure('workerLost') }),
@@ -118,7 +131,11 @@ export const jobMachine: Machine<JobRow> = {
     failed: () => after(submitted({ stages: [shape] }), failed),
     cancelled: () => after(submitted({ stages: [shape] }), cancel),
   },
-  events: { ...common, 'stage.planned': { ...planned, stageId: S0 } },
+  events: {
+    ...common,
+    'stage.planned': { ...planned, stageId: S0 },
+    'query.planned': { ...parted, stageId: S0 },
+  },
   read: (state) => {
     const phase = state.jobs.get(J)?.phase;
     if (!phase) return 'unknown';
@@ -130,23 +147,18 @@ export type StageRow = 'blocked' | 'sizing' | 'running' | 'done';
 const two = [hello({ slots: 4 }), submitted({ stages: [shape, { id: 's1', over: 's0' }] })];
 const [, , ...tasksOfS0] = all;
 const onS1 = (task: number, attempt = 1) => ref(task, attempt, S1);
+const done = (attempt: AttemptRef): Event[] => [
+  started(attempt),
+  chunkDone(attempt, attempt.task),
+  ended(attempt),
+];
 /** The machine of stage s1, which reads s0. */
 export const stageMachine: Machine<StageRow> = {
   reach: {
     blocked: () => after(...two),
     sizing: () => after(...two, ...tasksOfS0),
     running: () => after(...two, ...tasksOfS0, planned, started(onS1(0))),
-    done: () =>
-      after(
-        ...two,
-        ...tasksOfS0,
-        planned,
-        ...[0, 1].flatMap((task) => [
-          started(onS1(task)),
-          chunkDone(onS1(task), task),
-          ended(onS1(task)),
-        ]),
-      ),
+    done: () => after(...two, ...tasksOfS0, planned, ...[0, 1].flatMap((task) => done(onS1(task)))),
   },
   events: {
     ...common,
@@ -157,6 +169,41 @@ export const stageMachine: Machine<StageRow> = {
     'attempt.timedOut': { type: 'attempt.timedOut', attempt: onS1(0), nowMs: 4 },
   },
   read: (state) => jobOf(state).stages[1]?.phase ?? 'none',
+};
+
+export type QueryRow =
+  'blocked' | 'sizing' | 'blocked on a part' | 'sizing again' | 'running' | 'done';
+/** The last answer is another event than the ones before: it lays out the query's own stage. */
+export type QueryEvent = EventType | 'query.planned, final';
+const querying = [hello({ slots: 4 }), submitted({ stages: [shape, { id: 's1', query: ['s0'] }] })];
+const S1_1 = stageId('s1_1');
+const part = [0, 1].flatMap((task) => done(ref(task, 1, S1_1)));
+/** The machine of stage s1, a query over s0 that needs one stage before its own. */
+export const queryMachine: Machine<QueryRow, QueryEvent> = {
+  reach: {
+    blocked: () => after(...querying),
+    sizing: () => after(...querying, ...tasksOfS0),
+    'blocked on a part': () => after(...querying, ...tasksOfS0, parted),
+    'sizing again': () => after(...querying, ...tasksOfS0, parted, ...part),
+    running: () => after(...querying, ...tasksOfS0, parted, ...part, laid, started(onS1(0))),
+    done: () =>
+      after(
+        ...querying,
+        ...tasksOfS0,
+        parted,
+        ...part,
+        laid,
+        ...[0, 1].flatMap((task) => done(onS1(task))),
+      ),
+  },
+  events: { ...stageMachine.events, 'query.planned, final': laid },
+  read: (state) => {
+    const { plan, stages } = jobOf(state);
+    const phase = stages.find(({ id }) => id === S1)?.phase ?? 'none';
+    const hasPart = plan.stages.some(({ part }) => part?.of === S1);
+    if (phase === 'blocked') return hasPart ? 'blocked on a part' : 'blocked';
+    return phase === 'sizing' && hasPart ? 'sizing again' : phase;
+  },
 };
 
 export type TaskRow = 'untouched' | 'running' | 'cancelling' | 'waiting' | 'done';
@@ -198,6 +245,7 @@ export const workerMachine: Machine<WorkerRow> = {
     'job.submitted': submitted({ id: 'j2', stages: [shape] }),
     'commit.done': { ...committed(), jobId: 'j9' as never } as Event,
     'stage.planned': { ...planned, jobId: 'j9' as never },
+    'query.planned': { ...parted, jobId: 'j9' as never },
   },
   read: (state) => state.workers.get(W)?.phase ?? 'unknown',
 };

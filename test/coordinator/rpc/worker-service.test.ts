@@ -179,6 +179,10 @@ describe('a worker that speaks out of turn', () => {
     ['a name with control characters', { workerId: 'a\nb' }],
     ['an incarnation that is a path', { incarnation: '../../etc' }],
     ['slots below zero', { slots: -1 }],
+    ['an address without end', { shuffleAddress: `h${'o'.repeat(300)}:1` }],
+    ['an address with control characters', { shuffleAddress: 'h:1\n' }],
+    ['a shuffle directory that is not absolute', { shuffleDirectory: 'shuffle' }],
+    ['a shuffle directory without end', { shuffleDirectory: `/${'s'.repeat(2000)}` }],
   ])('loses its stream over a hello with %s', async (_, change) => {
     const stranger = rawWorker();
     stranger.hello(change);

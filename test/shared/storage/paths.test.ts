@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { describe, expect, it } from 'vitest';
+import { jobId, stageId } from '../../../shared/ids.js';
 import {
+  attemptTag,
   chunkFilePath,
   deadLetterFilePath,
   hiveDirectory,
@@ -13,11 +15,24 @@ import {
   temporaryPath,
   trashPath,
   visibleName,
+  writerOfPath,
 } from '../../../shared/storage/paths.js';
 
 const identity = 'ab'.repeat(32);
 
 describe('names of files', () => {
+  it('tell which process wrote a chunk, whatever it is called', () => {
+    const attempt = { jobId: jobId('j1'), stageId: stageId('s1_1'), task: 3, attempt: 2 };
+    for (const incarnation of ['0f3a', 'of-w1', '6f1c0d1e-7c1b-4f7e-9d0a-2b1f']) {
+      const tag = attemptTag(attempt, incarnation);
+      expect(writerOfPath(chunkFilePath('/c', identity, tag))).toBe(incarnation);
+      expect(writerOfPath(chunkFilePath('/c', identity, tag, 7))).toBe(incarnation);
+      expect(writerOfPath(temporaryPath(chunkFilePath('/c', identity, tag), 'w'))).toBeUndefined();
+      expect(writerOfPath(deadLetterFilePath('/c', identity, tag))).toBeUndefined();
+    }
+    expect(writerOfPath('/c/ab/anything.chunk')).toBeUndefined();
+  });
+
   it('hide everything that is not published from a glob for Parquet', () => {
     const unpublished = [
       chunkFilePath('/c', identity, 't-1'),

@@ -169,6 +169,22 @@ describe('an attempt', () => {
     expect(JSON.parse(String(dead[1]?.row_json))).toEqual({ id: 177, amount: 77, tag: 't177' });
   });
 
+  it('tells the rows of chunks that it drops as bad, too', async () => {
+    const checks = [{ name: 'low', predicate: 'id <> 4321', action: 'deadLetter' as const }];
+    const expectLast: ProgramStep = { kind: 'expect', id: 'sane', checks };
+    const path = await place.parquet('a.parquet', numbers);
+    const first = await place.run(programOf(scan, [], scan), await place.worksOf(path));
+    const inputs = first.records.flatMap(({ files }) => files);
+    const last = programOf(scan, [expectLast], scan);
+    const over = { ...last, scan: { ...last.scan, kind: 'chunks' as const } };
+    const work = { chunk: 0, identity: 'd'.repeat(64), inputs, poisonRows: [] };
+    const { failure, records } = await place.run(over, [work]);
+    expect(failure).toBeUndefined();
+    const dead = await place.deadOf(records[0]);
+    expect(dead.map(({ row, step }) => [row, step])).toEqual([[4321n, 'sane']]);
+    expect(JSON.parse(String(dead[0]?.row_json))).toMatchObject({ id: 4321, name: 'n4321' });
+  });
+
   it('dead-letters poison rows unseen', async () => {
     const path = await place.parquet('a.parquet', numbers);
     const works = (await place.worksOf(path)).map((work) => ({ ...work, poisonRows: [3, 4711] }));

@@ -14,9 +14,15 @@ import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { sha256Hex } from '../../../shared/chunk-identity.js';
 import { readFooter } from '../../../shared/parquet-footer.js';
 import { jobId, stageId } from '../../../shared/ids.js';
-import type { ChunkRecord, ColumnDef, ProgramStep, StageProgram } from '../../../shared/plan.js';
+import type {
+  ChunkRecord,
+  ColumnDef,
+  ProgramStep,
+  QueryLeaf,
+  StageProgram,
+} from '../../../shared/plan.js';
 import { type Attempt, runChunks } from '../../../worker/attempt/attempt.js';
-import type { AttemptMessage, ChunkWork } from '../../../worker/attempt/protocol.js';
+import type { AttemptMessage, ChunkWork, LeafRead } from '../../../worker/attempt/protocol.js';
 import { Runtime } from '../../../worker/attempt/runtime.js';
 import { preparePredict } from '../../../worker/inference/predict.js';
 
@@ -165,4 +171,32 @@ export function programOf(
     sink: { columns: columns(sink), compression: 'snappy', partitionBy: [], ...sinkMore },
     rowwise,
   };
+}
+
+export function leaf(name: string, definition: Record<string, string>, driving = true): QueryLeaf {
+  return { leaf: name, columns: columns(definition), driving };
+}
+
+export function queryProgram(
+  sql: string,
+  leaves: readonly QueryLeaf[],
+  result: Record<string, string>,
+  sink: Partial<StageProgram['sink']> = {},
+): StageProgram {
+  return {
+    query: { sql, leaves, columns: columns(result) },
+    scan: { kind: 'chunks', columns: [], hive: [] },
+    steps: [],
+    sink: { columns: columns(result), compression: 'uncompressed', partitionBy: [], ...sink },
+    rowwise: false,
+  };
+}
+
+export function read(name: string, more: Partial<LeafRead> = {}): LeafRead {
+  return { leaf: name, sources: [], files: [], parts: [], ...more };
+}
+
+export function work(chunk: number, ...reads: LeafRead[]): ChunkWork {
+  const identity = sha256Hex(`${chunk} ${JSON.stringify(reads)}`);
+  return { chunk, identity, inputs: [], poisonRows: [], reads };
 }

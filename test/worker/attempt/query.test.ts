@@ -1,15 +1,9 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { sha256Hex } from '../../../shared/chunk-identity.js';
-import type { ChunkRecord, Division, QueryLeaf, StageProgram } from '../../../shared/plan.js';
-import {
-  type ChunkWork,
-  controlWord,
-  type LeafRead,
-  type SourceWork,
-} from '../../../worker/attempt/protocol.js';
-import { columns, Place } from './fixture.js';
+import type { ChunkRecord, Division, StageProgram } from '../../../shared/plan.js';
+import { type ChunkWork, controlWord, type SourceWork } from '../../../worker/attempt/protocol.js';
+import { columns, leaf, Place, queryProgram, read, work } from './fixture.js';
 
 let place: Place;
 beforeEach(() => {
@@ -19,34 +13,6 @@ afterEach(() => place.close());
 
 const partitions = 3;
 const byKey: Division = { kind: 'hash', partitions, keys: ['"k"'] };
-
-function leaf(name: string, definition: Record<string, string>, driving = true): QueryLeaf {
-  return { leaf: name, columns: columns(definition), driving };
-}
-
-function queryProgram(
-  sql: string,
-  leaves: readonly QueryLeaf[],
-  result: Record<string, string>,
-  sink: Partial<StageProgram['sink']> = {},
-): StageProgram {
-  return {
-    query: { sql, leaves, columns: columns(result) },
-    scan: { kind: 'chunks', columns: [], hive: [] },
-    steps: [],
-    sink: { columns: columns(result), compression: 'uncompressed', partitionBy: [], ...sink },
-    rowwise: false,
-  };
-}
-
-function read(name: string, more: Partial<LeafRead> = {}): LeafRead {
-  return { leaf: name, sources: [], files: [], parts: [], ...more };
-}
-
-function work(chunk: number, ...reads: LeafRead[]): ChunkWork {
-  const identity = sha256Hex(`${chunk} ${JSON.stringify(reads)}`);
-  return { chunk, identity, inputs: [], poisonRows: [], reads };
-}
 
 async function sourcesOf(path: string, more: Partial<SourceWork> = {}): Promise<SourceWork[]> {
   return (await place.worksOf(path, more)).map(({ source }) => source!);
@@ -334,18 +300,6 @@ describe('what a query cannot read', () => {
   it('is no empty table where the coordinator forgot to say what it is', async () => {
     const { failure } = await place.run(program, [work(0)]);
     expect(failure).toMatchObject({ kind: 'broken', message: expect.stringContaining('users') });
-  });
-
-  it('has no row to name where the query fails, and does not look for one', async () => {
-    const failing = queryProgram(
-      `select "name"::integer as k from "users"`,
-      [leaf('users', users)],
-      { k: 'INTEGER' },
-    );
-    const { failure } = await place.run(failing, [all()]);
-    expect(failure).toMatchObject({ kind: 'badData', code: 'E_SQL_RUNTIME' });
-    expect(failure?.at?.row).toBeUndefined();
-    expect(fetchedDirectories()).toEqual([]);
   });
 
   it('stops between two parts when it is cancelled, and removes those it has', async () => {

@@ -21,6 +21,7 @@ import { sha256Hex } from '../../../shared/chunk-identity.js';
 import type { ChunkRecord, StageProgram } from '../../../shared/plan.js';
 import type { ChunkWork, LeafRead, SourceWork } from '../../../worker/attempt/protocol.js';
 import { openOracle, resultOf, type Oracle } from '../../coordinator/planner/relational/tables.js';
+import { OtherMachine } from '../shuffle/machines.js';
 import { Place } from './fixture.js';
 import { quoteName } from '../../../shared/sql-text.js';
 
@@ -28,10 +29,13 @@ const scale = 0.01;
 const partitions = 3;
 let oracle: Oracle;
 let place: Place;
+/** Has the same chunks, by names that mean nothing here. */
+let machine: OtherMachine;
 const sources = new Map<string, { works: SourceWork[]; size: StageSize }>();
 
 beforeAll(async () => {
   place = new Place();
+  machine = await OtherMachine.start(place.chunks);
   const statements = tables.map(
     (table) => `create table ${table} as ${rowsSql(table, scale, 0, sizeOf(table, scale).rows)}`,
   );
@@ -47,6 +51,7 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => {
   oracle.close();
+  machine.close();
   place.close();
 });
 
@@ -57,13 +62,21 @@ class DistributedRun {
   private readonly sizes = new Map<string, StageSize>();
   stages = 0;
 
-  constructor(private readonly limits: { broadcastBytes: number; inlineBytes: number }) {}
+  constructor(
+    private readonly limits: { broadcastBytes: number; inlineBytes: number },
+    private readonly elsewhere: boolean,
+  ) {}
 
   /** One statement over the files of the result. */
   async of(query: Query): Promise<string> {
     for (;;) {
       const sizes = new Map([...sources].map(([name, { size }]) => [name, size]));
-      const found = distribute(query, { sources: sizes, results: this.sizes, ...this.limits });
+      const found = distribute(query, {
+        sources: sizes,
+        results: this.sizes,
+        sortBytes: Infinity,
+        ...this.limits,
+      });
       if (found.complete) {
         const files: string[] = [];
         for (const fragment of found.fragments) {
@@ -79,7 +92,7 @@ class DistributedRun {
         const { key, fragment } = stage;
         const records = await this.run(fragment, stageProgram(stage, partitions));
         const files = records.flatMap((record) => record.files);
-        this.records.set(key, records);
+        this.records.set(key, this.elsewhere ? records.map(served) : records);
         this.sizes.set(key, {
           rows: files.reduce((sum, { rows }) => sum + rows, 0),
           bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
@@ -149,11 +162,18 @@ class DistributedRun {
   }
 }
 
+function served(record: ChunkRecord): ChunkRecord {
+  const files = record.files.map((file) => {
+    return { ...file, path: machine.nameOf(file.path), servedBy: machine.address };
+  });
+  return { ...record, files };
+}
+
 function partsOf(records: readonly ChunkRecord[], partition: number): Partial<LeafRead> {
   const files = records.flatMap((record) => record.files);
   return {
-    parts: files.flatMap(({ path, parts }) =>
-      parts!.flatMap((part) => (part.partition === partition ? { path, part } : [])),
+    parts: files.flatMap(({ parts, ...file }) =>
+      parts!.flatMap((part) => (part.partition === partition ? { ...file, part } : [])),
     ),
   };
 }
@@ -161,9 +181,10 @@ function partsOf(records: readonly ChunkRecord[], partition: number): Partial<Le
 const ways = {
   'all divided by keys': { broadcastBytes: -1, inlineBytes: -1 },
   'small sides read whole': { broadcastBytes: 300_000, inlineBytes: 10_000 },
+  'all from another machine': { broadcastBytes: 300_000, inlineBytes: 10_000 },
 };
 
-describe.each(Object.entries(ways))('%s', (_, limits) => {
+describe.each(Object.entries(ways))('%s', (way, limits) => {
   test.each(queryNumbers.map((number) => [queryName(number), number] as const))(
     '%s has its rows, in their order',
     async (_name, number) => {
@@ -173,7 +194,7 @@ describe.each(Object.entries(ways))('%s', (_, limits) => {
       const names = plan.columns.map(({ name }) => name);
       const decoded = decodeQuery(plan.json, names, plan.isVolatile);
       if (!decoded.ok) throw new Error(`unsupported: ${decoded.what}`);
-      const run = new DistributedRun(limits);
+      const run = new DistributedRun(limits, way === 'all from another machine');
       const found = await run.of(decoded.query);
       expect(run.stages).toBeGreaterThan(0);
       expect(await resultOf(oracle.connection, found)).toEqual(

@@ -14,7 +14,7 @@ import { ChunkSink } from '../../../worker/attempt/sink.js';
 import { copyStatement } from '../../../worker/attempt/statement.js';
 import { Kernel } from '../../../worker/kernel/duckdb.js';
 import { sortKey } from '../../../worker/shuffle/divide.js';
-import { fetchParts } from '../../../worker/shuffle/fetch.js';
+import { fetchRanges, rangeOfPart } from '../../../worker/shuffle/fetch.js';
 
 let directory: string;
 let kernel: Kernel;
@@ -33,7 +33,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-const go = (): void => undefined;
+const go = { throwIfCancelled: (): void => undefined };
 const identity = 'ab'.repeat(32);
 
 async function divided(table: string, divide: Division, tag = 'a'): Promise<ChunkFile> {
@@ -48,6 +48,7 @@ async function divided(table: string, divide: Division, tag = 'a'): Promise<Chun
     attemptTag: tag,
     partitioned: false,
     divided: true,
+    expendable: true,
   });
   const input = { sql: `from ${table}`, columns: [], carriesRow: false, open: false };
   await kernel.run(copyStatement(input, program, sink.target));
@@ -58,8 +59,8 @@ async function fetched(file: ChunkFile, partition: number, name: string): Promis
   const target = path.join(directory, name);
   mkdirSync(target);
   const parts = file.parts!.filter((part) => part.partition === partition);
-  return fetchParts(
-    parts.map((part) => ({ path: file.path, part })),
+  return fetchRanges(
+    parts.map((part) => rangeOfPart({ path: file.path, part })),
     target,
     go,
   );
@@ -159,8 +160,8 @@ describe('fetching', () => {
   });
   const fetchAll = async (): Promise<unknown> => {
     mkdirSync(path.join(directory, 'all'));
-    const parts = file.parts!.map((part) => ({ path: file.path, part }));
-    return fetchParts(parts, path.join(directory, 'all'), go).catch((error: unknown) => error);
+    const parts = file.parts!.map((part) => rangeOfPart({ path: file.path, part }));
+    return fetchRanges(parts, path.join(directory, 'all'), go).catch((error: unknown) => error);
   };
 
   test('a flipped byte names the file, so that its producer runs again', async () => {

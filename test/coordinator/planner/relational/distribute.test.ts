@@ -13,7 +13,14 @@ afterAll(() => oracle.close());
 
 const rows = (source: string): number => (source === 'none' ? 0 : 100);
 const ways: Readonly<Record<string, SimulationOptions>> = {
-  'divided by keys': { splits: 3, partitions: 4, broadcastBytes: -1, inlineBytes: -1, rows },
+  'divided by keys, sorted by ranges': {
+    splits: 3,
+    partitions: 4,
+    broadcastBytes: -1,
+    inlineBytes: -1,
+    sortBytes: 1500,
+    rows,
+  },
   'small sides read whole': {
     splits: 3,
     partitions: 4,
@@ -41,7 +48,10 @@ async function distributed(sql: string, options: SimulationOptions): Promise<Sim
 }
 
 describe.each(Object.entries(ways))('%s: the rows are those of the query', (_, options) => {
-  test.each(supported)('$sql', async ({ sql, ordered }) => {
+  // Two of the ways differ from the others in sizes alone: every third query is enough there.
+  const queries =
+    options.broadcastBytes < 1e9 ? supported : supported.filter((_query, at) => at % 3 === 0);
+  test.each(queries)('$sql', async ({ sql, ordered }) => {
     const { sql: again } = await distributed(sql, options);
     const [expected, actual] = [
       await resultOf(oracle.connection, sql),

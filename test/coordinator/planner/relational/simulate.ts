@@ -13,6 +13,7 @@ import {
   renderSql,
   type Leaf,
 } from '../../../../coordinator/planner/relational/render.js';
+import { boundsSql, divisionOf } from '../../../../coordinator/planner/relational/stage-program.js';
 import { partitionColumn, partitionNumber } from '../../../../worker/shuffle/divide.js';
 import { quoteName } from '../../../../shared/sql-text.js';
 
@@ -22,6 +23,8 @@ export interface SimulationOptions {
   readonly partitions: number;
   readonly broadcastBytes: number;
   readonly inlineBytes: number;
+  /** Absent: one chunk sorts, whatever there is. */
+  readonly sortBytes?: number;
   readonly rows: (source: string) => number;
 }
 
@@ -56,8 +59,14 @@ export async function simulate(
             })
           : Reflect.get(map, name),
     });
-    const { broadcastBytes, inlineBytes } = options;
-    const found = distribute(query, { sources, results: run.sizes, broadcastBytes, inlineBytes });
+    const { broadcastBytes, inlineBytes, sortBytes = Infinity } = options;
+    const found = distribute(query, {
+      sources,
+      results: run.sizes,
+      broadcastBytes,
+      inlineBytes,
+      sortBytes,
+    });
     if (found.complete) {
       const tables = [];
       for (const fragment of found.fragments) {
@@ -90,25 +99,24 @@ const leafSql =
 class Simulation {
   readonly sizes = new Map<string, StageSize>();
   private readonly chunks = new Map<string, string[]>();
+  /** Of stages that are divided by range. */
+  private readonly ranges = new Map<string, number>();
 
   constructor(
     private readonly connection: DuckDBConnection,
     private readonly options: SimulationOptions,
   ) {}
 
-  async stage({ key, fragment, columns, divide }: PhysicalStage): Promise<void> {
+  async stage(stage: PhysicalStage): Promise<void> {
+    const { key, fragment, columns } = stage;
+    if (stage.bounds) return this.bounds(stage, stage.bounds);
+    const division = divisionOf(stage.divide, this.options.partitions);
     const tables: string[] = [];
     let rows = 0;
     for (const reads of this.chunksOf(fragment)) {
       const table = `chunk_${key}_${tables.length}`;
       tables.push(table);
-      const partition = divide
-        ? partitionNumber({
-            kind: 'hash',
-            partitions: this.options.partitions,
-            keys: divide.map(({ sql }) => sql),
-          })
-        : '0';
+      const partition = division ? partitionNumber(division) : '0';
       const names = columns.map(({ id }) => quoteName(id));
       await this.connection.run(
         `create or replace table ${table} as select ${[...names, `${partition} as ${partitionColumn}`].join(', ')}
@@ -118,7 +126,19 @@ class Simulation {
       rows += Number(counted.getRows()[0]![0]);
     }
     this.chunks.set(key, tables);
+    if (division?.kind === 'range') this.ranges.set(key, division.bounds.length + 1);
     this.sizes.set(key, { rows, bytes: rows * rowBytes });
+  }
+
+  private async bounds(
+    { key, fragment }: PhysicalStage,
+    wanted: NonNullable<PhysicalStage['bounds']>,
+  ): Promise<void> {
+    const [reads] = this.chunksOf(fragment);
+    const sql = boundsSql(renderSql(fragment.relation, leafSql(reads!)), wanted);
+    const found = await this.connection.runAndReadAll(sql);
+    const bounds = found.getRows().map(([bound]) => String(bound));
+    this.sizes.set(key, { rows: bounds.length, bytes: 0, bounds });
   }
 
   chunksOf({ driving, sides }: Fragment): ChunkReads[] {
@@ -141,19 +161,20 @@ class Simulation {
       case 'chunks':
         return this.tables(driving).map((table) => ({ [driving.leaf]: table }));
       case 'partitions':
-        return Array.from({ length: partitions }, (_, partition) => partition).flatMap(
-          (partition) => {
-            const whole = Object.fromEntries(
-              driving.inputs.map((input) => [input.leaf, this.part(this.tables(input), partition)]),
-            );
-            const divided = driving.inputs.find(({ divisible }) => divisible);
-            if (!divided || partition % 2 === 0) return [whole];
-            return this.tables(divided).map((table) => ({
-              ...whole,
-              [divided.leaf]: this.part([table], partition),
-            }));
-          },
-        );
+        return Array.from(
+          { length: this.ranges.get(driving.inputs[0]!.stages[0]!) ?? partitions },
+          (_, partition) => partition,
+        ).flatMap((partition) => {
+          const whole = Object.fromEntries(
+            driving.inputs.map((input) => [input.leaf, this.part(this.tables(input), partition)]),
+          );
+          const divided = driving.inputs.find(({ divisible }) => divisible);
+          if (!divided || partition % 2 === 0) return [whole];
+          return this.tables(divided).map((table) => ({
+            ...whole,
+            [divided.leaf]: this.part([table], partition),
+          }));
+        });
     }
   }
 

@@ -1,0 +1,95 @@
+/**
+ * How a query would run if every stage gave as much as it reads at most: for explain, before
+ * anything has run. True sizes decide later, and may choose otherwise. Pure.
+ */
+import type { StageId } from '../../shared/ids.js';
+import type { JobPlan, StagePlan } from '../../shared/plan.js';
+import { exchangeChunkCount, stagesRead } from './exchange-chunks.js';
+import { planQuery, type QueryStage } from './query-stages.js';
+import { widthOfAll } from './relational/estimate.js';
+import { sourceChunks } from './splits.js';
+import type { StageResult } from './stage-layout.js';
+
+/** More stages than this no query of a reasonable size has. */
+const roundsMax = 200;
+
+/** The plan with the stages that its queries would have, in the place of each query's own. */
+export function forecast(plan: JobPlan): JobPlan {
+  const stages: StagePlan[] = [];
+  const results = new Map<StageId, StageResult>();
+  for (const stage of plan.stages) {
+    const planned =
+      stage.input.kind === 'query' ? expand(stage as QueryStage, plan, results) : [stage];
+    for (const each of planned) {
+      stages.push(each);
+      if (!results.has(each.id)) results.set(each.id, mostOf(each, results));
+    }
+  }
+  return { ...plan, stages };
+}
+
+function expand(
+  query: QueryStage,
+  { sources = {} }: JobPlan,
+  results: Map<StageId, StageResult>,
+): StagePlan[] {
+  const parts: StagePlan[] = [];
+  for (let round = 0; round < roundsMax; round += 1) {
+    const step = planQuery({
+      query,
+      parts,
+      sources,
+      results: (id) => results.get(id)!,
+      slots: 1,
+    });
+    for (const stage of step.stages) {
+      parts.push(stage);
+      results.set(stage.id, mostOf(stage, results));
+    }
+    if (step.final) return [...parts, step.final];
+  }
+  return [...parts, query];
+}
+
+/** As many rows as enter, of the width of what leaves, spread evenly. */
+function mostOf(stage: StagePlan, results: ReadonlyMap<StageId, StageResult>): StageResult {
+  const { divide, columns } = stage.program.sink;
+  const partitions =
+    divide === undefined
+      ? 0
+      : divide.kind === 'hash'
+        ? divide.partitions
+        : divide.bounds.length + 1;
+  const count = chunkCount(stage, results);
+  const rows = rowsEntering(stage, results);
+  const bytes = rows * widthOfAll(columns);
+  const chunks = Array.from({ length: count }, () => ({
+    bytes: bytes / count,
+    parts: Array.from({ length: partitions }, (_, partition) => ({
+      partition,
+      bytes: bytes / count / partitions,
+    })),
+  }));
+  return { rows, bytes, partitions, chunks };
+}
+
+function chunkCount({ input }: StagePlan, results: ReadonlyMap<StageId, StageResult>): number {
+  switch (input.kind) {
+    case 'source':
+      return sourceChunks(input).length;
+    case 'exchange':
+      return exchangeChunkCount(input);
+    case 'stage':
+      return results.get(input.stage)?.chunks.length ?? 0;
+    case 'empty':
+      return input.chunks;
+    case 'query':
+      return 0;
+  }
+}
+
+function rowsEntering(stage: StagePlan, results: ReadonlyMap<StageId, StageResult>): number {
+  if (stage.rows > 0) return stage.rows;
+  const read = stagesRead(stage).map((id) => results.get(id)?.rows ?? 0);
+  return Math.max(0, ...read);
+}

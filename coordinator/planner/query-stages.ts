@@ -1,0 +1,243 @@
+/**
+ * The next stages of a query, from the sizes of those that are done: what `distribute` decides,
+ * laid out in chunks and tasks. Asked again after a restart, it answers the same. Pure.
+ */
+import { stageId, type StageId } from '../../shared/ids.js';
+import type {
+  InputFile,
+  PlanNote,
+  QueryInput,
+  StagePlan,
+  StageProgram,
+  TableRef,
+} from '../../shared/plan.js';
+import { distribute, type SourceSize } from './relational/distribute.js';
+import type { Fragment, PhysicalStage, StageSize } from './relational/physical.js';
+import type { Query } from './relational/relation.js';
+import { gatheredProgram, resultProgram, stageProgram } from './relational/stage-program.js';
+import { narrowed, scanOf } from './relational/wrap.js';
+import { columnExpression } from './relational/expression.js';
+import { layOut, type LayoutFacts } from './stage-layout.js';
+import { programDigest } from './program-digest.js';
+
+/** A query's stage before it is laid out. */
+export type QueryStage = StagePlan & { readonly input: QueryInput };
+
+export interface QueryState extends LayoutFacts {
+  readonly query: QueryStage;
+  /** Stages that it had added, all done. */
+  readonly parts: readonly StagePlan[];
+}
+
+export interface QueryStep {
+  /** To run now; empty when `final` is there. */
+  readonly stages: readonly StagePlan[];
+  /** The query's own stage, laid out. */
+  readonly final?: StagePlan;
+  readonly notes: readonly PlanNote[];
+}
+
+/** Up to this many bytes a side of a join is read whole by every chunk of the other. */
+const broadcastBytes = 64 * 1024 * 1024;
+/** Up to this many bytes of its files a source is read by every chunk itself. */
+const inlineBytes = 8 * 1024 * 1024;
+
+/** Up to this many bytes one chunk sorts by itself. */
+const sortBytes = 64 * 1024 * 1024;
+
+/** @throws WindrowError E_TYPE_UNSUPPORTED */
+export function planQuery(state: QueryState): QueryStep {
+  const { relational } = state.query.input;
+  if (relational === undefined) return gathered(state);
+  const query = JSON.parse(relational) as Query;
+  const keys = new Map(state.parts.map((part) => [part.part!.key, part.id]));
+  const results = new Map(
+    [...keys].map(([key, id]): [string, StageSize] => [key, state.results(id)]),
+  );
+  const sources = tableSizes(state);
+  const found = distribute(query, { sources, results, broadcastBytes, inlineBytes, sortBytes });
+  const adding = new Adding(state, keys);
+  if (!found.complete) {
+    for (const stage of found.stages) {
+      adding.part(stage, stageProgram(stage, state.query.input.partitions));
+    }
+    return adding.step();
+  }
+  const [only] = found.fragments;
+  if (only && found.fragments.length === 1 && !state.query.input.layout) {
+    return adding.final(only, resultProgram(query, only));
+  }
+  return rearranged(state, query, found.fragments, adding);
+}
+
+/** For a result that is there already: no chunk at all. */
+export function nothingToDo(query: QueryStage): StagePlan {
+  const table = { kind: 'stages', stages: [] } as const;
+  const driving = { kind: 'split', leaf: '', table, units: 0, starts: [] } as const;
+  return { ...query, input: { kind: 'exchange', driving, whole: [] }, taskStarts: [] };
+}
+
+/** Several fragments, or an order of its own for chunks: the rows are kept, then dealt out. */
+function rearranged(
+  { query: { input } }: QueryState,
+  query: Query,
+  fragments: readonly Fragment[],
+  adding: Adding,
+): QueryStep {
+  const needed = new Set(query.result.map(({ id }) => id));
+  const { layout } = input;
+  const first = narrowed(fragments[0]!.relation, needed).columns;
+  const dividing = layout && (layout.keys ?? layout.partitions) !== undefined;
+  const by = dividing
+    ? query.result.filter(({ name }) => layout.keys?.includes(name) ?? true).map(columnExpression)
+    : undefined;
+  const partitions = layout?.partitions ?? input.partitions;
+  const names: string[] = [];
+  for (const [index, fragment] of fragments.entries()) {
+    const relation = narrowed(fragment.relation, needed);
+    const key = `result ${index}`;
+    names.push(key);
+    if (adding.has(key)) continue;
+    const stage: PhysicalStage = {
+      key,
+      fragment: { ...fragment, relation },
+      columns: relation.columns,
+      ...(by ? { divide: { kind: 'hash', keys: by } } : {}),
+    };
+    adding.part(stage, stageProgram(stage, partitions));
+  }
+  if (adding.some) return adding.step();
+  const leaf = 'result';
+  const inputs = [{ leaf, stages: names, divisible: false }];
+  const driving: Fragment['driving'] = dividing
+    ? { kind: 'partitions', inputs }
+    : { kind: 'chunks', leaf, stages: names };
+  const rows: Fragment = { driving, sides: [], relation: scanOf(leaf, first), hashed: [] };
+  return adding.final(rows, resultProgram(query, rows));
+}
+
+/** All of it in one chunk. */
+function gathered(state: QueryState): QueryStep {
+  const { input } = state.query;
+  const leaves = Object.entries(input.tables);
+  const sides = leaves.map(([leaf]) => ({ kind: 'source', leaf, source: leaf }) as const);
+  const program = gatheredProgram(
+    input.sql,
+    leaves.map(([leaf, { columns }]) => ({ leaf, columns })),
+    state.query.program.sink.columns,
+  );
+  return new Adding(state, new Map()).final({ driving: { kind: 'once' }, sides }, program);
+}
+
+class Adding {
+  private readonly added: StagePlan[] = [];
+  private readonly notes: PlanNote[] = [];
+
+  constructor(
+    private readonly state: QueryState,
+    private readonly keys: Map<string, StageId>,
+  ) {}
+
+  get some(): boolean {
+    return this.added.length > 0;
+  }
+
+  has(key: string): boolean {
+    return this.keys.has(key);
+  }
+
+  part({ key, fragment, bounds }: PhysicalStage, program: StageProgram): void {
+    const { query, parts } = this.state;
+    const id = stageId(`${query.id}_${parts.length + this.added.length + 1}`);
+    this.added.push({
+      ...this.stage(id, fragment, program),
+      part: { of: query.id, key, ...(bounds ? { bounds: true } : {}) },
+    });
+  }
+
+  step(): QueryStep {
+    return { stages: this.added, notes: this.notes };
+  }
+
+  /** What lands is as the output wants it. */
+  final(fragment: Pick<Fragment, 'driving' | 'sides'>, program: StageProgram): QueryStep {
+    const { query } = this.state;
+    const { sink, steps } = query.program;
+    const final = this.stage(query.id, fragment, { ...program, sink, steps });
+    return { stages: [], final, notes: this.notes };
+  }
+
+  private stage(
+    id: StageId,
+    fragment: Pick<Fragment, 'driving' | 'sides'>,
+    program: StageProgram,
+  ): StagePlan {
+    const { query } = this.state;
+    const { tables } = query.input;
+    const stageOf = (key: string): StageId => this.keys.get(key)!;
+    const { layout } = query.input;
+    const facts = { ...this.state, ...(layout && id === query.id ? { wanted: layout } : {}) };
+    const { input, rows, taskStarts, notes } = layOut(id, fragment, tables, stageOf, facts);
+    this.notes.push(...notes);
+    const ready = withPathColumns(program, fragment, tables, this.state.sources);
+    const { pool, deterministic, standsFor = [] } = query;
+    const digest = programDigest(ready, query.input.versions);
+    const devices: StagePlan['devices'] = [];
+    const place = { pool, devices, rows };
+    return { id, input, program: ready, digest, deterministic, standsFor, taskStarts, ...place };
+  }
+}
+
+/** Columns of the path are not in the files. */
+function withPathColumns(
+  program: StageProgram,
+  { driving, sides }: Pick<Fragment, 'driving' | 'sides'>,
+  tables: Readonly<Record<string, TableRef>>,
+  sources: Readonly<Record<string, readonly InputFile[]>>,
+): StageProgram {
+  const { query } = program;
+  if (!query) return program;
+  const named = new Map<string, string>();
+  for (const each of [driving, ...sides])
+    if (each.kind === 'source') named.set(each.leaf, each.source);
+  const leaves = query.leaves.map((leaf) => {
+    const table = tables[named.get(leaf.leaf) ?? ''];
+    const hive = table?.kind === 'source' ? (sources[table.source]?.[0]?.hive ?? {}) : {};
+    if (!leaf.columns.some(({ name }) => name in hive)) return leaf;
+    return {
+      ...leaf,
+      columns: leaf.columns.filter(({ name }) => !(name in hive)),
+      hive: leaf.columns.filter(({ name }) => name in hive),
+    };
+  });
+  return { ...program, query: { ...query, leaves } };
+}
+
+function tableSizes({ query, sources, results }: QueryState): Map<string, SourceSize> {
+  const sizes = Object.entries(query.input.tables).map(([name, table]): [string, SourceSize] => {
+    if (table.kind === 'source') {
+      const { ranged = [] } = table;
+      const columns = ranged.map(({ column }) => column);
+      return [name, { ...fileSizes(sources[table.source] ?? []), ranged: columns }];
+    }
+    const all = table.stages.map(results);
+    return [
+      name,
+      {
+        bytes: all.reduce((sum, { bytes }) => sum + bytes, 0),
+        rows: all.reduce((sum, { rows }) => sum + rows, 0),
+      },
+    ];
+  });
+  return new Map(sizes);
+}
+
+function fileSizes(files: readonly InputFile[]): SourceSize {
+  return {
+    bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+    rows: files.reduce(
+      (sum, { rowGroupRows }) => sum + rowGroupRows.reduce((rows, count) => rows + count, 0),
+      0,
+    ),
+  };
+}
