@@ -13,6 +13,7 @@ import {
   stagesRead,
 } from './planner/exchange-chunks.js';
 import type { ChunkIndex } from './journal/journal.js';
+import { rowsOfFile } from './planner/splits.js';
 import { type Addresses, addressFor, chunkDirectory } from './shuffle-files.js';
 
 /** Files of upstream chunks, by identity. */
@@ -169,8 +170,7 @@ function sourcesOf(ranges: readonly PlacedRange[]): SourceWork[] {
     if (last?.path === file.path && last.rowEnd === range.rowStart) {
       works[works.length - 1] = { ...last, rowEnd: range.rowEnd, lastRowGroup: range.rowGroup };
     } else {
-      const fileRows = file.rowGroupRows.reduce((sum, rows) => sum + rows, 0);
-      works.push({ ...sourceWork(placed), fileRows });
+      works.push({ ...sourceWork(placed), fileRows: rowsOfFile(file) });
     }
   }
   return works;

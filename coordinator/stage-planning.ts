@@ -11,6 +11,7 @@ import { JobChunks } from './job-chunks.js';
 import type { ChunkIndex } from './journal/journal.js';
 import type { LostChunks } from './lost-chunks.js';
 import { stagesRead } from './planner/exchange-chunks.js';
+import { partitionCount } from './planner/exchange-layout.js';
 import { sizeGroups } from './planner/groups.js';
 import type { QueryStage } from './planner/query-stages.js';
 import type { StageResult } from './planner/stage-layout.js';
@@ -95,13 +96,16 @@ export class StagePlanning {
     });
     const added = [...step.stages, ...(step.final ? [step.final] : [])];
     const reused = await this.reusableOf(job, query.id, added);
-    const names = columnNames(query.input.relational);
+    // Seldom asked for, and the plan may be long.
+    let names: ReadonlyMap<string, string> | undefined;
+    const nameOf = (column: string): string =>
+      (names ??= columnNames(query.input.relational)).get(column) ?? column;
     const skew = added.map((stage) =>
       skewNotes(
         stage,
         (id) => plans.get(id)!,
         (id) => finished.get(id) ?? [],
-        (column) => names.get(column) ?? column,
+        nameOf,
       ),
     );
     return post({
@@ -185,18 +189,12 @@ export class StagePlanning {
 }
 
 function resultOf({ program }: StagePlan, records: readonly ChunkRecord[]): StageResult {
-  const { divide } = program.sink;
   const chunks = records.map((record) => ({
     bytes: bytesOf(record),
     parts: record.files.flatMap(({ parts = [] }) => parts),
   }));
   return {
-    partitions:
-      divide === undefined
-        ? 0
-        : divide.kind === 'hash'
-          ? divide.partitions
-          : divide.bounds.length + 1,
+    partitions: partitionCount(program.sink.divide),
     rows: records.reduce((sum, { counts }) => sum + counts.rowsOut, 0),
     bytes: chunks.reduce((sum, { bytes }) => sum + bytes, 0),
     chunks,

@@ -20,7 +20,7 @@ export type Parsed =
   | { readonly ok: true; readonly statements: readonly ParsedStatement[] }
   | {
       readonly ok: false;
-      /** `parser` for a syntax error, `not implemented` for what is not a SELECT. */
+      /** DuckDB's own word: `parser` for a syntax error, another for what is not a SELECT. */
       readonly type: string;
       readonly message: string;
       /** From 0 in the text. */

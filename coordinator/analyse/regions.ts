@@ -8,6 +8,7 @@ import type { BoundStep, Operator, QueryFacts, SourceFacts, WideStep } from '../
 import { decodeQuery } from '../planner/relational/decode.js';
 import { inputsOf, type Query, type Relation } from '../planner/relational/relation.js';
 import { shownStep } from './unique.js';
+import { rowsOfFiles } from '../planner/splits.js';
 import { serialiseQuery, type NamedQuery, type RelationalInput } from './relational.js';
 
 export interface RegionFacts {
@@ -163,10 +164,7 @@ class Regions {
   private rowsOf(id: string): number {
     const source = this.facts.sources.get(id);
     if (!source) return this.readsOf(id).reduce((sum, read) => sum + this.rowsOf(read), 0);
-    return source.files.reduce(
-      (sum, { file }) => sum + file.rowGroupRows.reduce((rows, count) => rows + count, 0),
-      0,
-    );
+    return rowsOfFiles(source.files.map(({ file }) => file));
   }
 
   private sqlOf(id: string): string {

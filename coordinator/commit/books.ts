@@ -4,9 +4,10 @@
  */
 import type { Failure } from '../../shared/failure.js';
 import type { StageId } from '../../shared/ids.js';
-import type { InputFile, JobPlan, OutputPlan, StagePlan } from '../../shared/plan.js';
+import type { JobPlan, OutputPlan, StagePlan } from '../../shared/plan.js';
 import type { RowTotals } from '../../shared/views.js';
 import { stagesRead } from '../planner/exchange-chunks.js';
+import { rowsOfFiles } from '../planner/splits.js';
 import { deadLetterFailure } from '../core/dead-letter-cap.js';
 import { unbalanced, type Ledgers, type StageLedger } from './ledger.js';
 
@@ -119,13 +120,6 @@ function rowsEntering(stage: StagePlan, ledgers: Ledgers): number | undefined {
 function sourceRows(stage: StagePlan): number {
   if (stage.input.kind !== 'source') return 0;
   return rowsOfFiles(stage.input.files);
-}
-
-function rowsOfFiles(files: readonly InputFile[]): number {
-  return files.reduce(
-    (sum, file) => sum + file.rowGroupRows.reduce((rows, count) => rows + count, 0),
-    0,
-  );
 }
 
 function prunedRows(stage: StagePlan): number {

@@ -8,8 +8,7 @@
  *   source stages start here ───────────────────────────────┴──────chunk.lost──────────┘
  */
 import type { StagePlan } from '../../shared/plan.js';
-import { exchangeChunkCount, stagesRead } from '../planner/exchange-chunks.js';
-import { sourceChunks } from '../planner/splits.js';
+import { plannedChunkCount, stagesRead } from '../planner/exchange-chunks.js';
 import type { StagePlanned } from './events.js';
 import { IllegalTransition } from './illegal.js';
 import type { JobState, StageState, TaskHistory } from './state.js';
@@ -34,24 +33,9 @@ export function newStage(plan: StagePlan, reused: readonly number[]): StageState
     lastAttempt: new Map(),
     poison: new Map(),
   };
-  const chunks = chunksPlanned(plan);
+  const chunks = plannedChunkCount(plan);
   if (chunks !== undefined) fill(stage, chunks, plan.taskStarts, reused);
   return stage;
-}
-
-/** Undefined while the sizes of what it reads are not known. */
-function chunksPlanned({ input }: StagePlan): number | undefined {
-  switch (input.kind) {
-    case 'source':
-      return sourceChunks(input).length;
-    case 'exchange':
-      return exchangeChunkCount(input);
-    case 'empty':
-      return input.chunks;
-    case 'stage':
-    case 'query':
-      return undefined;
-  }
 }
 
 export function stagePlanned(stage: StageState, event: StagePlanned): void {

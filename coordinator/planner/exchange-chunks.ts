@@ -7,6 +7,7 @@ import type {
   TableRef,
 } from '../../shared/plan.js';
 import type { StageId } from '../../shared/ids.js';
+import { sourceChunks } from './splits.js';
 
 export interface PlacedRange {
   readonly file: InputFile;
@@ -45,6 +46,21 @@ export function exchangeChunkCount({ driving }: ExchangeInput): number {
       return driving.ranges.length;
     case 'once':
       return 1;
+  }
+}
+
+/** Chunks of a stage; undefined while the sizes of what it reads are not known. */
+export function plannedChunkCount({ input }: StagePlan): number | undefined {
+  switch (input.kind) {
+    case 'source':
+      return sourceChunks(input).length;
+    case 'exchange':
+      return exchangeChunkCount(input);
+    case 'empty':
+      return input.chunks;
+    case 'stage':
+    case 'query':
+      return undefined;
   }
 }
 

@@ -2,7 +2,7 @@
  * What each chunk behind an exchange reads, once the sizes of all partitions are known: small
  * neighbours together, a partition that is far larger than the others in several shares. Pure.
  */
-import type { PartitionRange } from '../../shared/plan.js';
+import type { Division, PartitionRange } from '../../shared/plan.js';
 
 /** Bytes that one input brings, by producer and partition; a producer without rows has an empty list. */
 export interface ExchangeSizes {
@@ -50,6 +50,12 @@ export function exchangePartitions(sourceBytes: number): number {
   while (partitions < partitionsMax && partitions * bytesPerPartition < sourceBytes)
     partitions *= 2;
   return partitions;
+}
+
+/** Partitions that a division has; 0 where nothing is divided. */
+export function partitionCount(divide: Division | undefined): number {
+  if (!divide) return 0;
+  return divide.kind === 'hash' ? divide.partitions : divide.bounds.length + 1;
 }
 
 /** @param inputs divided into the same number of partitions; at least one */

@@ -1,8 +1,7 @@
 /** The plan for people and programs. Pure. Never: shows what the plan does not say. */
 import type { Division, JobPlan, ProgramStep, StagePlan, TableRef } from '../../shared/plan.js';
-import { exchangeChunkCount } from './exchange-chunks.js';
+import { plannedChunkCount } from './exchange-chunks.js';
 import { forecast } from './query-forecast.js';
-import { sourceChunks } from './splits.js';
 import { quoteName } from '../../shared/sql-text.js';
 
 export interface ExplainedStage {
@@ -67,7 +66,7 @@ function explainStage(stage: StagePlan, stages: readonly StagePlan[]): Explained
   return {
     id: stage.id,
     tasks: isSized(stage) ? stage.taskStarts.length : null,
-    chunks: chunkCount(stage),
+    chunks: plannedChunkCount(stage) ?? null,
     rows: isSized(stage) ? stage.rows : null,
     steps: stage.standsFor ?? [...new Set(steps.map((step) => step.id))],
     program: steps.map(describeStep),
@@ -100,20 +99,6 @@ function isSized({ input }: StagePlan): boolean {
     return driving.kind === 'split' && driving.table.kind === 'source';
   }
   return input.kind === 'source' || input.kind === 'empty';
-}
-
-function chunkCount({ input }: StagePlan): number | null {
-  switch (input.kind) {
-    case 'source':
-      return sourceChunks(input).length;
-    case 'exchange':
-      return exchangeChunkCount(input);
-    case 'empty':
-      return input.chunks;
-    case 'stage':
-    case 'query':
-      return null;
-  }
 }
 
 function inputsOf({ input }: StagePlan, stages: readonly StagePlan[]): ExplainedStage['inputs'] {

@@ -13,6 +13,7 @@ import { exchangePartitions } from './exchange-layout.js';
 import type { Facts, QueryFacts, SourceFacts } from './facts.js';
 import { programDigest } from './program-digest.js';
 import { rangedColumns } from './ranged-files.js';
+import { rowsOfFiles } from './splits.js';
 
 export interface QueryStageOptions {
   readonly id: StageId;
@@ -63,7 +64,7 @@ export function queryStage(
     taskStarts: [],
     pool,
     devices: [],
-    rows: sources.flatMap(filesOf).reduce((sum, file) => sum + rowsOf(file), 0),
+    rows: rowsOfFiles(sources.flatMap(filesOf)),
   };
 }
 
@@ -89,8 +90,4 @@ function partitionsOf({ queries, sources }: Facts): number {
   const read = new Set([...queries.values()].flatMap(({ tables }) => tables.map(({ id }) => id)));
   const files = [...sources.values()].filter(({ id }) => read.has(id)).flatMap(filesOf);
   return exchangePartitions(files.reduce((sum, { bytes }) => sum + bytes, 0));
-}
-
-function rowsOf({ rowGroupRows }: InputFile): number {
-  return rowGroupRows.reduce((rows, count) => rows + count, 0);
 }

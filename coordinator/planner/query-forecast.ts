@@ -4,10 +4,10 @@
  */
 import type { StageId } from '../../shared/ids.js';
 import type { JobPlan, StagePlan } from '../../shared/plan.js';
-import { exchangeChunkCount, stagesRead } from './exchange-chunks.js';
+import { plannedChunkCount, stagesRead } from './exchange-chunks.js';
+import { partitionCount } from './exchange-layout.js';
 import { planQuery, type QueryStage } from './query-stages.js';
 import { widthOfAll } from './relational/estimate.js';
-import { sourceChunks } from './splits.js';
 import type { StageResult } from './stage-layout.js';
 
 /** More stages than this no query of a reasonable size has. */
@@ -54,13 +54,9 @@ function expand(
 /** As many rows as enter, of the width of what leaves, spread evenly. */
 function mostOf(stage: StagePlan, results: ReadonlyMap<StageId, StageResult>): StageResult {
   const { divide, columns } = stage.program.sink;
-  const partitions =
-    divide === undefined
-      ? 0
-      : divide.kind === 'hash'
-        ? divide.partitions
-        : divide.bounds.length + 1;
-  const count = chunkCount(stage, results);
+  const partitions = partitionCount(divide);
+  const below = stage.input.kind === 'stage' ? results.get(stage.input.stage) : undefined;
+  const count = plannedChunkCount(stage) ?? below?.chunks.length ?? 0;
   const rows = rowsEntering(stage, results);
   const bytes = rows * widthOfAll(columns);
   const chunks = Array.from({ length: count }, () => ({
@@ -71,21 +67,6 @@ function mostOf(stage: StagePlan, results: ReadonlyMap<StageId, StageResult>): S
     })),
   }));
   return { rows, bytes, partitions, chunks };
-}
-
-function chunkCount({ input }: StagePlan, results: ReadonlyMap<StageId, StageResult>): number {
-  switch (input.kind) {
-    case 'source':
-      return sourceChunks(input).length;
-    case 'exchange':
-      return exchangeChunkCount(input);
-    case 'stage':
-      return results.get(input.stage)?.chunks.length ?? 0;
-    case 'empty':
-      return input.chunks;
-    case 'query':
-      return 0;
-  }
 }
 
 function rowsEntering(stage: StagePlan, results: ReadonlyMap<StageId, StageResult>): number {

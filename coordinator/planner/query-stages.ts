@@ -19,6 +19,7 @@ import { narrowed, scanOf } from './relational/wrap.js';
 import { columnExpression } from './relational/expression.js';
 import { layOut, type LayoutFacts } from './stage-layout.js';
 import { programDigest } from './program-digest.js';
+import { rowsOfFiles } from './splits.js';
 
 /** A query's stage before it is laid out. */
 export type QueryStage = StagePlan & { readonly input: QueryInput };
@@ -41,7 +42,6 @@ export interface QueryStep {
 const broadcastBytes = 64 * 1024 * 1024;
 /** Up to this many bytes of its files a source is read by every chunk itself. */
 const inlineBytes = 8 * 1024 * 1024;
-
 /** Up to this many bytes one chunk sorts by itself. */
 const sortBytes = 64 * 1024 * 1024;
 
@@ -218,7 +218,9 @@ function tableSizes({ query, sources, results }: QueryState): Map<string, Source
     if (table.kind === 'source') {
       const { ranged = [] } = table;
       const columns = ranged.map(({ column }) => column);
-      return [name, { ...fileSizes(sources[table.source] ?? []), ranged: columns }];
+      const files = sources[table.source] ?? [];
+      const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+      return [name, { bytes, rows: rowsOfFiles(files), ranged: columns }];
     }
     const all = table.stages.map(results);
     return [
@@ -230,14 +232,4 @@ function tableSizes({ query, sources, results }: QueryState): Map<string, Source
     ];
   });
   return new Map(sizes);
-}
-
-function fileSizes(files: readonly InputFile[]): SourceSize {
-  return {
-    bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
-    rows: files.reduce(
-      (sum, { rowGroupRows }) => sum + rowGroupRows.reduce((rows, count) => rows + count, 0),
-      0,
-    ),
-  };
 }

@@ -5,12 +5,11 @@
 import { limits } from '../../shared/limits.js';
 import type { RangedColumn } from '../../shared/plan.js';
 import type { SourceFacts, SourceFile } from './facts.js';
+import { rowsOfFile } from './splits.js';
 
 /** @param columns those that matter */
 export function rangedColumns(source: SourceFacts, columns: readonly string[]): RangedColumn[] {
-  const rows = source.files.map(({ file }) =>
-    file.rowGroupRows.reduce((sum, count) => sum + count, 0),
-  );
+  const rows = source.files.map(({ file }) => rowsOfFile(file));
   if (rows.some((count) => count > limits.wideFileRows)) return [];
   if (rows.every((count) => count === 0)) return [];
   const inPath = new Set(source.hive.map(({ name }) => name));
@@ -62,14 +61,19 @@ export function filesAmong(
   other: RangedColumn,
   runs: readonly (readonly number[])[],
 ): number[][] {
+  const others = other.files.map(rangeIn);
+  const owns = driving.files.map(rangeIn);
   return runs.map((run) => {
-    const own = run.flatMap((file) => driving.files[file] ?? []);
-    const numbers = own.map(BigInt);
-    if (numbers.length === 0) return [];
-    const low = numbers.reduce((a, b) => (b < a ? b : a));
-    const high = numbers.reduce((a, b) => (b > a ? b : a));
-    return other.files.flatMap((range, file) =>
-      range && BigInt(range[1]) >= low && BigInt(range[0]) <= high ? [file] : [],
+    const own = run.flatMap((file) => owns[file] ?? []);
+    if (own.length === 0) return [];
+    const low = own.reduce((least, { min }) => (min < least ? min : least), own[0]!.min);
+    const high = own.reduce((most, { max }) => (max > most ? max : most), own[0]!.max);
+    return others.flatMap((range, file) =>
+      range && range.max >= low && range.min <= high ? [file] : [],
     );
   });
+}
+
+function rangeIn(range: RangedColumn['files'][number]): Range | null {
+  return range && { min: BigInt(range[0]), max: BigInt(range[1]) };
 }

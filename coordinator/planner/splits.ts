@@ -44,9 +44,18 @@ function pushRowGroup(
   }
 }
 
+/** Rows of the file, pruned ones included. */
+export function rowsOfFile({ rowGroupRows }: Pick<InputFile, 'rowGroupRows'>): number {
+  return rowGroupRows.reduce((sum, count) => sum + count, 0);
+}
+
+export function rowsOfFiles(files: readonly Pick<InputFile, 'rowGroupRows'>[]): number {
+  return files.reduce((sum, file) => sum + rowsOfFile(file), 0);
+}
+
 /** Average bytes of a row of this file, as stored. */
 export function bytesPerRow(file: InputFile): number {
-  const rows = file.rowGroupRows.reduce((sum, count) => sum + count, 0);
+  const rows = rowsOfFile(file);
   return rows === 0 ? 0 : file.bytes / rows;
 }
 

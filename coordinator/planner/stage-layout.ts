@@ -26,7 +26,7 @@ import {
 } from './exchange-layout.js';
 import { filesAmong } from './ranged-files.js';
 import type { Driving, Fragment, Side, StageSize } from './relational/physical.js';
-import { bytesPerRow, sourceChunks, taskStarts } from './splits.js';
+import { bytesPerRow, rowsOfFiles, sourceChunks, taskStarts } from './splits.js';
 
 /** A finished stage, chunk by chunk. */
 export interface StageResult extends StageSize {
@@ -104,7 +104,7 @@ export function layOut(
   const rowsWhole = (): number =>
     whole.reduce(
       (sum, { table }) =>
-        table.kind === 'source' ? sum + rowsOf(facts.sources[table.source] ?? []) : sum,
+        table.kind === 'source' ? sum + rowsOfFiles(facts.sources[table.source] ?? []) : sum,
       0,
     );
   return {
@@ -171,7 +171,8 @@ function splitSource(
   const units = whole
     ? runsOfFiles(ranges)
     : ranges.map((_, unit) => ({ from: unit, to: unit + 1 }));
-  const sizes = units.map(({ from, to }) => sizeOf(ranges.slice(from, to), files));
+  const perRow = files.map(bytesPerRow);
+  const sizes = units.map(({ from, to }) => sizeOf(ranges.slice(from, to), perRow));
   const all = sumOf(sizes);
   const even = Math.max(worthwhileBytes, all.bytes / chunksAtLeast);
   const starts: number[] = [];
@@ -198,11 +199,11 @@ interface Size {
   readonly bytes: number;
 }
 
-function sizeOf(ranges: readonly SourceRange[], files: readonly InputFile[]): Size {
+function sizeOf(ranges: readonly SourceRange[], perRow: readonly number[]): Size {
   return sumOf(
     ranges.map(({ file, rowStart, rowEnd }) => {
       const rows = rowEnd - rowStart;
-      return { rows, bytes: rows * bytesPerRow(files[file]!) };
+      return { rows, bytes: rows * perRow[file]! };
     }),
   );
 }
@@ -326,11 +327,4 @@ function plain(table: TableRef): TableRef {
   return table.kind === 'source'
     ? { kind: 'source', source: table.source }
     : { kind: 'stages', stages: table.stages };
-}
-
-function rowsOf(files: readonly InputFile[]): number {
-  return files.reduce(
-    (sum, { rowGroupRows }) => sum + rowGroupRows.reduce((rows, count) => rows + count, 0),
-    0,
-  );
 }
