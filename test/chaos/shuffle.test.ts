@@ -101,12 +101,15 @@ ${more}outputs: [{ from: paid, parquet: out }]
   return (await client.submit(await loadJob(spec))).jobId;
 }
 
-/** The identities of the chunks of one stage that lie there; one that was made twice stands twice. */
+/**
+ * The identities of the finished chunks of one stage that lie there (what is still being written is
+ * named otherwise); one that was made twice stands twice.
+ */
 function partsOf(stage: string, ...directories: string[]): string[] {
   return directories
     .flatMap(filesBelow)
     .filter((name) => name.endsWith('.chunk') && name.includes(`-${stage}-`))
-    .map((name) => basename(name).slice(0, 64))
+    .flatMap((name) => /^[0-9a-f]{64}/.exec(basename(name)) ?? [])
     .sort();
 }
 

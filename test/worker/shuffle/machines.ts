@@ -2,7 +2,6 @@
  * Other machines: workers' shuffle services over real sockets, whose files have names that mean nothing
  * here; and the wire to them, which can be cut, stopped and spoilt at a given byte.
  */
-import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { dirname, join } from 'node:path';
@@ -113,13 +112,13 @@ export class Wire {
         far.destroy();
       };
       for (const socket of [near, far]) socket.on('error', cut).on('close', cut);
-      wire.ends.push(once(near, 'close'));
+      wire.ends.push(new Promise((closed) => near.once('close', closed)));
       near.pipe(far);
       far.on('data', (data: Buffer) => {
         const passed = spoil(data, { number, bytesBefore, cut });
         bytesBefore += data.length;
         wire.bytes += data.length;
-        if (passed) near.write(passed);
+        if (passed && near.writable) near.write(passed);
       });
     });
     await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
