@@ -1,7 +1,11 @@
 /** A job of tasks that do nothing, on a real coordinator with real worker processes: what scheduling alone costs. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
-import type { RunningCoordinator, startCoordinator } from '../coordinator/main.js';
+import type {
+  CoordinatorOptions,
+  RunningCoordinator,
+  startCoordinator,
+} from '../coordinator/main.js';
 import type { JobSubmitted } from '../coordinator/core/events.js';
 import { jobId, stageId } from '../shared/ids.js';
 import type { JobPlan } from '../shared/plan.js';
@@ -11,10 +15,11 @@ import { cli, root } from './engine.js';
 export async function startBuiltCoordinator(
   stateDirectory: string,
   embedded: boolean,
+  more: Pick<CoordinatorOptions, 'listen'> = {},
 ): Promise<RunningCoordinator> {
   const built = new URL('../dist/coordinator/main.js', import.meta.url).href;
   const main = (await import(built)) as { startCoordinator: typeof startCoordinator };
-  const coordinator = await main.startCoordinator({ stateDirectory, embedded });
+  const coordinator = await main.startCoordinator({ stateDirectory, embedded, ...more });
   if ('busy' in coordinator) throw new Error(`${stateDirectory} is in use`);
   return coordinator;
 }

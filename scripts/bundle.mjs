@@ -23,6 +23,7 @@ const external = [
   '@duckdb/node-bindings',
   '@grpc/proto-loader',
   '@grpc/reflection',
+  '@node-rs/crc32',
   'apache-arrow',
   'esbuild',
   'grpc-health-check',
