@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { parseByteSize } from '../shared/byte-size.js';
 import { parseDurationMs } from '../shared/duration.js';
+import { instantOf } from '../shared/schedule-meaning.js';
 import { WindrowError } from '../shared/failure.js';
 import { usageError } from './exit.js';
 
@@ -54,6 +55,11 @@ export function duration(flag: string): (text: string) => number {
     }
     return parts.reduce((sum, part) => sum + Number(part[1]) * durationUnits[part[2]!]!, 0);
   };
+}
+
+/** A date or time such as `2026-01-31` or `2026-01-31T06:00:00Z`, UTC unless it says otherwise; in ms. */
+export function instant(flag: string): (text: string) => number {
+  return (text) => asFlag(flag, text, (time) => instantOf(time, 'UTC'));
 }
 
 /** `4GiB`, `500MB` or a bare number of bytes. */

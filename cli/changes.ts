@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import type { Client } from '../client/types.js';
-import { WindrowError } from '../shared/failure.js';
+import { checkRetry } from '../shared/retry-check.js';
 import type { JobView } from '../shared/views.js';
 import type { ConnectionFlags } from './connection.js';
 import { findClient, openClient, openReader, stateDirectoryOf } from './connection.js';
@@ -74,25 +74,6 @@ export async function retryJob(
 /** The spec of an ended job once more, whatever its end was. */
 export async function resubmitJob(job: string, flags: AgainFlags): Promise<ExitCode> {
   return again(job, flags, (client, requestId) => client.retry(job, { requestId }));
-}
-
-/** @throws WindrowError E_NOTHING_TO_RETRY */
-export function checkRetry(view: JobView, onlyDeadLetters: boolean): void {
-  const without = onlyDeadLetters
-    ? view.rows.deadLettered === 0 && view.state === 'succeeded'
-    : view.state === 'succeeded';
-  if (!without) return;
-  throw new WindrowError({
-    kind: 'invalidSpec',
-    code: 'E_NOTHING_TO_RETRY',
-    message: onlyDeadLetters
-      ? `job ${view.job} has no dead-lettered rows`
-      : `job ${view.job} succeeded`,
-    hint:
-      !onlyDeadLetters && view.rows.deadLettered > 0
-        ? 'do its dead-lettered rows again with --only-dead-letters'
-        : `run it again with windrow resubmit ${view.job}`,
-  });
 }
 
 /** On a running coordinator the new job's id is printed; without one it is run here. */

@@ -17,11 +17,14 @@ export const defaultListen = '127.0.0.1:7433';
 
 export interface CoordinatorFlags extends TlsFlags {
   readonly listen: string;
+  readonly http?: string;
   readonly state?: string;
   readonly allowRoot?: readonly string[];
   readonly allowCode?: boolean;
   readonly clientTokenFile?: string;
   readonly workerTokenFile?: string;
+  readonly scalerTokenFile?: string;
+  readonly healthListen?: string;
 }
 
 /** Serves until SIGTERM or Ctrl-C; unfinished jobs go on with the next start. */
@@ -29,6 +32,7 @@ export async function serveCoordinator(flags: CoordinatorFlags): Promise<ExitCod
   const interrupt = interruption();
   try {
     const coordinator = await start(flags, flags.allowRoot ?? [], flags.allowCode ?? false);
+    noteHttp(coordinator);
     note(`coordinator ready on ${coordinator.listenAddress ?? flags.listen}`);
     await untilAborted(interrupt.signal);
     await coordinator.stop();
@@ -65,6 +69,7 @@ export async function serveDev(flags: DevFlags): Promise<ExitCode> {
       onGiveUp: (error) => lost.abort(error),
     });
     const address = coordinator.listenAddress ?? flags.listen;
+    noteHttp(coordinator);
     note(`coordinator ready on ${address}, ${String(count)} workers, state in ${state}`);
     note(`submit with: windrow run SPEC --connect ${address}`);
     try {
@@ -81,6 +86,10 @@ export async function serveDev(flags: DevFlags): Promise<ExitCode> {
   }
 }
 
+function noteHttp({ httpAddress }: RunningCoordinator): void {
+  if (httpAddress !== undefined) note(`HTTP ready on ${httpAddress}`);
+}
+
 async function start(
   flags: CoordinatorFlags,
   allowRoots: readonly string[],
@@ -91,11 +100,14 @@ async function start(
   const started = await startCoordinator({
     stateDirectory: stateDirectory(flags),
     listen: flags.listen,
+    ...(flags.http === undefined ? {} : { http: flags.http }),
     embedded: false,
     allowRoots: allowRoots.map((root) => resolve(root)),
     allowCode,
     ...token('clientToken', '--client-token-file', flags.clientTokenFile),
     ...token('workerToken', '--worker-token-file', flags.workerTokenFile),
+    ...token('scalerToken', '--scaler-token-file', flags.scalerTokenFile),
+    ...(flags.healthListen === undefined ? {} : { healthListen: flags.healthListen }),
     ...(tls === undefined ? {} : { tls }),
   });
   if (!('busy' in started)) return started;

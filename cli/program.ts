@@ -7,6 +7,7 @@ import { Command, CommanderError } from 'commander';
 import { byteSize, collect, duration, oneOf, wholeNumber } from './arguments.js';
 import { exitCodeOf, exitCodes, failuresOf } from './exit.js';
 import { guardOutput, note, reportError } from './output.js';
+import { backfillVerbs, scheduleVerbs, type Run, type VerbTools } from './schedule-verbs.js';
 import { outputFormats } from './table.js';
 import { jobStateNames } from '../shared/views.js';
 
@@ -37,7 +38,14 @@ function codeOfError(error: unknown, debug: boolean): number {
   return exitCodeOf(failuresOf(error)[0]!);
 }
 
-const groups = { work: 'Work:', look: 'Look:', change: 'Change:', serve: 'Serve:', more: 'More:' };
+const groups = {
+  work: 'Work:',
+  plan: 'Plan ahead:',
+  look: 'Look:',
+  change: 'Change:',
+  serve: 'Serve:',
+  more: 'More:',
+};
 const slots = wholeNumber('--workers', 1, 1024);
 const format = oneOf('-o', outputFormats);
 const state = oneOf('--status', jobStateNames);
@@ -52,13 +60,18 @@ export function buildProgram(finish: (code: number) => void): Command {
     .version(packageVersion(), '-V, --version', 'show the version')
     .helpCommand(false);
 
-  const verb = (name: string, group: keyof typeof groups, description: string): Command =>
-    program
+  const verb = (
+    name: string,
+    group: keyof typeof groups,
+    description: string,
+    of = program,
+  ): Command =>
+    of
       .command(name)
       .description(description)
       .helpGroup(groups[group])
+      .helpCommand(false)
       .option('--debug', 'show stacks of errors');
-  /** `work` gets what commander parsed: the arguments, then the flags. */
   const run: Run =
     (work) =>
     async (...args) =>
@@ -68,6 +81,14 @@ export function buildProgram(finish: (code: number) => void): Command {
   lookVerbs(verb, run);
   changeVerbs(verb, run);
   serveVerbs(verb, run);
+  const tools: VerbTools = {
+    verb: (name, description, of) => verb(name, 'plan', description, of),
+    reading,
+    withConnection,
+    run,
+  };
+  scheduleVerbs(tools);
+  backfillVerbs(tools);
 
   verb('doctor', 'more', 'check this machine: what is missing, and what to do')
     .option('--state <dir>', 'state directory to check')
@@ -99,8 +120,6 @@ function packageVersion(): string {
 }
 
 type Verb = (name: string, group: keyof typeof groups, description: string) => Command;
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- commander hands over what it parsed
-type Run = (work: (...args: any[]) => Promise<number>) => (...args: unknown[]) => Promise<void>;
 
 function runVerbs(verb: Verb, run: Run): void {
   withConnection(withSet(verb('run <spec>', 'work', 'run a job to its end and show its way')))
@@ -194,6 +213,7 @@ function serveVerbs(verb: Verb, run: Run): void {
       '--shuffle-dir <dir>',
       'directory for rows between stages, kept when the worker ends (default: beside --spill)',
     )
+    .option('--health-listen <address>', 'HOST:PORT for probes of health, in plain text')
     .action(run(async (flags) => (await import('./worker.js')).serveWorker(flags)));
 }
 
@@ -230,10 +250,16 @@ function listening(command: Command): Command {
   return withTls(
     command
       .option('--listen <address>', 'HOST:PORT to listen on', '127.0.0.1:7433')
+      .option('--http <address>', 'HOST:PORT for JSON over HTTP, and for metrics (default: none)')
       .option('--state <dir>', 'state directory (default: .windrow)')
       .option('--allow-root <dir>', 'directory that jobs may read and write, repeatable', collect)
       .option('--client-token-file <file>', 'token that clients must show')
-      .option('--worker-token-file <file>', 'token that workers must show'),
+      .option('--worker-token-file <file>', 'token that workers must show')
+      .option(
+        '--scaler-token-file <file>',
+        'token that an autoscaler must show (default: as clients)',
+      )
+      .option('--health-listen <address>', 'HOST:PORT for probes of health, in plain text'),
   );
 }
 

@@ -19,6 +19,7 @@ export interface WorkerFlags extends TlsFlags {
   readonly spill?: string;
   readonly shuffleListen?: string;
   readonly shuffleDir?: string;
+  readonly healthListen?: string;
 }
 
 /** Resolves when the worker has left. The first SIGTERM or Ctrl-C drains it, a second ends it. */
@@ -49,6 +50,7 @@ export async function serveWorker(flags: WorkerFlags): Promise<number> {
     ...(flags.spill === undefined ? {} : { spillDirectory: flags.spill }),
     ...(flags.shuffleListen === undefined ? {} : { shuffleListen: flags.shuffleListen }),
     ...(flags.shuffleDir === undefined ? {} : { shuffleDirectory: flags.shuffleDir }),
+    ...(flags.healthListen === undefined ? {} : { healthListen: flags.healthListen }),
     exitWithParent: process.env[lifeLine] !== undefined,
   });
   let asked = false;

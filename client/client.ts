@@ -4,16 +4,22 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Metadata, type ClientUnaryCall, type ServiceError } from '@grpc/grpc-js';
+import { Metadata, type ClientUnaryCall } from '@grpc/grpc-js';
 import type { RecordBatch } from 'apache-arrow';
 import { fail } from '../shared/failure.js';
-import { JobServiceClient, type SubmitRequest, type UploadedFile } from '../shared/gen/windrow.js';
+import {
+  JobServiceClient,
+  ScheduleServiceClient,
+  type SubmitRequest,
+  type UploadedFile,
+} from '../shared/gen/windrow.js';
 import { channelOptions, statusToError } from '../shared/rpc.js';
 import type { JobStateName, JobView, WhyView, WorkerView } from '../shared/views.js';
 import { recordBatches } from './arrow-stream.js';
 import { putMissingBlobs } from './blobs.js';
 import { credentialsFor } from './credentials.js';
 import { watchEvents } from './events.js';
+import { Schedules, type Unary } from './schedules.js';
 import { readStream } from './streams.js';
 import type { Client, ConnectOptions, LoadedJob, LocalFile, SubmitOptions } from './types.js';
 
@@ -36,26 +42,30 @@ export function connect(target: string, options: ConnectOptions = {}): Client {
   const credentials = credentialsFor(target, options.tls);
   // Of its own: a shared one remembers for a while that an earlier coordinator at this address went.
   const channel = { ...channelOptions, 'grpc.use_local_subchannel_pool': 1 };
-  return new GrpcClient(new JobServiceClient(target, credentials, channel), metadata, options);
+  const jobs = new JobServiceClient(target, credentials, channel);
+  const shared = { channelOverride: jobs.getChannel() };
+  const schedules = new ScheduleServiceClient(target, credentials, shared);
+  return new GrpcClient(jobs, schedules, metadata, options);
 }
 
-type Unary<Request, Response> = (
-  request: Request,
-  metadata: Metadata,
-  options: { deadline: number },
-  callback: (error: ServiceError | null, response: Response) => void,
-) => ClientUnaryCall;
-
 class GrpcClient implements Client {
+  readonly schedules: Schedules;
   private readonly timeoutMs: number;
   private readonly calls = new Set<ClientUnaryCall>();
 
   constructor(
     private readonly service: JobServiceClient,
+    scheduleService: ScheduleServiceClient,
     private readonly metadata: Metadata,
     private readonly options: ConnectOptions,
   ) {
     this.timeoutMs = options.timeoutMs ?? 30_000;
+    this.schedules = new Schedules({
+      service: scheduleService,
+      call: (method, request) => this.callOf(scheduleService, method, request, this.timeoutMs),
+      upload: (job) => this.upload(job),
+      filesOf,
+    });
   }
 
   async submit(job: LoadedJob, options: SubmitOptions = {}) {
@@ -193,9 +203,18 @@ class GrpcClient implements Client {
     request: Request,
     timeoutMs = this.timeoutMs,
   ): Promise<Response> {
+    return this.callOf(this.service, method, request, timeoutMs);
+  }
+
+  private callOf<Request, Response>(
+    service: JobServiceClient | ScheduleServiceClient,
+    method: Unary<Request, Response>,
+    request: Request,
+    timeoutMs: number,
+  ): Promise<Response> {
     return new Promise((resolve, reject) => {
       const options = { deadline: Date.now() + timeoutMs };
-      const call = method.call(this.service, request, this.metadata, options, (error, reply) => {
+      const call = method.call(service, request, this.metadata, options, (error, reply) => {
         this.calls.delete(call);
         if (error) reject(statusToError(error));
         else resolve(reply);
@@ -206,14 +225,16 @@ class GrpcClient implements Client {
 }
 
 function submitRequest(job: LoadedJob, options: SubmitOptions): SubmitRequest {
-  const files: Record<string, UploadedFile> = {};
-  for (const [path, file] of job.files) files[path] = uploadedFile(file);
   return {
     requestId: options.requestId ?? randomUUID(),
     specJson: job.specJson,
-    files,
+    files: filesOf(job),
     redoDeadLetters: options.redoDeadLetters ?? false,
   };
+}
+
+function filesOf(job: LoadedJob): Record<string, UploadedFile> {
+  return Object.fromEntries([...job.files].map(([path, file]) => [path, uploadedFile(file)]));
 }
 
 function uploadedFile(file: LocalFile): UploadedFile {

@@ -9,7 +9,7 @@ import type { JobSpec, JobSpecInput, StepSpec } from '../shared/job-spec.js';
 import { limits } from '../shared/limits.js';
 import { parseSpecText, validateSpec } from '../shared/spec-file.js';
 import { applyParams } from '../shared/spec-params.js';
-import { mapPaths, pasteTemplates } from '../shared/spec-paths.js';
+import { hasTemplate, mapPaths, pasteTemplates } from '../shared/spec-paths.js';
 import { formatPath } from '../shared/spec-problems.js';
 import { Roots } from '../shared/storage/roots.js';
 import type { LoadedJob, LocalFile } from './types.js';
@@ -17,6 +17,8 @@ import type { LoadedJob, LocalFile } from './types.js';
 export interface LoadOptions {
   /** Params to set: `name=value` texts, or values by name. */
   readonly set?: readonly string[] | Readonly<Record<string, string>>;
+  /** Variables that get their values later, with each run of a schedule: paths keep them. */
+  readonly later?: readonly string[];
   /** Where bundles go; default one of the user's own below the system's temporary directory. */
   readonly bundleDirectory?: string;
 }
@@ -26,7 +28,8 @@ export interface LoadOptions {
  * @throws WindrowError of kind invalidSpec, codes as in docs/ERRORS.md
  */
 export async function loadJob(specPath: string, options: LoadOptions = {}): Promise<LoadedJob> {
-  const { spec } = parseSpecText(await readText(specPath), { file: specPath });
+  const variables = options.later ?? [];
+  const { spec } = parseSpecText(await readSpec(specPath), { file: specPath, variables });
   return prepare(spec, dirname(resolve(specPath)), options);
 }
 
@@ -47,10 +50,13 @@ async function prepare(
   directory: string,
   options: LoadOptions,
 ): Promise<LoadedJob> {
-  const pasted = pasteTemplates(applyParams(written, settings(options.set)));
-  const spec = validateSpec(
-    mapPaths(pasted, (text, _role, at) => absolutePath(text, directory, formatPath(at))),
-  );
+  const variables = options.later ?? [];
+  const pasted = pasteTemplates(applyParams(written, settings(options.set)), variables);
+  const absolute = mapPaths(pasted, (text, role, at) => {
+    if (role === 'model' || role === 'module') refuseTemplate(text, formatPath(at));
+    return absolutePath(text, directory, formatPath(at));
+  });
+  const spec = validateSpec(absolute, { variables });
   const files = new Map<string, LocalFile>();
   const steps: StepSpec[] = [];
   for (const step of spec.steps) steps.push(await prepareStep(step, files, options));
@@ -60,6 +66,19 @@ async function prepare(
     files,
     directory,
   };
+}
+
+/** What is read now is the same for all runs. */
+function refuseTemplate(text: string, place: string): void {
+  if (!hasTemplate(text)) return;
+  fail(
+    'invalidSpec',
+    'E_SPEC_INVALID',
+    `${place}: models and modules cannot vary from run to run`,
+    {
+      hint: 'keep variables of runs to the paths of data; a param may stand here',
+    },
+  );
 }
 
 async function prepareStep(
@@ -101,8 +120,11 @@ function absolutePath(text: string, directory: string, place: string): string {
   }
 }
 
-/** Reads at most one byte above the limit, whatever the path leads to. */
-async function readText(path: string): Promise<string> {
+/**
+ * The text of a spec; reads at most one byte above the limit, whatever the path leads to.
+ * @throws WindrowError E_SPEC_MISSING, E_SPEC_UNREADABLE, E_SPEC_SYNTAX
+ */
+export async function readSpec(path: string): Promise<string> {
   const at = { file: path };
   const parts: Buffer[] = [];
   try {

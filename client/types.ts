@@ -1,5 +1,6 @@
 /** The client's surface: what `connect` returns and what `submit` takes. */
 import type { RecordBatch } from 'apache-arrow';
+import type { Schedules } from './schedules.js';
 import type { EventView, JobView, WhyView, WorkerView } from '../shared/views.js';
 
 /** A local file that a spec needs on the other side, by content. */
@@ -20,6 +21,13 @@ export interface LoadedJob {
   readonly files: ReadonlyMap<string, LocalFile>;
   /** Directory of the spec file: where `.windrow` goes by default. */
   readonly directory: string;
+}
+
+/** A schedule and its job, made ready to travel. */
+export interface LoadedSchedule {
+  readonly name: string;
+  readonly specJson: string;
+  readonly job: LoadedJob;
 }
 
 export interface ConnectOptions {
@@ -64,5 +72,7 @@ export interface Client {
   ): AsyncIterable<{ timeMs: number; level: string; worker: string; text: string }>;
   workers(): Promise<WorkerView[]>;
   drain(worker: string): Promise<void>;
+  /** Schedules and backfills. */
+  readonly schedules: Schedules;
   close(): void;
 }

@@ -4,6 +4,7 @@ import { fail } from '../shared/failure.js';
 import { jobId, type JobId } from '../shared/ids.js';
 import type { JobView, ProgressView, WhyView, WorkerView } from '../shared/views.js';
 import { isEnded, type JobState, type State } from './core/state.js';
+import { whyRun } from './core/run-why.js';
 import { jobView, workerView } from './core/views.js';
 import type { Journal } from './journal/journal.js';
 import type { Notice, Notices } from './notices.js';
@@ -78,6 +79,8 @@ export class Catalogue {
       };
     }
     if (live) return whyJob(state, live, nowMs());
+    const run = whyRun(state, idOrName);
+    if (run) return run;
     const view = await this.get(idOrName);
     return {
       answer: `job ${view.job} has ended: ${view.state}${view.failure ? ` (${view.failure.code}: ${view.failure.message})` : ''}`,

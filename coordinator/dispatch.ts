@@ -2,7 +2,8 @@
 import type { Assignment, ChunkWork, LeafRead, SourceWork } from '../shared/gen/windrow.js';
 import type { AttemptRef, StageId } from '../shared/ids.js';
 import type { ChunkFile, ChunkRecord } from '../shared/plan.js';
-import { attemptToWire, chunkFileToWire } from '../shared/wire.js';
+import { sliceOf } from '../shared/divided-file.js';
+import { attemptToWire, chunkFileToWire, fileSliceToWire } from '../shared/wire.js';
 import { attemptChunks } from './core/stage.js';
 import type { JobState, Probe, StageState } from './core/state.js';
 import type { JobChunks } from './job-chunks.js';
@@ -139,17 +140,16 @@ function leafRead(
   filesOf: (run: ChunkRun) => ServedFile[],
 ): LeafRead {
   const files = runs.flatMap(filesOf);
-  const read = { leaf, sources: sourcesOf(ranges), files: [], parts: [] };
+  const read = { leaf, sources: sourcesOf(ranges), files: [], slices: [] };
   if (!partitions) {
     return { ...read, files: files.map((file) => served(chunkFileToWire(file), file.servedBy)) };
   }
   const { from, to } = partitions;
-  const parts = files.flatMap(({ path, parts: all = [], servedBy }) =>
-    all.flatMap((part) =>
-      part.partition >= from && part.partition < to ? [served({ path, part }, servedBy)] : [],
-    ),
-  );
-  return { ...read, parts };
+  const slices = files.flatMap((file) => {
+    const slice = sliceOf(file, from, to);
+    return slice ? [fileSliceToWire(served(slice, file.servedBy))] : [];
+  });
+  return { ...read, slices };
 }
 
 type ServedFile = ChunkFile & { readonly servedBy?: string };

@@ -5,6 +5,7 @@
 import type { Loop } from './loop.js';
 import type { Effect } from './core/effects.js';
 import type { AttemptEnded, Event } from './core/events.js';
+import type { ScheduleState } from './core/schedule-state.js';
 import type { JobState, State } from './core/state.js';
 import { runningTask } from './core/task.js';
 import { forget } from './core/transition.js';
@@ -29,6 +30,7 @@ import { type LostChunks, unreadable } from './lost-chunks.js';
 import type { Notices } from './notices.js';
 import type { ProgressMeter } from './progress-meter.js';
 import { addressesOf } from './shuffle-files.js';
+import type { RunEffect } from './schedules/run-jobs.js';
 import type { StagePlanning } from './stage-planning.js';
 import type { WorkerService } from './rpc/worker-service.js';
 
@@ -45,6 +47,8 @@ export interface EffectsRunnerDependencies {
   readonly lost: LostChunks;
   readonly planning: StagePlanning;
   readonly blobs: BlobStore;
+  /** Does what is asked for about runs of schedules. */
+  readonly runs: (effect: RunEffect) => void;
   readonly chunksOf: (job: JobState) => JobChunks;
   readonly forget: (job: JobId) => void;
   readonly loop: () => Loop;
@@ -80,6 +84,10 @@ export class EffectsRunner {
         return this.forJob(effect.jobId, (job) => this.ended(job));
       case 'drainWorker':
         return this.deps.workers.drain(effect.workerId);
+      case 'startRun':
+      case 'cancelRun':
+      case 'scheduleDeleted':
+        return this.deps.runs(effect);
       case 'record':
       case 'notify':
         // The loop journals both, and hands notices to watchers.
@@ -206,7 +214,12 @@ export class EffectsRunner {
       .sweep(job, chunks)
       .then((left) => workers.discardLeft(left))
       .catch(() => undefined);
-    const inUse = () => new Set([...this.deps.state.jobs.values()].flatMap(blobsOf));
+    const { jobs, schedules } = this.deps.state;
+    const inUse = () =>
+      new Set([
+        ...[...jobs.values()].flatMap(blobsOf),
+        ...[...schedules.values()].flatMap(blobsOfRuns),
+      ]);
     await this.deps.blobs.sweep(nowMs(), inUse).catch(() => undefined);
   }
 
@@ -236,4 +249,9 @@ function isFetchFailure(event: Event): event is AttemptEnded {
 function blobsOf({ spec }: JobState): string[] {
   const { request } = JSON.parse(spec) as { request?: SubmitRequest };
   return digestsOf(request?.files ?? {});
+}
+
+/** Digests of what was uploaded for the runs of a schedule. */
+function blobsOfRuns({ definition }: ScheduleState): string[] {
+  return digestsOf((JSON.parse(definition.job) as Pick<SubmitRequest, 'files'>).files);
 }

@@ -5,6 +5,7 @@
 import type { AttemptEnded, AttemptStarted, Event } from './core/events.js';
 import { isDurable } from './core/events.js';
 import type { Effect } from './core/effects.js';
+import { scheduleToRow } from './core/schedule-snapshot.js';
 import { jobToRow } from './core/snapshot.js';
 import { isEnded, type State } from './core/state.js';
 import { transition } from './core/transition.js';
@@ -16,7 +17,7 @@ import type { JobId } from '../shared/ids.js';
 
 export interface LoopDependencies {
   readonly state: State;
-  readonly journal: Journal;
+  readonly journal: Pick<Journal, 'append' | 'snapshot'>;
   readonly epoch: number;
   readonly nowMs: () => number;
   /** Runs one effect; must not throw. Called in order, after the events are durable. */
@@ -29,6 +30,8 @@ export interface LoopDependencies {
   readonly held: ReadonlySet<JobId>;
   /** Journal lost or a broken invariant: the process cannot go on. */
   readonly fatal: (error: unknown) => void;
+  /** Applies an event; default the core's own function, which whoever counts events wraps. */
+  readonly transition?: typeof transition;
   /** Events between two snapshots of the living jobs. */
   readonly snapshotEvents?: number;
 }
@@ -117,14 +120,14 @@ export class Loop {
   private drain(): void {
     const batch = this.queue;
     this.queue = [];
-    const { state, held } = this.deps;
+    const { state, held, transition: applied = transition } = this.deps;
     const effects: Effect[] = [...this.notes];
     this.notes = [];
     const durable: Event[] = [];
     const apply = (event: Event): void => {
       if (isDurable(event)) durable.push(event);
       if (event.type === 'attempt.ended' && !event.failure) this.countEnd(event);
-      for (const effect of transition(state, event)) {
+      for (const effect of applied(state, event)) {
         // Facts that follow from events which are not kept themselves, such as a worker's death.
         if (effect.type === 'record') durable.push(effect.event);
         else effects.push(effect);
@@ -175,7 +178,7 @@ export class Loop {
     );
   }
 
-  /** Every so often a row per living job takes the place of its events, so that a start stays quick. */
+  /** Every so often a row per living job or schedule takes the place of its events, so that a start stays quick. */
   private compact(events: number): Promise<void> {
     this.eventsSinceSnapshot += events;
     const most = this.deps.snapshotEvents ?? snapshotEventsDefault;
@@ -184,10 +187,10 @@ export class Loop {
     const { state, journal, epoch } = this.deps;
     // In the journal's queue it stands behind the events it covers.
     const jobs = [...state.jobs.values()].filter((job) => !isEnded(job.phase));
-    return journal.snapshot(
-      epoch,
-      jobs.map((job) => ({ jobId: job.id, row: jobToRow(job) })),
-    );
+    return journal.snapshot(epoch, [
+      ...jobs.map((job) => ({ id: job.id, row: jobToRow(job) })),
+      ...[...state.schedules.values()].map((each) => ({ id: each.id, row: scheduleToRow(each) })),
+    ]);
   }
 
   /** A task in back-off becomes eligible without any event: look again then. */

@@ -18,7 +18,9 @@ import { lostAfterRestart, reconcile } from './core/reconcile.js';
 import { isEnded, type JobState, type State } from './core/state.js';
 import { sourceRows } from './core/task.js';
 import { EffectsRunner } from './effects-runner.js';
+import { gatewayOf } from './http/gateway.js';
 import { JobChunks } from './job-chunks.js';
+import { JobVerbs } from './job-verbs.js';
 import { openJournal } from './journal/sqlite-journal.js';
 import type { StateLock } from './journal/state-lock.js';
 import { type ExpectedDevices, KnownDevices } from './known-devices.js';
@@ -31,10 +33,14 @@ import { ProgressMeter } from './progress-meter.js';
 import { replay } from './replay.js';
 import { jobService } from './rpc/job-service.js';
 import { checkBind, Door, socketPath, type TlsFiles } from './rpc/servers.js';
+import { scalerService } from './rpc/scaler-service.js';
 import { WorkerReports } from './rpc/worker-reports.js';
 import { type LogEntry, WorkerService } from './rpc/worker-service.js';
+import { poolDemand } from './scheduling/pool-demand.js';
+import { HealthDoor } from '../shared/health-door.js';
 import { makeDirectory } from '../shared/storage/directories.js';
 import { Roots } from '../shared/storage/roots.js';
+import { ScheduleRoom } from './schedules/room.js';
 import { type ListeningOwner, lockOrOwner } from './state-owner.js';
 import { StagePlanning } from './stage-planning.js';
 import { Submission } from './submission.js';
@@ -50,7 +56,13 @@ export interface CoordinatorOptions {
   readonly allowCode?: boolean;
   readonly clientToken?: string;
   readonly workerToken?: string;
+  /** What an autoscaler must show; default what clients must. */
+  readonly scalerToken?: string;
+  /** `HOST:PORT` for probes of health, in plain text. */
+  readonly healthListen?: string;
   readonly tls?: TlsFiles;
+  /** `HOST:PORT` for the verbs of jobs as JSON, and for metrics. */
+  readonly http?: string;
   readonly leaseMs?: number;
   /**
    * Called once the state directory is ours, before anything else is done with it: workers started
@@ -67,6 +79,7 @@ export interface RunningCoordinator {
   /** `unix:…`, for clients and workers of this machine. */
   readonly endpoint: string;
   readonly listenAddress?: string;
+  readonly httpAddress?: string;
   /** Resolves once no requested job is unfinished and none is being submitted. */
   idle(): Promise<void>;
   /** A worker process was seen to exit; its attempts are lost at once. */
@@ -88,13 +101,14 @@ const logLines = 10_000;
 export async function startCoordinator(
   options: CoordinatorOptions,
 ): Promise<RunningCoordinator | BusyCoordinator> {
-  if (options.listen !== undefined) {
-    checkBind(options.listen, {
-      tls: options.tls !== undefined,
-      clientToken: options.clientToken !== undefined,
-      workerToken: options.workerToken !== undefined,
-    });
-  }
+  const secured = {
+    tls: options.tls !== undefined,
+    clientToken: options.clientToken !== undefined,
+    workerToken: options.workerToken !== undefined,
+  };
+  if (options.listen !== undefined) checkBind(options.listen, secured);
+  // No worker comes in by HTTP.
+  if (options.http !== undefined) checkBind(options.http, { ...secured, workerToken: true });
   const stateDirectory = resolve(options.stateDirectory);
   await makeDirectory(stateDirectory, 0o700);
   const lock = await lockOrOwner(stateDirectory, options.signal);
@@ -151,6 +165,7 @@ class Coordinator {
       this.checkIdle(state);
     };
     const devices = new KnownDevices(options.devices);
+    const gateway = await gatewayOf(options, { state, held });
     const workers = new WorkerService({
       epoch,
       leaseMs,
@@ -160,6 +175,7 @@ class Coordinator {
       post: (...events) => runner.heard(...events),
       log: (entry) => this.log(entry),
       reports: new WorkerReports({ state, chunksOf }),
+      ...gateway?.workerHooks(),
     });
     const catalogue = new Catalogue({
       state,
@@ -218,6 +234,7 @@ class Coordinator {
       lost,
       planning,
       blobs,
+      runs: (effect) => schedules.run(effect),
       chunksOf,
       forget,
       loop: () => loop,
@@ -231,6 +248,7 @@ class Coordinator {
       nowMs,
       held,
       fatal,
+      ...gateway?.loopHooks(journal),
       number: (effect) => notices.number(effect),
       publish: (notice) => notices.publish(notice),
       run: (effect) => runner.run(effect),
@@ -245,7 +263,7 @@ class Coordinator {
       blobs,
       checkPath,
       allowCode: options.embedded || options.allowCode === true,
-      devices: () => devices.facts(),
+      devices: (pool) => devices.facts(pool),
       slots,
       nowMs,
     });
@@ -277,23 +295,37 @@ class Coordinator {
       scratch: join(stateDirectory, 'previews'),
       readArrow: output,
     });
+    const verbs = new JobVerbs({
+      submission,
+      previews,
+      catalogue,
+      blobs,
+      results: { output },
+      logs: (job) => this.logs.filter(({ text }) => text.includes(`${job}/`)),
+      drainWorker: (id) => this.drainWorker(state, loop, id),
+    });
+    const schedules = new ScheduleRoom({
+      state,
+      epoch,
+      journal,
+      blobs,
+      submission: () => submission,
+      catalogue,
+      post: (...events) => loop.post(...events),
+      nowMs,
+      fatal,
+      fires: !options.embedded,
+    });
     const door = (clientToken: string | undefined, workerToken: string | undefined): Door => {
       const authorized = (metadata: Metadata): void =>
         authorize(clientToken, bearerToken(metadata));
-      return new Door(
-        jobService({
-          submission,
-          previews,
-          catalogue,
-          blobs,
-          results: { output },
-          logs: (job) => this.logs.filter(({ text }) => text.includes(`${job}/`)),
-          drainWorker: (id) => this.drainWorker(state, loop, id),
-          authorize: authorized,
-        }),
+      const made = new Door(
+        jobService(verbs, authorized),
         workers.implementation(workerToken),
         authorized,
       );
+      made.addSchedules(schedules.service(authorized));
+      return made;
     };
     const local = door(undefined, undefined);
     this.doors.push(local);
@@ -303,11 +335,19 @@ class Coordinator {
     if (options.listen !== undefined) {
       const open = door(options.clientToken, options.workerToken);
       this.doors.push(open);
+      open.addScaler(
+        scalerService({
+          workersWanted: (pool) => poolDemand(state, pool, held).workers,
+          token: options.scalerToken ?? options.clientToken,
+        }),
+      );
       listenAddress = await open.listenTcp(options.listen, options.tls);
     }
+    const httpAddress = await gateway?.open(verbs);
     for (const effect of reconcile(state)) {
       if (!('jobId' in effect) || !held.has(effect.jobId)) runner.run(effect);
     }
+    schedules.start();
     // Embedded workers died with the process before; others get a lease's time to come back.
     this.mayReturn = !options.embedded;
     const grace = setTimeout(
@@ -324,22 +364,28 @@ class Coordinator {
     grace.unref();
     progress.unref();
     this.timers.push(grace, progress);
+    const health =
+      options.healthListen === undefined ? undefined : await HealthDoor.open(options.healthListen);
     return {
       endpoint,
       ...(listenAddress ? { listenAddress } : {}),
+      ...(httpAddress ? { httpAddress } : {}),
       idle: () => this.idle(state),
       workerExited: (pid, crashed) => workers.exited(pid, crashed),
       submitPlan: (event) => loop.post(event),
       stop: async () => {
+        health?.stopServing();
         for (const timer of this.timers) clearTimeout(timer);
         this.lock.withdraw();
+        await schedules.close();
         await submission.close();
         workers.close();
-        await Promise.all(this.doors.map((each) => each.close()));
+        await Promise.all([gateway?.close(), ...this.doors.map((each) => each.close())]);
         await runner.idle();
         await loop.stop();
         await journal.close();
         this.lock.release();
+        health?.close();
       },
     };
   }

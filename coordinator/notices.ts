@@ -3,6 +3,7 @@
  * keeps. Never blocks the coordinator: who reads too slowly is told so and dropped.
  */
 import type { JobId } from '../shared/ids.js';
+import type { EventView } from '../shared/views.js';
 import type { Effect } from './core/effects.js';
 import type { StoredNotice } from './journal/journal.js';
 
@@ -41,4 +42,10 @@ export class Notices {
   watched(): Iterable<JobId> {
     return this.listeners.keys();
   }
+}
+
+/** A notice as users see it. */
+export function eventView({ jobId, seq, timeMs, kind, data }: Notice): EventView {
+  const members = JSON.parse(data) as Record<string, unknown>;
+  return { job: jobId, ...members, event: kind, seq, time: new Date(timeMs).toISOString() };
 }

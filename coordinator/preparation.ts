@@ -18,7 +18,7 @@ export interface PreparationDependencies {
   /** Throws E_URI_DENIED for what lies outside the roots. */
   readonly checkPath: (path: string) => void;
   readonly allowCode: boolean;
-  readonly devices: () => Promise<DeviceFacts>;
+  readonly devices: (pool: string) => Promise<DeviceFacts>;
   readonly slots: () => number;
   readonly nowMs: () => number;
 }
@@ -55,7 +55,7 @@ export class Preparation {
       blobPath: (digest) => deps.blobs.path(digest),
       checkPath: deps.checkPath,
       checkPlace,
-      devices: deps.devices,
+      devices: () => deps.devices(spec.run.pool ?? 'cpu'),
       slots: deps.slots(),
       jobId: id,
       nowMs,

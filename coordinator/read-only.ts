@@ -4,7 +4,7 @@ import { fail } from '../shared/failure.js';
 import type { EventView, JobView, WhyView } from '../shared/views.js';
 import { Catalogue } from './catalogue.js';
 import { openReadOnly } from './journal/journal-reader.js';
-import { Notices } from './notices.js';
+import { eventView, Notices } from './notices.js';
 import { ProgressMeter } from './progress-meter.js';
 import { replay } from './replay.js';
 
@@ -39,15 +39,8 @@ export async function readOnlyView(stateDirectory: string): Promise<{
     why: (job) => catalogue.why(job),
     async *events(job, { afterSeq = 0 } = {}) {
       const never = new AbortController().signal;
-      for await (const { seq, timeMs, kind, data, jobId: id } of catalogue.watch(
-        job,
-        afterSeq,
-        false,
-        never,
-        Infinity,
-      )) {
-        const fields = JSON.parse(data) as Record<string, unknown>;
-        yield { event: kind, job: id, seq, time: new Date(timeMs).toISOString(), ...fields };
+      for await (const notice of catalogue.watch(job, afterSeq, false, never, Infinity)) {
+        yield eventView(notice);
       }
     },
   };

@@ -3,6 +3,7 @@
  * decide, looks for chunks that are done already. Holds no decision; answers with an event.
  */
 import type { StageId } from '../shared/ids.js';
+import { partitionSizes } from '../shared/divided-file.js';
 import type { ChunkRecord, StagePlan } from '../shared/plan.js';
 import type { Committer } from './committer.js';
 import type { Event, QueryPlanned } from './core/events.js';
@@ -191,7 +192,7 @@ export class StagePlanning {
 function resultOf({ program }: StagePlan, records: readonly ChunkRecord[]): StageResult {
   const chunks = records.map((record) => ({
     bytes: bytesOf(record),
-    parts: record.files.flatMap(({ parts = [] }) => parts),
+    parts: record.files.flatMap(({ divided }) => (divided ? partitionSizes(divided) : [])),
   }));
   return {
     partitions: partitionCount(program.sink.divide),

@@ -44,6 +44,14 @@ await write(
    ) as sensors(sensor, room, height)`,
 );
 
+// A week of visits, one every quarter of an hour.
+await write(
+  'visits',
+  `select timestamptz '2026-11-09 00:00:00+00' + to_minutes(i * 15) as seen,
+          ['cellar', 'attic', 'kitchen'][1 + (hash(i) % 3)::integer] as room, (1 + hash(i, 1) % 5)::integer as people
+   from range(7 * 24 * 4) as t(i)`,
+);
+
 // The chance of condensation: warm and humid, more likely.
 writeFileSync(
   path.join(directory, 'condensation.onnx'),

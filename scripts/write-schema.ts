@@ -1,6 +1,9 @@
-/** Writes schema/job.schema.json, for editors, from the one zod schema. */
+/** Writes schema/*.schema.json, for editors, and schema/openapi.json from the zod schemas. */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { jobSchemaText } from '../shared/job-schema.js';
+import { jobSchemaText, scheduleSchemaText } from '../shared/job-schema.js';
+import { openApiText } from '../shared/openapi.js';
 
 mkdirSync('schema', { recursive: true });
 writeFileSync('schema/job.schema.json', jobSchemaText());
+writeFileSync('schema/schedule.schema.json', scheduleSchemaText());
+writeFileSync('schema/openapi.json', openApiText());

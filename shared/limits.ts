@@ -5,6 +5,9 @@ export const limits = {
   specNodes: 50_000,
   specSteps: 500,
   messageBytes: 64 * 1024 * 1024,
+  /** JSON that comes over HTTP: a spec, and what it names beside it. */
+  httpBodyBytes: 2 * 1024 * 1024,
+  httpConnections: 1_000,
   blobPartBytes: 1024 * 1024,
   blobBytes: 8 * 1024 * 1024 * 1024,
   footerBytes: 256 * 1024 * 1024,

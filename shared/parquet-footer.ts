@@ -74,6 +74,27 @@ export async function readPageExtents(path: string): Promise<PageExtent[]> {
   });
 }
 
+/** Bytes [start, end) of the file hold all pages of a row group. */
+export interface RowGroupExtent {
+  readonly rows: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Extents of all row groups, in file order. @throws WindrowError as `readFooter` */
+export async function readRowGroups(path: string): Promise<RowGroupExtent[]> {
+  return withFooter(path, ({ bytes }, footer) => {
+    const metadata = decodeMetadata(footer, path);
+    const rows = checkRowGroups(metadata, path, bytes - footer.length);
+    return metadata.row_groups.map(({ columns }, group): RowGroupExtent => {
+      const extents = columns.map(({ meta_data: meta }) => extentOf(meta!));
+      const start = Math.min(...extents.map((extent) => extent.start));
+      const end = Math.max(...extents.map((extent) => extent.start + extent.size));
+      return { rows: rows[group]!, start, end };
+    });
+  });
+}
+
 async function withFooter<Result>(
   path: string,
   take: (file: { readonly bytes: number; readonly mtimeMs: number }, footer: Buffer) => Result,

@@ -421,13 +421,28 @@ export interface ChunkCounts {
   readonly warnings: Readonly<Record<string, number>>;
 }
 
-/** One partition's rows inside a divided file: a whole Parquet file of `bytes` bytes at `offset`. */
+/** Rows of one partition in a divided file: they follow those of the partitions before it. */
 export interface ChunkPart {
   readonly partition: number;
+  readonly rows: number;
+}
+
+/** Bytes of a divided file that are read together: a row group, or all that comes after the last. */
+export interface FileBlock {
   readonly offset: number;
   readonly bytes: number;
+  /** 0 behind the row groups. */
   readonly rows: number;
+  /** Of these bytes. */
   readonly crc32: number;
+}
+
+/** Where the partitions of an exchange lie in a file: its rows are in the order of theirs. */
+export interface Divided {
+  /** Partitions with rows, ascending. */
+  readonly parts: readonly ChunkPart[];
+  /** All bytes of the file, in order. */
+  readonly blocks: readonly FileBlock[];
 }
 
 export interface ChunkFile {
@@ -435,11 +450,11 @@ export interface ChunkFile {
   readonly path: string;
   readonly rows: number;
   readonly bytes: number;
+  /** Of its bytes; of a divided file, of its blocks' checksums. */
   readonly sha256: string;
   /** Hive values of this file when the sink partitions; empty otherwise. */
   readonly partition: readonly { readonly column: string; readonly value: string | null }[];
-  /** Where the sink divides: its partitions with rows, ascending. */
-  readonly parts?: readonly ChunkPart[];
+  readonly divided?: Divided;
 }
 
 /** A finished chunk: what ChunkDone reports, the index stores and reuse verifies. */

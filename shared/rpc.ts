@@ -39,6 +39,8 @@ const codeOfKind: Record<FailureKind, status> = {
 const codeOfFailure: Readonly<Record<string, status>> = {
   E_UNAUTHENTICATED: status.UNAUTHENTICATED,
   E_NO_JOB: status.NOT_FOUND,
+  E_NO_SCHEDULE: status.NOT_FOUND,
+  E_NO_BACKFILL: status.NOT_FOUND,
   E_FENCED: status.FAILED_PRECONDITION,
 };
 

@@ -2,7 +2,7 @@
  * The way into a job spec, for text that a user wrote and for JSON that came over the wire: limits
  * first, then shape, then meaning, and all problems of one phase reported together. Never: files.
  */
-import type { JobSpec } from './job-spec.js';
+import { jobSpecSchema, type JobSpec } from './job-spec.js';
 import { checkMeaning } from './spec-meaning.js';
 import { SpecProblems, type Locate } from './spec-problems.js';
 import { checkShape } from './spec-shape.js';
@@ -43,7 +43,7 @@ function check(
 ): JobSpec {
   const problems = new SpecProblems(options.file, options.locate);
   checkValues(value, problems, options.file);
-  const spec = checkShape(value, problems);
+  const spec = checkShape(jobSpecSchema, value, problems);
   if (spec) checkMeaning(spec, problems, options.variables);
   problems.throwIfAny();
   if (!spec) throw new TypeError('a spec without problems has a shape');

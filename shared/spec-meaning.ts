@@ -4,7 +4,6 @@
  */
 import { parseByteSize } from './byte-size.js';
 import { parseDurationMs } from './duration.js';
-import { WindrowError } from './failure.js';
 import type { JobSpec, StepSpec } from './job-spec.js';
 import { checkTemplates, mapPaths } from './spec-paths.js';
 import { nameHint, type SpecPath, type SpecProblems } from './spec-problems.js';
@@ -184,7 +183,7 @@ function checkOutputs(spec: JobSpec, problems: SpecProblems): void {
     paths.set(path, index);
     if (typeof output.targetFileSize === 'string') {
       const size = output.targetFileSize;
-      check(() => parseByteSize(size), ['outputs', index, 'targetFileSize'], problems);
+      problems.attempt(() => parseByteSize(size), ['outputs', index, 'targetFileSize']);
     }
     const partitions = (output.partitionBy ?? []).map((column) => column.toLowerCase());
     if (new Set(partitions).size < partitions.length) {
@@ -220,22 +219,11 @@ function checkDurations(spec: JobSpec, problems: SpecProblems): void {
   const { timeout, taskTimeout } = spec.run;
   for (const [key, text] of Object.entries({ timeout, taskTimeout })) {
     if (text === undefined) continue;
-    const ms = check(() => parseDurationMs(text), ['run', key], problems);
+    const ms = problems.attempt(() => parseDurationMs(text), ['run', key]);
     if (ms === 0) {
       const hint = 'leave it out for no limit';
       problems.add('E_SPEC_INVALID', ['run', key], 'no time at all', { hint });
     }
   }
-  check(() => parseDurationMs(spec.checkpoints.keep), ['checkpoints', 'keep'], problems);
-}
-
-function check<T>(parse: () => T, at: SpecPath, problems: SpecProblems): T | undefined {
-  try {
-    return parse();
-  } catch (error) {
-    if (!(error instanceof WindrowError)) throw error;
-    const { code, message, hint } = error.failure;
-    problems.add(code, at, message, { hint });
-    return undefined;
-  }
+  problems.attempt(() => parseDurationMs(spec.checkpoints.keep), ['checkpoints', 'keep']);
 }

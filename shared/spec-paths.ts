@@ -88,15 +88,14 @@ export function checkTemplates(
 }
 
 /**
- * Pastes params (and `extra` variables) into paths and into the job's name.
+ * Pastes params into paths and into the job's name.
+ * @param later variables that get their values later: they stay as they are written
  * @throws WindrowError E_UNKNOWN_VARIABLE, or E_SPEC_INVALID where a value cannot stand in a path
  */
-export function pasteTemplates(
-  spec: JobSpec,
-  extra: Readonly<Record<string, ParamValue>> = {},
-): JobSpec {
-  const values = new Map(Object.entries({ ...spec.params, ...extra }));
-  const variables = [...values.keys()];
+export function pasteTemplates(spec: JobSpec, later: readonly string[] = []): JobSpec {
+  const values = new Map(Object.entries(spec.params));
+  for (const name of later) values.delete(name);
+  const variables = [...values.keys(), ...later];
   const problems = new SpecProblems();
   const paste = (text: string, at: SpecPath): string => {
     checkTemplates(text, at, variables, problems);

@@ -46,6 +46,18 @@ export class SpecProblems {
     });
   }
 
+  /** What `parse` makes of the value at `path`; undefined after noting why it refuses it. */
+  attempt<T>(parse: () => T, path: SpecPath): T | undefined {
+    try {
+      return parse();
+    } catch (error) {
+      if (!(error instanceof WindrowError)) throw error;
+      const { code, message, hint } = error.failure;
+      this.add(code, path, message, { hint });
+      return undefined;
+    }
+  }
+
   /** What is wrong at `path` follows from a problem that was noted elsewhere. */
   explained(path: SpecPath): void {
     this.places.add(formatPath(path));

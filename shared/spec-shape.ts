@@ -3,7 +3,6 @@
  * of a union that was meant. Never: what the parts mean together; that is spec-meaning.ts.
  */
 import * as z from 'zod';
-import { jobSpecSchema, type JobSpec } from './job-spec.js';
 import {
   nameHint,
   nearestName,
@@ -15,47 +14,50 @@ import { checkKinds, stepKinds } from './step-spec.js';
 
 type Issue = z.core.$ZodIssue;
 
+/** What is checked, against what, and where problems go. */
+interface Shape {
+  readonly schema: z.ZodType;
+  readonly input: unknown;
+  readonly problems: SpecProblems;
+}
+
 /** The spec with its defaults, or undefined after noting what is wrong with it. */
-export function checkShape(input: unknown, problems: SpecProblems): JobSpec | undefined {
+export function checkShape<Spec>(
+  schema: z.ZodType<Spec>,
+  input: unknown,
+  problems: SpecProblems,
+): Spec | undefined {
   // A spec is parsed once or twice: compiling a parser for it would take longer.
-  const parsed = jobSpecSchema.safeParse(input, { jitless: true });
+  const parsed = schema.safeParse(input, { jitless: true });
   if (parsed.success) return parsed.data;
-  reportAll(parsed.error.issues, [], input, problems);
+  reportAll(parsed.error.issues, [], { schema, input, problems });
   return undefined;
 }
 
 /** Unknown fields first: a misspelled field must not be reported again as a missing one. */
-function reportAll(
-  issues: readonly Issue[],
-  base: SpecPath,
-  input: unknown,
-  problems: SpecProblems,
-): void {
+function reportAll(issues: readonly Issue[], base: SpecPath, shape: Shape): void {
   const unknown = issues.filter((issue) => issue.code === 'unrecognized_keys');
   const others = issues.filter((issue) => issue.code !== 'unrecognized_keys');
-  for (const issue of [...unknown, ...others]) report(issue, base, input, problems);
+  for (const issue of [...unknown, ...others]) report(issue, base, shape);
 }
 
-function report(issue: Issue, base: SpecPath, input: unknown, problems: SpecProblems): void {
+function report(issue: Issue, base: SpecPath, shape: Shape): void {
+  const { input, problems } = shape;
   const path = [...base, ...(issue.path as (string | number)[])];
   const value = valueAt(input, path);
   if (issue.code === 'unrecognized_keys') {
-    for (const key of issue.keys) reportUnknownField(path, key, input, problems);
+    for (const key of issue.keys) reportUnknownField(path, key, shape);
   } else if (issue.code === 'invalid_union') {
-    reportUnion(issue.errors, path, value, input, problems);
+    reportUnion(issue.errors, path, value, shape);
   } else if (!problems.has(path)) {
     const { message, hint, onKey } = describe(issue, value);
     problems.add('E_SPEC_INVALID', path, message, { hint, what: onKey ? 'key' : 'value' });
   }
 }
 
-function reportUnknownField(
-  at: SpecPath,
-  key: string,
-  input: unknown,
-  problems: SpecProblems,
-): void {
-  const known = knownFields(at);
+function reportUnknownField(at: SpecPath, key: string, shape: Shape): void {
+  const { schema, input, problems } = shape;
+  const known = knownFields(schema, at);
   problems.add('E_SPEC_UNKNOWN_FIELD', [...at, key], `unknown field '${shorten(key)}'`, {
     hint: nameHint(key, known),
     what: 'key',
@@ -71,14 +73,14 @@ function reportUnion(
   branches: readonly (readonly Issue[])[],
   path: SpecPath,
   value: unknown,
-  input: unknown,
-  problems: SpecProblems,
+  shape: Shape,
 ): void {
+  const { problems } = shape;
   const kinds = isStep(path) ? stepKinds : isCheck(path) ? checkKinds : undefined;
   if (kinds && isRecord(value)) {
     const branch = kindOf(value, path, kinds, problems);
     if (branch === undefined) return;
-    reportAll(branches[branch] ?? [], path, input, problems);
+    reportAll(branches[branch] ?? [], path, shape);
     return;
   }
   const deeper = branches.find((issues) => issues.every((issue) => issue.path.length > 0));
@@ -87,7 +89,7 @@ function reportUnion(
   );
   const chosen = deeper ?? sameType;
   if (chosen) {
-    reportAll(chosen, path, input, problems);
+    reportAll(chosen, path, shape);
   } else if (!problems.has(path)) {
     const wanted = branches.flatMap((issues) => issues.map((issue) => expectation(issue)));
     const message = `must be ${[...new Set(wanted)].join(' or ')}, not ${typeName(value)}`;
@@ -202,8 +204,8 @@ function typeName(value: unknown): string {
 }
 
 /** Fields that the schema knows at `path`, over all branches of unions on the way. */
-function knownFields(path: SpecPath): string[] {
-  let schemas: z.core.$ZodType[] = alternatives(jobSpecSchema);
+function knownFields(schema: z.ZodType, path: SpecPath): string[] {
+  let schemas: z.core.$ZodType[] = alternatives(schema);
   for (const part of path) {
     schemas = schemas.flatMap((schema) => {
       if (schema instanceof z.ZodObject) {

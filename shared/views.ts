@@ -78,6 +78,14 @@ export interface EventView {
   readonly [field: string]: unknown;
 }
 
+/** What a worker printed about a job. */
+export interface LogView {
+  readonly time: string;
+  readonly level: string;
+  readonly worker: string;
+  readonly text: string;
+}
+
 export interface WorkerView {
   readonly worker: string;
   readonly state: 'connected' | 'disconnected' | 'draining';

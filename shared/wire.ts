@@ -1,6 +1,8 @@
 /** Domain types to protocol messages and back: the one place where both are known. */
 import { jobId, stageId, type AttemptRef } from './ids.js';
-import type { ChunkCounts, ChunkFile, ChunkPart, ChunkRecord } from './plan.js';
+import type { FileSlice } from './divided-file.js';
+import type { ChunkCounts, ChunkFile, ChunkPart, ChunkRecord, Divided, FileBlock } from './plan.js';
+import type { ModelRuns } from './model-runs.js';
 import type * as wire from './gen/windrow.js';
 
 export function attemptToWire(ref: AttemptRef): wire.AttemptId {
@@ -26,7 +28,7 @@ export function chunkFileToWire(file: ChunkFile): wire.ChunkFile {
       column,
       ...(value === null ? {} : { value }),
     })),
-    ...(file.parts ? { divided: { parts: file.parts.map(chunkPartToWire) } } : {}),
+    ...(file.divided ? { divided: dividedToWire(file.divided) } : {}),
   };
 }
 
@@ -37,18 +39,25 @@ export function chunkFileFromWire(message: wire.ChunkFile): ChunkFile {
     bytes: message.bytes,
     sha256: message.sha256,
     partition: message.partition.map(({ column, value }) => ({ column, value: value ?? null })),
-    ...(message.divided ? { parts: message.divided.parts.map(chunkPartFromWire) } : {}),
+    ...(message.divided ? { divided: dividedFromWire(message.divided) } : {}),
   };
 }
 
-export function chunkPartToWire(part: ChunkPart): wire.ChunkPart {
-  const { partition, offset, bytes, rows, crc32 } = part;
-  return { partition, offset, bytes, rows, crc32 };
+function dividedToWire({ parts, blocks }: Divided): wire.Divided {
+  return { parts: parts.map(partOf), blocks: blocks.map(blockOf) };
 }
 
-export function chunkPartFromWire(message: wire.ChunkPart): ChunkPart {
-  const { partition, offset, bytes, rows, crc32 } = message;
-  return { partition, offset, bytes, rows, crc32 };
+function dividedFromWire({ parts, blocks }: wire.Divided): Divided {
+  return { parts: parts.map(partOf), blocks: blocks.map(blockOf) };
+}
+
+/** The same on both sides, without what else such an object may hold. */
+function partOf({ partition, rows }: ChunkPart): ChunkPart {
+  return { partition, rows };
+}
+
+function blockOf({ offset, bytes, rows, crc32 }: FileBlock): FileBlock {
+  return { offset, bytes, rows, crc32 };
 }
 
 /** The same for a file that an attempt reads: with the worker to ask where it is not to be read. */
@@ -56,14 +65,16 @@ export function servedFileFromWire(message: wire.ChunkFile): ChunkFile & ServedB
   return { ...chunkFileFromWire(message), ...servedBy(message) };
 }
 
-export function partRefFromWire(
-  message: wire.PartRead,
-): { readonly path: string; readonly part: ChunkPart } & ServedBy {
-  return {
-    path: message.path,
-    part: chunkPartFromWire(message.part!),
-    ...servedBy(message),
-  };
+export function fileSliceToWire(slice: FileSlice & ServedBy): wire.FileSlice {
+  const { path, bytes, from, to, rowStart, rows, blocks } = slice;
+  const range = { path, bytes, from, to, rowStart, rows, blocks: blocks.map(blockOf) };
+  return { ...range, ...servedBy(slice) };
+}
+
+export function fileSliceFromWire(message: wire.FileSlice): FileSlice & ServedBy {
+  const { path, bytes, from, to, rowStart, rows, blocks } = message;
+  const range = { path, bytes, from, to, rowStart, rows, blocks: blocks.map(blockOf) };
+  return { ...range, ...servedBy(message) };
 }
 
 interface ServedBy {
@@ -107,4 +118,17 @@ export function chunkRecordFromWire(message: wire.ChunkDone): ChunkRecord {
     counts: countsFromWire(message.counts),
     ...(message.deadLetters ? { deadLetters: chunkFileFromWire(message.deadLetters) } : {}),
   };
+}
+
+export function modelRunsToWire({ device, seconds, rows }: ModelRuns): wire.ModelRuns {
+  const distribution = ({ counts, sum }: ModelRuns['rows']): wire.Distribution => ({
+    counts: [...counts],
+    sum,
+  });
+  return { device, seconds: distribution(seconds), rows: distribution(rows) };
+}
+
+export function modelRunsFromWire({ device, seconds, rows }: wire.ModelRuns): ModelRuns {
+  const none = { counts: [], sum: 0 };
+  return { device, seconds: seconds ?? none, rows: rows ?? none };
 }

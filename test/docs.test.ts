@@ -20,7 +20,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const root = path.resolve(import.meta.dirname, '..');
 const documents = ['README.md', ...globSync('docs/**/*.md', { cwd: root }).sort()];
-const examples = globSync('examples/*.yaml', { cwd: root }).sort();
+const specs = globSync('examples/*.yaml', { cwd: root }).sort();
+const schedules = specs.filter((file) =>
+  /^kind: Schedule$/m.test(readFileSync(path.join(root, file), 'utf8')),
+);
+const examples = specs.filter((file) => !schedules.includes(file));
 
 interface Block {
   readonly document: string;
@@ -117,6 +121,14 @@ describe('examples', () => {
       expect(resultOf(second.output).rowsInferred).toBe(0);
     },
   );
+});
+
+describe('schedules among the examples', () => {
+  test.each(schedules)('%s has coming runs', async (file) => {
+    const { code, output } = await bash(`npx windrow schedule next ${file} --count 3 -o json`);
+    expect(code, output).toBe(0);
+    expect(output.match(/"runAt"/g)).toHaveLength(3);
+  });
 });
 
 interface Result {

@@ -39,7 +39,9 @@ const mayImport: Record<string, (target: string) => boolean> = {
 
 /** Decides, knows no outside world: synchronous, no clock, no chance, no environment. */
 const pure = shipped.filter((file) =>
-  /^coordinator\/(core|planner|scheduling|calendar)\/|^coordinator\/commit\/decide\.ts$/.test(file),
+  /^coordinator\/(core|planner|scheduling)\/|^coordinator\/commit\/decide\.ts$|^shared\/calendar\//.test(
+    file,
+  ),
 );
 /** Shared files that pure code may import although they hash with node:crypto. */
 const hashing = new Set(['shared/chunk-identity.ts', 'shared/manifest.ts']);

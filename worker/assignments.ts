@@ -17,7 +17,7 @@ import { unlessAborted } from '../shared/unless-aborted.js';
 import {
   attemptFromWire,
   chunkFileFromWire,
-  partRefFromWire,
+  fileSliceFromWire,
   servedFileFromWire,
 } from '../shared/wire.js';
 import { type ChunkWork, isEmpty, type LeafRead } from './attempt/protocol.js';
@@ -170,11 +170,11 @@ function chunkWork(message: WireChunk): ChunkWork {
   };
 }
 
-function leafRead({ leaf, sources, files, parts }: WireRead): LeafRead {
+function leafRead({ leaf, sources, files, slices }: WireRead): LeafRead {
   return {
     leaf,
     sources,
     files: files.map(servedFileFromWire),
-    parts: parts.map(partRefFromWire),
+    slices: slices.map(fileSliceFromWire),
   };
 }

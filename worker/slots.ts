@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { type Failure, formatFailure, toFailure } from '../shared/failure.js';
 import { attemptKey, type AttemptRef } from '../shared/ids.js';
+import type { ModelRuns } from '../shared/model-runs.js';
 import type { ChunkRecord } from '../shared/plan.js';
 import {
   type AttemptMessage,
@@ -19,6 +20,7 @@ import { threadFailure } from './thread-failure.js';
 export interface SlotEvents {
   chunk(ref: AttemptRef, chunk: number, record: ChunkRecord): void;
   progress(ref: AttemptRef, rows: number, rowsTotal: number, doing: string): void;
+  modelRuns(runs: readonly ModelRuns[]): void;
   log(ref: AttemptRef, level: string, text: string): void;
   ended(ref: AttemptRef, failure: Failure | undefined): void;
   /** An attempt was told to stop and did not: the process has to go. */
@@ -135,6 +137,8 @@ export class Slots {
           return this.events.chunk(ref, message.chunk, message.record);
         case 'progress':
           return this.events.progress(ref, message.rows, message.rowsTotal, message.doing);
+        case 'modelRuns':
+          return this.events.modelRuns(message.runs);
         case 'log':
           return this.events.log(ref, message.level, message.text);
       }

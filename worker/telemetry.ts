@@ -4,7 +4,8 @@
  */
 import type { Heartbeat } from '../shared/gen/windrow.js';
 import { attemptKey, type AttemptRef } from '../shared/ids.js';
-import { attemptToWire } from '../shared/wire.js';
+import { type ModelRuns, ModelRunsTally } from '../shared/model-runs.js';
+import { attemptToWire, modelRunsToWire } from '../shared/wire.js';
 
 interface AttemptRows {
   readonly ref: AttemptRef;
@@ -20,6 +21,7 @@ const logLinesMax = 1_000;
 
 export class Telemetry {
   private readonly attempts = new Map<string, AttemptRows>();
+  private readonly runs = new ModelRunsTally();
   private logs: Heartbeat['logs'] = [];
 
   constructor(private readonly workerId: string) {}
@@ -32,6 +34,10 @@ export class Telemetry {
     this.rowsOf(ref).reported += rows;
   }
 
+  modelRuns(runs: readonly ModelRuns[]): void {
+    for (const each of runs) this.runs.add(each);
+  }
+
   ended(ref: AttemptRef): void {
     this.attempts.delete(attemptKey(ref));
   }
@@ -42,7 +48,7 @@ export class Telemetry {
     this.logs.push({ timeMs: Date.now(), level, workerId: this.workerId, text: line });
   }
 
-  /** Log lines are handed out once. */
+  /** Log lines and runs of models are handed out once. */
   heartbeat(): Heartbeat {
     const { logs } = this;
     this.logs = [];
@@ -56,6 +62,7 @@ export class Telemetry {
         doing,
       })),
       logs,
+      modelRuns: this.runs.take().map(modelRunsToWire),
     };
   }
 

@@ -9,6 +9,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import { type Failure, formatFailure } from '../shared/failure.js';
+import { HealthDoor } from '../shared/health-door.js';
 import type { AttemptRef } from '../shared/ids.js';
 import type { ChunkRecord } from '../shared/plan.js';
 import { makeDirectory } from '../shared/storage/directories.js';
@@ -57,10 +58,15 @@ export interface WorkerOptions {
    * coordinator has one, else loopback.
    */
   readonly shuffleListen?: string;
+  /** HOST:PORT for probes of its health, and of whether it has work; default none. */
+  readonly healthListen?: string;
 }
 
 /** Exit codes that a parent may act on; any other than 0 is a crash. */
 export const workerExit = { drained: 0, refused: 2, recycled: 75 } as const;
+
+/** What a probe asks for to learn whether attempts are here. */
+const workProbe = 'work';
 
 const cancelGraceMs = 10_000;
 const drainGraceMs = 60_000;
@@ -83,6 +89,7 @@ export class Worker {
   private readonly served = new ServedFiles();
   private readonly peers: PeerAccess;
   private shuffle: ShuffleDoor | undefined;
+  private health: HealthDoor | undefined;
   private draining = false;
   private leaving = false;
   private left: Promise<void> | undefined;
@@ -109,6 +116,7 @@ export class Worker {
         chunk: (ref, chunk, record) => this.chunkDone(ref, chunk, record),
         progress: (ref, rows, rowsTotal, doing) =>
           this.telemetry.progress(ref, rows, rowsTotal, doing),
+        modelRuns: (runs) => this.telemetry.modelRuns(runs),
         log: (ref, level, text) => this.telemetry.log(ref, level, text),
         ended: (ref, failure) => this.ended(ref, failure),
         stuck: (ref) => void this.recycle(ref),
@@ -127,7 +135,10 @@ export class Worker {
       },
       chunk: (ref, chunk, record) => this.chunkDone(ref, chunk, record),
       ended: (ref, failure) => this.ended(ref, failure),
-      settled: () => this.leaveIfDone(),
+      settled: () => {
+        this.tellWork();
+        this.leaveIfDone();
+      },
     });
   }
 
@@ -136,6 +147,7 @@ export class Worker {
       await makeDirectory(this.scratch);
       await makeShuffleDirectory(this.shuffleDirectory);
       this.shuffle = await this.listen();
+      await this.openHealth();
     } catch (error) {
       await this.slots.close();
       throw error;
@@ -171,6 +183,7 @@ export class Worker {
           this.served.toldToWrite(chunkDirectory);
         }
         this.assignments.accept(message);
+        this.tellWork();
       },
       cancel: (attempts) => attempts.forEach((attempt) => this.cancel(attemptFromWire(attempt))),
       drain: () => this.drain(),
@@ -220,7 +233,18 @@ export class Worker {
       }),
     );
     if (!this.draining && process.memoryUsage.rss() > this.memory.processBytes) this.drain();
+    this.tellWork();
     this.leaveIfDone();
+  }
+
+  private async openHealth(): Promise<void> {
+    if (this.options.healthListen === undefined) return;
+    this.health = await HealthDoor.open(this.options.healthListen);
+    this.tellWork();
+  }
+
+  private tellWork(): void {
+    this.health?.tell(workProbe, this.slots.busy > 0 || this.assignments.attempts().length > 0);
   }
 
   private startDraining(): void {
@@ -247,9 +271,11 @@ export class Worker {
       await new Promise((wake) => setTimeout(wake, 20));
     }
     this.session.goodbye('exiting');
+    this.health?.stopServing();
     await new Promise((wake) => setTimeout(wake, 20));
     this.session.close();
     this.shuffle?.close();
+    this.health?.close();
     if (code === workerExit.drained) await this.slots.close();
     await rm(this.scratch, { recursive: true, force: true });
     this.finish(code);

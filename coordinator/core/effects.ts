@@ -1,5 +1,5 @@
 /** What the core wants done after an event is durable. Data only; `loop.ts` runs them. */
-import type { AttemptRef, JobId, StageId, WorkerId } from '../../shared/ids.js';
+import type { AttemptRef, JobId, ScheduleId, StageId, WorkerId } from '../../shared/ids.js';
 import type { AttemptEnded } from './events.js';
 
 export type Effect =
@@ -33,6 +33,15 @@ export type Effect =
   | { readonly type: 'publish'; readonly jobId: JobId }
   /** The job ended: release claims, archive it. */
   | { readonly type: 'jobEnded'; readonly jobId: JobId }
+  /**
+   * Submit the job of a run's try, or find it again, and answer with `run.started`, then, when it
+   * has ended, with `run.ended`.
+   */
+  | { readonly type: 'startRun'; readonly scheduleId: ScheduleId; readonly runId: string }
+  /** Cancel the job of a run that was started. */
+  | { readonly type: 'cancelRun'; readonly scheduleId: ScheduleId; readonly runId: string }
+  /** Remove what the journal has of the schedule. */
+  | { readonly type: 'scheduleDeleted'; readonly scheduleId: ScheduleId }
   | { readonly type: 'drainWorker'; readonly workerId: WorkerId }
   /** Tell whoever watches the job; `data` is JSON for users (docs/CLI.md, events). */
   | {

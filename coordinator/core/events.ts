@@ -5,6 +5,7 @@
 import type { AttemptRef, JobId, StageId, WorkerId } from '../../shared/ids.js';
 import type { ChunkRecord, JobPlan, PlanNote, StagePlan } from '../../shared/plan.js';
 import type { Failure } from '../../shared/failure.js';
+import type { ScheduleEvent } from './schedule-events.js';
 
 export interface RunSettings {
   /** Higher goes first among jobs of equal share. */
@@ -240,6 +241,7 @@ export interface JobSummary {
 }
 
 export type Event =
+  | ScheduleEvent
   | JobSubmitted
   | StagePlanned
   | QueryPlanned

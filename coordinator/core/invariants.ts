@@ -2,8 +2,9 @@
  * What must always hold, by number (docs/STATE-MACHINES.md). Costs a look at everything: for tests,
  * and for jobs that have ended. Never: repairs.
  */
-import { WindrowError } from '../../shared/failure.js';
 import { attemptKey } from '../../shared/ids.js';
+import { holds } from './holds.js';
+import { checkSchedule } from './schedule-invariants.js';
 import { firstMissing, isChunkDone, isUntouched, missingChunks, upstreamDone } from './stage.js';
 import { isEnded, type JobState, type StageState, type State, type TaskState } from './state.js';
 import { isCurrent } from './waiting.js';
@@ -11,6 +12,7 @@ import { isCurrent } from './waiting.js';
 /** @throws WindrowError E_INVARIANT naming the number of the first invariant that does not hold */
 export function checkInvariants(state: State): void {
   for (const job of state.jobs.values()) checkJob(job);
+  for (const schedule of state.schedules.values()) checkSchedule(schedule);
   for (const worker of state.workers.values()) {
     let known = 0;
     for (const [key, ref] of worker.attempts) {
@@ -148,14 +150,4 @@ function taskOf(
 ): TaskState | undefined {
   const stages = state.jobs.get(ref.jobId)?.stages;
   return stages?.find((stage) => stage.id === ref.stageId)?.tasks.get(ref.task);
-}
-
-function holds(number: number, condition: boolean, what: () => string): void {
-  if (condition) return;
-  throw new WindrowError({
-    kind: 'broken',
-    code: 'E_INVARIANT',
-    message: `invariant ${number} does not hold: ${what()}`,
-    hint: 'report this with the journal of the job',
-  });
 }

@@ -201,6 +201,7 @@ function retrying(
     task: event.attempt.task,
     attempt: event.attempt.attempt,
     worker: event.workerId,
+    kind: failure.kind,
     code: failure.code,
     message: failure.message,
     waitMs,

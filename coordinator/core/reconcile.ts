@@ -4,6 +4,7 @@
  */
 import type { Effect } from './effects.js';
 import type { AttemptEnded } from './events.js';
+import type { ScheduleState } from './schedule-state.js';
 import { isEnded, type JobState, type State } from './state.js';
 import { lostAttempt, runningAttempts } from './worker.js';
 
@@ -11,6 +12,7 @@ import { lostAttempt, runningAttempts } from './worker.js';
 export function reconcile(state: State): Effect[] {
   const effects: Effect[] = [];
   for (const job of state.jobs.values()) effects.push(...pending(job));
+  for (const schedule of state.schedules.values()) effects.push(...unanswered(schedule));
   return effects;
 }
 
@@ -23,6 +25,20 @@ function pending(job: JobState): Effect[] {
   return job.stages
     .filter((stage) => stage.phase === 'sizing')
     .map((stage) => ({ type: 'planStage', jobId: job.id, stageId: stage.id }));
+}
+
+function unanswered(schedule: ScheduleState): Effect[] {
+  const { id: scheduleId, runs, deleted } = schedule;
+  if (deleted) return [{ type: 'scheduleDeleted', scheduleId }];
+  return [...runs.values()].flatMap(({ id: runId, phase }): Effect[] => {
+    const about = { scheduleId, runId };
+    if (phase.kind === 'running') return [{ type: 'startRun', ...about }];
+    if (phase.kind !== 'stopping') return [];
+    return [
+      { type: 'startRun', ...about },
+      { type: 'cancelRun', ...about },
+    ];
+  });
 }
 
 /** For attempts whose workers have not come back within the grace period after a start. */

@@ -3,9 +3,10 @@
  * Sized for a million tasks: a task nobody has touched costs nothing, a finished one a bit.
  */
 import type { Failure } from '../../shared/failure.js';
-import type { AttemptRef, JobId, StageId, WorkerId } from '../../shared/ids.js';
+import type { AttemptRef, JobId, ScheduleId, StageId, WorkerId } from '../../shared/ids.js';
 import type { JobPlan } from '../../shared/plan.js';
 import type { FrozenManifest, JobSummary, OutputsBefore, RunSettings } from './events.js';
+import type { ScheduleState } from './schedule-state.js';
 
 export type JobPhase =
   | { readonly kind: 'running' }
@@ -160,10 +161,11 @@ export interface WorkerState {
 export interface State {
   readonly jobs: Map<JobId, JobState>;
   readonly workers: Map<WorkerId, WorkerState>;
+  readonly schedules: Map<ScheduleId, ScheduleState>;
 }
 
 export function emptyState(): State {
-  return { jobs: new Map(), workers: new Map() };
+  return { jobs: new Map(), workers: new Map(), schedules: new Map() };
 }
 
 export function isEnded(phase: JobPhase): boolean {

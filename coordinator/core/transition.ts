@@ -15,6 +15,7 @@ import {
   jobStagePlanned,
   jobSubmitted,
 } from './job.js';
+import { scheduleTransition } from './schedule.js';
 import { isEnded, type State } from './state.js';
 import { attemptEnded, attemptStarted, attemptTimedOut, chunkDone, chunkLost } from './task.js';
 import {
@@ -72,6 +73,8 @@ function apply(state: State, event: Event, effects: Effect[]): void {
       return workerDisconnected(state, event);
     case 'worker.drain':
       return workerDrain(state, event, effects);
+    default:
+      return scheduleTransition(state, event, effects);
   }
 }
 

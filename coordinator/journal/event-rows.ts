@@ -1,14 +1,15 @@
 /**
- * Journal rows: runs of events of one job as compact JSON. The three frequent events are tuples,
+ * Journal rows: runs of events of one job or schedule as compact JSON. The three frequent events are tuples,
  * so that a hundred thousand finished tasks load in well under a second. Never: I/O.
  */
 import { jobId, stageId, workerId, type JobId } from '../../shared/ids.js';
 import type { Failure } from '../../shared/failure.js';
 import type { ChunkCounts, ChunkRecord } from '../../shared/plan.js';
+import type { EntityId } from './journal.js';
 import type { AttemptEnded, AttemptStarted, ChunkDone, Event } from '../core/events.js';
 
 export interface EventRow {
-  readonly jobId: JobId;
+  readonly id: EntityId;
   /** JSON array of encoded events, in order. */
   readonly text: string;
 }
@@ -18,18 +19,18 @@ export function slimRecord(record: ChunkRecord): ChunkRecord {
   return { identity: record.identity, files: [], counts: record.counts };
 }
 
-/** Splits events into rows where the job changes, so that the order of all rows is that of events. */
+/** Splits events into rows where what they are about changes, so that the order of all rows is that of events. */
 export function encodeEvents(events: readonly Event[]): EventRow[] {
   const rows: EventRow[] = [];
-  let current: { jobId: JobId; encoded: unknown[] } | undefined;
+  let current: { id: EntityId; encoded: unknown[] } | undefined;
   const push = () => {
-    if (current) rows.push({ jobId: current.jobId, text: JSON.stringify(current.encoded) });
+    if (current) rows.push({ id: current.id, text: JSON.stringify(current.encoded) });
   };
   for (const event of events) {
-    const id = jobOf(event);
-    if (current?.jobId !== id) {
+    const id = entityOf(event);
+    if (current?.id !== id) {
       push();
-      current = { jobId: id, encoded: [] };
+      current = { id, encoded: [] };
     }
     current.encoded.push(encode(event));
   }
@@ -41,17 +42,19 @@ export function encodeEvents(events: readonly Event[]): EventRow[] {
 export function decodeEvents(row: EventRow, into: Event[]): void {
   const encoded = JSON.parse(row.text) as unknown;
   if (!Array.isArray(encoded)) throw new SyntaxError('journal row is not a JSON array');
-  const job = jobId(row.jobId);
+  const job = jobId(row.id);
   for (const item of encoded as unknown[]) {
     into.push(Array.isArray(item) ? decodeTuple(item as unknown as Tuple, job) : (item as Event));
   }
 }
 
-/** The job an event belongs to. Worker events belong to none: they are not durable. */
-export function jobOf(event: Event): JobId {
+/** The job or schedule an event belongs to. Worker events belong to none: they are not durable. */
+export function entityOf(event: Event): EntityId {
+  // Events of runs name jobs, too.
+  if ('scheduleId' in event) return event.scheduleId;
   if ('jobId' in event) return event.jobId;
   if ('attempt' in event) return event.attempt.jobId;
-  throw new TypeError(`event ${event.type} belongs to no job and is not for the journal`);
+  throw new TypeError(`event ${event.type} belongs to nothing and is not for the journal`);
 }
 
 type Base<Tag extends string> = readonly [

@@ -33,7 +33,7 @@ export class JournalReader {
         const events: Event[] = [];
         const rows = this.db.prepare('select job_id, data from events order by seq').raw();
         for (const [id, text] of rows.iterate() as Iterable<[string, string]>) {
-          decodeEvents({ jobId: jobId(id), text }, events);
+          decodeEvents({ id: jobId(id), text }, events);
         }
         const snapshots = this.db.prepare('select row from snapshots order by job_id').raw().all();
         return { snapshots: (snapshots as [string][]).map(([row]) => row), events };

@@ -2,9 +2,12 @@
  * The journal port: where decisions become durable, and the index of finished chunks beside it.
  * One contract suite (test/contract/journal.ts) holds for every implementation.
  */
-import type { JobId } from '../../shared/ids.js';
+import type { JobId, ScheduleId } from '../../shared/ids.js';
 import type { ChunkRecord } from '../../shared/plan.js';
 import type { Event } from '../core/events.js';
+
+/** Whose events these are. */
+export type EntityId = JobId | ScheduleId;
 
 export interface ArchivedJob {
   readonly jobId: JobId;
@@ -27,7 +30,7 @@ export interface StoredNotice {
 }
 
 export interface Loaded {
-  /** Snapshots of jobs that have not ended (as the core wrote them), then newer events in order. */
+  /** Snapshots of schedules and of jobs that have not ended (as the core wrote them), then newer events in order. */
   readonly snapshots: readonly string[];
   readonly events: readonly Event[];
 }
@@ -44,10 +47,10 @@ export interface Journal {
    */
   append(epoch: number, events: readonly Event[], notices?: readonly StoredNotice[]): Promise<void>;
   load(): Promise<Loaded>;
-  /** Replaces all events so far of these jobs by one row each. */
+  /** Replaces all events so far of these jobs and schedules by one row each, or by nothing. */
   snapshot(
     epoch: number,
-    jobs: readonly { readonly jobId: JobId; readonly row: string }[],
+    entities: readonly { readonly id: EntityId; readonly row: string | undefined }[],
   ): Promise<void>;
   /** Moves an ended job out of what `load` reads. */
   archive(epoch: number, job: ArchivedJob): Promise<void>;

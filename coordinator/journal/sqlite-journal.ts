@@ -10,7 +10,14 @@ import type { ChunkRecord } from '../../shared/plan.js';
 import type { Event } from '../core/events.js';
 import { encodeEvents } from './event-rows.js';
 import { JournalReader, recordText } from './journal-reader.js';
-import type { ArchivedJob, ChunkIndex, Journal, Loaded, StoredNotice } from './journal.js';
+import type {
+  ArchivedJob,
+  ChunkIndex,
+  EntityId,
+  Journal,
+  Loaded,
+  StoredNotice,
+} from './journal.js';
 import { guarded, journalPath, openForWriting, type Sqlite } from './sqlite-file.js';
 
 /** One asked-for write, waiting for the transaction it will share. */
@@ -64,7 +71,7 @@ class SqliteJournal implements Journal, ChunkIndex {
     if (events.length === 0 && notices.length === 0) return Promise.resolve();
     const rows = encodeEvents(events);
     return this.write(epoch, () => {
-      for (const row of rows) this.statements.insertEvents.run(row.jobId, row.text);
+      for (const row of rows) this.statements.insertEvents.run(row.id, row.text);
       for (const event of events) {
         if (event.type === 'chunk.done') {
           const { record } = event;
@@ -85,12 +92,13 @@ class SqliteJournal implements Journal, ChunkIndex {
 
   snapshot(
     epoch: number,
-    jobs: readonly { readonly jobId: JobId; readonly row: string }[],
+    entities: readonly { readonly id: EntityId; readonly row: string | undefined }[],
   ): Promise<void> {
     return this.write(epoch, () => {
-      for (const job of jobs) {
-        this.statements.deleteEvents.run(job.jobId);
-        this.statements.putSnapshot.run(job.jobId, job.row);
+      for (const { id, row } of entities) {
+        this.statements.deleteEvents.run(id);
+        if (row === undefined) this.statements.deleteSnapshot.run(id);
+        else this.statements.putSnapshot.run(id, row);
       }
     });
   }

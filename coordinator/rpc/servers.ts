@@ -17,13 +17,17 @@ import type { HealthImplementation } from 'grpc-health-check';
 import { sha256Hex } from '../../shared/chunk-identity.js';
 import { joinAddress, splitAddress, staysOnMachine } from '../../shared/endpoints.js';
 import { fail } from '../../shared/failure.js';
+import { ExternalScalerService } from '../../shared/gen/externalscaler.js';
 import {
   JobServiceService,
+  ScheduleServiceService,
   WorkerServiceService,
   type JobServiceServer,
+  type ScheduleServiceServer,
   type WorkerServiceServer,
 } from '../../shared/gen/windrow.js';
 import { channelOptions } from '../../shared/rpc.js';
+import type { ScalerService } from './scaler-service.js';
 import { statusOf } from './streams.js';
 
 export interface TlsFiles {
@@ -55,6 +59,15 @@ export class Door {
     this.server = new Server(channelOptions);
     this.server.addService(JobServiceService, jobs);
     this.server.addService(WorkerServiceService, workers);
+  }
+
+  addSchedules(schedules: ScheduleServiceServer): void {
+    this.server.addService(ScheduleServiceService, schedules);
+  }
+
+  /** Methods of the service that it does not have are answered as unimplemented. */
+  addScaler(scaler: ScalerService): void {
+    this.server.addService(ExternalScalerService, { ...scaler });
   }
 
   async listenUnix(path: string): Promise<string> {
@@ -93,11 +106,11 @@ export class Door {
    * tells what can be called, and wants the token that calling wants.
    */
   private async addStandardServices(): Promise<void> {
-    const [{ HealthImplementation }, { ReflectionService }, { loadSync }] = await Promise.all([
-      import('grpc-health-check'),
-      import('@grpc/reflection'),
-      import('@grpc/proto-loader'),
-    ]);
+    // One after the other, what the others need first: of CommonJS packages that are imported at the
+    // same time, Node may hand out one that is half loaded.
+    const { loadSync } = await import('@grpc/proto-loader');
+    const { HealthImplementation } = await import('grpc-health-check');
+    const { ReflectionService } = await import('@grpc/reflection');
     this.health = new HealthImplementation({ '': 'SERVING' });
     this.health.addToServer(this.server);
     new ReflectionService(loadSync(protoPath(), { keepCase: true })).addToServer({
@@ -154,7 +167,18 @@ export function checkBind(
   );
 }
 
-function secure({ cert, key, ca }: TlsFiles): ServerCredentials {
+function secure(files: TlsFiles): ServerCredentials {
+  const { cert, key, ca, requestCert } = readTlsFiles(files);
+  const pair = [{ cert_chain: cert, private_key: key }];
+  // grpc-js checks client certificates only when told to.
+  return ServerCredentials.createSsl(ca ?? null, pair, requestCert);
+}
+
+/**
+ * What a listener needs; with an authority, callers must show a certificate of its.
+ * @throws WindrowError E_TLS_FILE
+ */
+export function readTlsFiles({ cert, key, ca }: TlsFiles) {
   const read = (path: string): Buffer => {
     try {
       return readFileSync(path);
@@ -162,9 +186,12 @@ function secure({ cert, key, ca }: TlsFiles): ServerCredentials {
       return fail('invalidSpec', 'E_TLS_FILE', `cannot read ${path}: ${(error as Error).message}`);
     }
   };
-  const pair = [{ cert_chain: read(cert), private_key: read(key) }];
-  // grpc-js checks client certificates only when told to.
-  return ServerCredentials.createSsl(ca ? read(ca) : null, pair, ca !== undefined);
+  return {
+    cert: read(cert),
+    key: read(key),
+    ...(ca === undefined ? {} : { ca: read(ca) }),
+    requestCert: ca !== undefined,
+  };
 }
 
 /** Beside the sources, and two rooms further up from what is built of them. */

@@ -3,6 +3,7 @@
  * alone: which chunk it is, whose it is and where its files lie must be what this worker was sent.
  * Never: changes state, or ends the coordinator whatever a worker says.
  */
+import { isConsistent } from '../../shared/divided-file.js';
 import { fail, type Failure } from '../../shared/failure.js';
 import type { Report } from '../../shared/gen/windrow.js';
 import { attemptKey, type AttemptRef, type WorkerId } from '../../shared/ids.js';
@@ -88,6 +89,12 @@ export class WorkerReports {
       return refuse(from, `chunk ${chunk} of ${key} in a file that is not its own: ${foreign}`);
     }
     if (isNegative(record)) return refuse(from, `chunk ${chunk} of ${key} with less than no rows`);
+    if (!record.files.every(isConsistent)) {
+      return refuse(
+        from,
+        `chunk ${chunk} of ${key} in a divided file whose parts are not its rows`,
+      );
+    }
     return true;
   }
 }
@@ -118,15 +125,12 @@ function foreignPath(directory: string, tag: string, record: ChunkRecord): strin
   return deadLetters && deadLetters.path !== dead ? deadLetters.path : undefined;
 }
 
-/** Less than no rows or bytes somewhere; a part that lies beyond its file leaves less than none. */
+/** Less than no rows or bytes somewhere. */
 function isNegative({ files, counts, deadLetters }: ChunkRecord): boolean {
   const { warnings, ...rows } = counts;
   const numbers = [...Object.values(rows), ...Object.values(warnings)];
   for (const file of deadLetters ? [...files, deadLetters] : files) {
     numbers.push(file.rows, file.bytes);
-    for (const { partition, offset, bytes, rows: held } of file.parts ?? []) {
-      numbers.push(partition, offset, bytes, held, file.bytes - offset - bytes);
-    }
   }
   return numbers.some((number) => number < 0);
 }

@@ -20,7 +20,8 @@ import { workerId, type WorkerId } from '../../shared/ids.js';
 import { limits } from '../../shared/limits.js';
 import { failureToStatus } from '../../shared/rpc.js';
 import { isInside } from '../../shared/storage/paths.js';
-import { attemptFromWire } from '../../shared/wire.js';
+import type { ModelRuns } from '../../shared/model-runs.js';
+import { attemptFromWire, modelRunsFromWire } from '../../shared/wire.js';
 import type { BlobStore } from '../blob-store.js';
 import type { Event } from '../core/events.js';
 import type { KnownDevices } from '../known-devices.js';
@@ -46,6 +47,8 @@ export interface WorkerServiceDependencies {
   readonly reports: Pick<WorkerReports, 'event'>;
   readonly post: (...events: Event[]) => Promise<void>;
   readonly log: (entry: LogEntry) => void;
+  /** Runs of models that workers tell of; nobody has to listen. */
+  readonly modelRuns?: (runs: readonly ModelRuns[]) => void;
 }
 
 /** A user's error may be of any length. */
@@ -263,10 +266,12 @@ export class WorkerService {
     }
   }
 
-  private heartbeat(connection: Connection, { rssBytes, progress, logs }: Heartbeat): void {
+  private heartbeat(connection: Connection, heartbeat: Heartbeat): void {
+    const { rssBytes, progress, logs, modelRuns } = heartbeat;
     connection.rssBytes = rssBytes;
     connection.progress = progress;
     for (const { level, text } of logs) this.log(connection.id, level, text);
+    this.deps.modelRuns?.(modelRuns.map(modelRunsFromWire));
   }
 
   private reports(connection: Connection, { reports }: Reports): void {

@@ -237,6 +237,23 @@ export interface Heartbeat {
   /** Rows of unfinished chunks, for progress only. */
   progress: AttemptProgress[];
   logs: LogLine[];
+  /** Runs of models since the heartbeat before, for metrics only. */
+  modelRuns: ModelRuns[];
+}
+
+/** Runs on one kind of device. */
+export interface ModelRuns {
+  /** cpu, cuda, webgpu */
+  device: string;
+  /** How long each took, and how many rows it had. */
+  seconds: Distribution | undefined;
+  rows: Distribution | undefined;
+}
+
+/** Values counted in buckets, whose bounds stand in shared/model-runs.ts; one more is above the last. */
+export interface Distribution {
+  counts: number[];
+  sum: number;
 }
 
 export interface AttemptProgress {
@@ -272,22 +289,28 @@ export interface ChunkFile {
   bytes: number;
   sha256: string;
   partition: PartitionValue[];
-  /** Where its rows are divided for an exchange: then it is no Parquet file, but each part is one. */
+  /** Where its rows are divided for an exchange. */
   divided?:
-    | ChunkParts
+    | Divided
     | undefined;
   /** In what an attempt reads: the worker to ask for it where the path is not to be read. */
   servedBy?: string | undefined;
 }
 
-export interface ChunkParts {
-  /** Partitions with rows, ascending. */
+export interface Divided {
+  /** Partitions with rows, ascending: the file's rows are in the order of theirs. */
   parts: ChunkPart[];
+  /** All bytes of the file, in order. */
+  blocks: FileBlock[];
 }
 
 export interface ChunkPart {
   partition: number;
-  /** Bytes [offset, offset + bytes) of the file are a whole Parquet file. */
+  rows: number;
+}
+
+/** A row group of a divided file, or all that comes after the last. */
+export interface FileBlock {
   offset: number;
   bytes: number;
   rows: number;
@@ -389,17 +412,24 @@ export interface ChunkWork {
 export interface LeafRead {
   leaf: string;
   sources: SourceWork[];
-  /** Files of finished chunks, read whole; a divided one part by part. */
+  /** Files of finished chunks, read whole. */
   files: ChunkFile[];
-  parts: PartRead[];
+  /** Of divided files. */
+  slices: FileSlice[];
 }
 
-export interface PartRead {
-  /** The divided file. */
+/** Rows of a divided file whose partitions are in [from, to). */
+export interface FileSlice {
   path: string;
-  part:
-    | ChunkPart
-    | undefined;
+  /** Of the whole file. */
+  bytes: number;
+  from: number;
+  to: number;
+  /** Rows [row_start, row_start + rows) of the file. */
+  rowStart: number;
+  rows: number;
+  /** What of the file is read for them. */
+  blocks: FileBlock[];
   /** The worker to ask for it where the path is not to be read. */
   servedBy?: string | undefined;
 }
@@ -464,6 +494,103 @@ export interface PartBytes {
   crc32: number;
   /** Why the file cannot be read there; the call goes on. */
   failureJson?: string | undefined;
+}
+
+export interface PutScheduleRequest {
+  /** The spec as JSON (schema/schedule.schema.json). */
+  specJson: string;
+  /**
+   * The job of its runs as JSON (schema/job.schema.json), paths absolute, params merged; variables
+   * of runs stand in it as they were written.
+   */
+  jobJson: string;
+  /** Blobs uploaded by the client, as in SubmitRequest. */
+  files: { [key: string]: UploadedFile };
+}
+
+export interface PutScheduleRequest_FilesEntry {
+  key: string;
+  value: UploadedFile | undefined;
+}
+
+export interface ScheduleRequest {
+  name: string;
+}
+
+export interface ScheduleReply {
+  /** ScheduleView (docs/SCHEDULES.md). */
+  scheduleJson: string;
+}
+
+export interface ListSchedulesRequest {
+}
+
+export interface ListSchedulesResponse {
+  /** ScheduleView. */
+  schedulesJson: string[];
+}
+
+/** From start_ms to end_ms, the end excluded, milliseconds since 1970. */
+export interface Interval {
+  startMs: number;
+  endMs: number;
+}
+
+export interface TriggerScheduleRequest {
+  name: string;
+  /** Idempotency key; made by the client. */
+  requestId: string;
+  /** What the run covers; absent: the latest interval that is complete. */
+  interval?: Interval | undefined;
+}
+
+export interface RunReply {
+  /** RunView (docs/SCHEDULES.md). */
+  runJson: string;
+}
+
+export interface DeleteScheduleResponse {
+}
+
+export interface CreateBackfillRequest {
+  schedule: string;
+  /** Logical dates, both included, milliseconds since 1970. */
+  fromMs: number;
+  toMs: number;
+  /** What becomes of intervals that were run before: none (default), failed or completed run again. */
+  reprocess: string;
+  /** Runs at a time; 0: as many as the schedule has. */
+  maxActiveRuns: number;
+  /** From the last interval to the first. */
+  reverse: boolean;
+  /** Go ahead although it is more than 1000 runs. */
+  many: boolean;
+  /** Idempotency key; made by the client. */
+  requestId: string;
+}
+
+export interface PreviewBackfillResponse {
+  /** BackfillPreview (docs/SCHEDULES.md). */
+  previewJson: string;
+}
+
+export interface BackfillReply {
+  /** BackfillView (docs/SCHEDULES.md). */
+  backfillJson: string;
+}
+
+export interface ListBackfillsRequest {
+  /** Only of this schedule, if given. */
+  schedule: string;
+}
+
+export interface ListBackfillsResponse {
+  /** BackfillView, newest first. */
+  backfillsJson: string[];
+}
+
+export interface BackfillRequest {
+  backfill: string;
 }
 
 function createBaseSubmitRequest(): SubmitRequest {
@@ -2666,7 +2793,7 @@ export const Hello: MessageFns<Hello> = {
 };
 
 function createBaseHeartbeat(): Heartbeat {
-  return { rssBytes: 0, progress: [], logs: [] };
+  return { rssBytes: 0, progress: [], logs: [], modelRuns: [] };
 }
 
 export const Heartbeat: MessageFns<Heartbeat> = {
@@ -2679,6 +2806,9 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     }
     for (const v of message.logs) {
       LogLine.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.modelRuns) {
+      ModelRuns.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -2720,6 +2850,14 @@ export const Heartbeat: MessageFns<Heartbeat> = {
             message.logs.push(LogLine.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.modelRuns.push(ModelRuns.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2740,6 +2878,171 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     message.rssBytes = object.rssBytes ?? 0;
     message.progress = object.progress?.map((e) => AttemptProgress.fromPartial(e)) || [];
     message.logs = object.logs?.map((e) => LogLine.fromPartial(e)) || [];
+    message.modelRuns = object.modelRuns?.map((e) => ModelRuns.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseModelRuns(): ModelRuns {
+  return { device: "", seconds: undefined, rows: undefined };
+}
+
+export const ModelRuns: MessageFns<ModelRuns> = {
+  encode(message: ModelRuns, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.device !== "") {
+      writer.uint32(10).string(message.device);
+    }
+    if (message.seconds !== undefined) {
+      Distribution.encode(message.seconds, writer.uint32(18).fork()).join();
+    }
+    if (message.rows !== undefined) {
+      Distribution.encode(message.rows, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelRuns {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelRuns();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.device = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.seconds = Distribution.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rows = Distribution.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ModelRuns>): ModelRuns {
+    return ModelRuns.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ModelRuns>): ModelRuns {
+    const message = createBaseModelRuns();
+    message.device = object.device ?? "";
+    message.seconds = (object.seconds !== undefined && object.seconds !== null)
+      ? Distribution.fromPartial(object.seconds)
+      : undefined;
+    message.rows = (object.rows !== undefined && object.rows !== null)
+      ? Distribution.fromPartial(object.rows)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDistribution(): Distribution {
+  return { counts: [], sum: 0 };
+}
+
+export const Distribution: MessageFns<Distribution> = {
+  encode(message: Distribution, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.counts.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.counts) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.sum !== 0) {
+      writer.uint32(17).double(message.sum);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Distribution {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDistribution();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 8) {
+              message.counts.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.counts.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.sum = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Distribution>): Distribution {
+    return Distribution.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Distribution>): Distribution {
+    const message = createBaseDistribution();
+    message.counts = object.counts?.map((e) => e) || [];
+    message.sum = object.sum ?? 0;
     return message;
   },
 };
@@ -3128,7 +3431,7 @@ export const ChunkFile: MessageFns<ChunkFile> = {
       PartitionValue.encode(v!, writer.uint32(42).fork()).join();
     }
     if (message.divided !== undefined) {
-      ChunkParts.encode(message.divided, writer.uint32(50).fork()).join();
+      Divided.encode(message.divided, writer.uint32(50).fork()).join();
     }
     if (message.servedBy !== undefined) {
       writer.uint32(58).string(message.servedBy);
@@ -3194,7 +3497,7 @@ export const ChunkFile: MessageFns<ChunkFile> = {
               break;
             }
 
-            message.divided = ChunkParts.decode(reader, reader.uint32());
+            message.divided = Divided.decode(reader, reader.uint32());
             continue;
           }
           case 7: {
@@ -3228,26 +3531,29 @@ export const ChunkFile: MessageFns<ChunkFile> = {
     message.sha256 = object.sha256 ?? "";
     message.partition = object.partition?.map((e) => PartitionValue.fromPartial(e)) || [];
     message.divided = (object.divided !== undefined && object.divided !== null)
-      ? ChunkParts.fromPartial(object.divided)
+      ? Divided.fromPartial(object.divided)
       : undefined;
     message.servedBy = object.servedBy ?? undefined;
     return message;
   },
 };
 
-function createBaseChunkParts(): ChunkParts {
-  return { parts: [] };
+function createBaseDivided(): Divided {
+  return { parts: [], blocks: [] };
 }
 
-export const ChunkParts: MessageFns<ChunkParts> = {
-  encode(message: ChunkParts, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const Divided: MessageFns<Divided> = {
+  encode(message: Divided, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.parts) {
       ChunkPart.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.blocks) {
+      FileBlock.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): ChunkParts {
+  decode(input: BinaryReader | Uint8Array, length?: number): Divided {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -3256,7 +3562,7 @@ export const ChunkParts: MessageFns<ChunkParts> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseChunkParts();
+      const message = createBaseDivided();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -3266,6 +3572,14 @@ export const ChunkParts: MessageFns<ChunkParts> = {
             }
 
             message.parts.push(ChunkPart.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.blocks.push(FileBlock.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -3280,18 +3594,19 @@ export const ChunkParts: MessageFns<ChunkParts> = {
     }
   },
 
-  create(base?: DeepPartial<ChunkParts>): ChunkParts {
-    return ChunkParts.fromPartial(base ?? {});
+  create(base?: DeepPartial<Divided>): Divided {
+    return Divided.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<ChunkParts>): ChunkParts {
-    const message = createBaseChunkParts();
+  fromPartial(object: DeepPartial<Divided>): Divided {
+    const message = createBaseDivided();
     message.parts = object.parts?.map((e) => ChunkPart.fromPartial(e)) || [];
+    message.blocks = object.blocks?.map((e) => FileBlock.fromPartial(e)) || [];
     return message;
   },
 };
 
 function createBaseChunkPart(): ChunkPart {
-  return { partition: 0, offset: 0, bytes: 0, rows: 0, crc32: 0 };
+  return { partition: 0, rows: 0 };
 }
 
 export const ChunkPart: MessageFns<ChunkPart> = {
@@ -3299,17 +3614,8 @@ export const ChunkPart: MessageFns<ChunkPart> = {
     if (message.partition !== 0) {
       writer.uint32(8).int32(message.partition);
     }
-    if (message.offset !== 0) {
-      writer.uint32(16).int64(message.offset);
-    }
-    if (message.bytes !== 0) {
-      writer.uint32(24).int64(message.bytes);
-    }
     if (message.rows !== 0) {
-      writer.uint32(32).int64(message.rows);
-    }
-    if (message.crc32 !== 0) {
-      writer.uint32(40).uint32(message.crc32);
+      writer.uint32(16).int64(message.rows);
     }
     return writer;
   },
@@ -3340,31 +3646,7 @@ export const ChunkPart: MessageFns<ChunkPart> = {
               break;
             }
 
-            message.offset = longToNumber(reader.int64());
-            continue;
-          }
-          case 3: {
-            if (tag !== 24) {
-              break;
-            }
-
-            message.bytes = longToNumber(reader.int64());
-            continue;
-          }
-          case 4: {
-            if (tag !== 32) {
-              break;
-            }
-
             message.rows = longToNumber(reader.int64());
-            continue;
-          }
-          case 5: {
-            if (tag !== 40) {
-              break;
-            }
-
-            message.crc32 = reader.uint32();
             continue;
           }
         }
@@ -3385,6 +3667,94 @@ export const ChunkPart: MessageFns<ChunkPart> = {
   fromPartial(object: DeepPartial<ChunkPart>): ChunkPart {
     const message = createBaseChunkPart();
     message.partition = object.partition ?? 0;
+    message.rows = object.rows ?? 0;
+    return message;
+  },
+};
+
+function createBaseFileBlock(): FileBlock {
+  return { offset: 0, bytes: 0, rows: 0, crc32: 0 };
+}
+
+export const FileBlock: MessageFns<FileBlock> = {
+  encode(message: FileBlock, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.offset !== 0) {
+      writer.uint32(8).int64(message.offset);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(16).int64(message.bytes);
+    }
+    if (message.rows !== 0) {
+      writer.uint32(24).int64(message.rows);
+    }
+    if (message.crc32 !== 0) {
+      writer.uint32(32).uint32(message.crc32);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FileBlock {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFileBlock();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.offset = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.rows = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.crc32 = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<FileBlock>): FileBlock {
+    return FileBlock.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FileBlock>): FileBlock {
+    const message = createBaseFileBlock();
     message.offset = object.offset ?? 0;
     message.bytes = object.bytes ?? 0;
     message.rows = object.rows ?? 0;
@@ -4423,7 +4793,7 @@ export const ChunkWork: MessageFns<ChunkWork> = {
 };
 
 function createBaseLeafRead(): LeafRead {
-  return { leaf: "", sources: [], files: [], parts: [] };
+  return { leaf: "", sources: [], files: [], slices: [] };
 }
 
 export const LeafRead: MessageFns<LeafRead> = {
@@ -4437,8 +4807,8 @@ export const LeafRead: MessageFns<LeafRead> = {
     for (const v of message.files) {
       ChunkFile.encode(v!, writer.uint32(26).fork()).join();
     }
-    for (const v of message.parts) {
-      PartRead.encode(v!, writer.uint32(34).fork()).join();
+    for (const v of message.slices) {
+      FileSlice.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -4485,7 +4855,7 @@ export const LeafRead: MessageFns<LeafRead> = {
               break;
             }
 
-            message.parts.push(PartRead.decode(reader, reader.uint32()));
+            message.slices.push(FileSlice.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -4508,30 +4878,45 @@ export const LeafRead: MessageFns<LeafRead> = {
     message.leaf = object.leaf ?? "";
     message.sources = object.sources?.map((e) => SourceWork.fromPartial(e)) || [];
     message.files = object.files?.map((e) => ChunkFile.fromPartial(e)) || [];
-    message.parts = object.parts?.map((e) => PartRead.fromPartial(e)) || [];
+    message.slices = object.slices?.map((e) => FileSlice.fromPartial(e)) || [];
     return message;
   },
 };
 
-function createBasePartRead(): PartRead {
-  return { path: "", part: undefined, servedBy: undefined };
+function createBaseFileSlice(): FileSlice {
+  return { path: "", bytes: 0, from: 0, to: 0, rowStart: 0, rows: 0, blocks: [], servedBy: undefined };
 }
 
-export const PartRead: MessageFns<PartRead> = {
-  encode(message: PartRead, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const FileSlice: MessageFns<FileSlice> = {
+  encode(message: FileSlice, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.path !== "") {
       writer.uint32(10).string(message.path);
     }
-    if (message.part !== undefined) {
-      ChunkPart.encode(message.part, writer.uint32(18).fork()).join();
+    if (message.bytes !== 0) {
+      writer.uint32(16).int64(message.bytes);
+    }
+    if (message.from !== 0) {
+      writer.uint32(24).int32(message.from);
+    }
+    if (message.to !== 0) {
+      writer.uint32(32).int32(message.to);
+    }
+    if (message.rowStart !== 0) {
+      writer.uint32(40).int64(message.rowStart);
+    }
+    if (message.rows !== 0) {
+      writer.uint32(48).int64(message.rows);
+    }
+    for (const v of message.blocks) {
+      FileBlock.encode(v!, writer.uint32(58).fork()).join();
     }
     if (message.servedBy !== undefined) {
-      writer.uint32(26).string(message.servedBy);
+      writer.uint32(66).string(message.servedBy);
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): PartRead {
+  decode(input: BinaryReader | Uint8Array, length?: number): FileSlice {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -4540,7 +4925,7 @@ export const PartRead: MessageFns<PartRead> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBasePartRead();
+      const message = createBaseFileSlice();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -4553,15 +4938,55 @@ export const PartRead: MessageFns<PartRead> = {
             continue;
           }
           case 2: {
-            if (tag !== 18) {
+            if (tag !== 16) {
               break;
             }
 
-            message.part = ChunkPart.decode(reader, reader.uint32());
+            message.bytes = longToNumber(reader.int64());
             continue;
           }
           case 3: {
-            if (tag !== 26) {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.from = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.to = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.rowStart = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.rows = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.blocks.push(FileBlock.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
               break;
             }
 
@@ -4580,13 +5005,18 @@ export const PartRead: MessageFns<PartRead> = {
     }
   },
 
-  create(base?: DeepPartial<PartRead>): PartRead {
-    return PartRead.fromPartial(base ?? {});
+  create(base?: DeepPartial<FileSlice>): FileSlice {
+    return FileSlice.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<PartRead>): PartRead {
-    const message = createBasePartRead();
+  fromPartial(object: DeepPartial<FileSlice>): FileSlice {
+    const message = createBaseFileSlice();
     message.path = object.path ?? "";
-    message.part = (object.part !== undefined && object.part !== null) ? ChunkPart.fromPartial(object.part) : undefined;
+    message.bytes = object.bytes ?? 0;
+    message.from = object.from ?? 0;
+    message.to = object.to ?? 0;
+    message.rowStart = object.rowStart ?? 0;
+    message.rows = object.rows ?? 0;
+    message.blocks = object.blocks?.map((e) => FileBlock.fromPartial(e)) || [];
     message.servedBy = object.servedBy ?? undefined;
     return message;
   },
@@ -5235,6 +5665,1042 @@ export const PartBytes: MessageFns<PartBytes> = {
   },
 };
 
+function createBasePutScheduleRequest(): PutScheduleRequest {
+  return { specJson: "", jobJson: "", files: {} };
+}
+
+export const PutScheduleRequest: MessageFns<PutScheduleRequest> = {
+  encode(message: PutScheduleRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.specJson !== "") {
+      writer.uint32(10).string(message.specJson);
+    }
+    if (message.jobJson !== "") {
+      writer.uint32(18).string(message.jobJson);
+    }
+    globalThis.Object.entries(message.files).forEach(([key, value]: [string, UploadedFile]) => {
+      PutScheduleRequest_FilesEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PutScheduleRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePutScheduleRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.specJson = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.jobJson = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = PutScheduleRequest_FilesEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.files[entry3.key] = entry3.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PutScheduleRequest>): PutScheduleRequest {
+    return PutScheduleRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PutScheduleRequest>): PutScheduleRequest {
+    const message = createBasePutScheduleRequest();
+    message.specJson = object.specJson ?? "";
+    message.jobJson = object.jobJson ?? "";
+    message.files = (globalThis.Object.entries(object.files ?? {}) as [string, UploadedFile][]).reduce(
+      (acc: { [key: string]: UploadedFile }, [key, value]: [string, UploadedFile]) => {
+        if (value !== undefined) {
+          acc[key] = UploadedFile.fromPartial(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBasePutScheduleRequest_FilesEntry(): PutScheduleRequest_FilesEntry {
+  return { key: "", value: undefined };
+}
+
+export const PutScheduleRequest_FilesEntry: MessageFns<PutScheduleRequest_FilesEntry> = {
+  encode(message: PutScheduleRequest_FilesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      UploadedFile.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PutScheduleRequest_FilesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePutScheduleRequest_FilesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = UploadedFile.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PutScheduleRequest_FilesEntry>): PutScheduleRequest_FilesEntry {
+    return PutScheduleRequest_FilesEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PutScheduleRequest_FilesEntry>): PutScheduleRequest_FilesEntry {
+    const message = createBasePutScheduleRequest_FilesEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null)
+      ? UploadedFile.fromPartial(object.value)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseScheduleRequest(): ScheduleRequest {
+  return { name: "" };
+}
+
+export const ScheduleRequest: MessageFns<ScheduleRequest> = {
+  encode(message: ScheduleRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ScheduleRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScheduleRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ScheduleRequest>): ScheduleRequest {
+    return ScheduleRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ScheduleRequest>): ScheduleRequest {
+    const message = createBaseScheduleRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseScheduleReply(): ScheduleReply {
+  return { scheduleJson: "" };
+}
+
+export const ScheduleReply: MessageFns<ScheduleReply> = {
+  encode(message: ScheduleReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.scheduleJson !== "") {
+      writer.uint32(10).string(message.scheduleJson);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ScheduleReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScheduleReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.scheduleJson = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ScheduleReply>): ScheduleReply {
+    return ScheduleReply.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ScheduleReply>): ScheduleReply {
+    const message = createBaseScheduleReply();
+    message.scheduleJson = object.scheduleJson ?? "";
+    return message;
+  },
+};
+
+function createBaseListSchedulesRequest(): ListSchedulesRequest {
+  return {};
+}
+
+export const ListSchedulesRequest: MessageFns<ListSchedulesRequest> = {
+  encode(_: ListSchedulesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSchedulesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSchedulesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListSchedulesRequest>): ListSchedulesRequest {
+    return ListSchedulesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListSchedulesRequest>): ListSchedulesRequest {
+    const message = createBaseListSchedulesRequest();
+    return message;
+  },
+};
+
+function createBaseListSchedulesResponse(): ListSchedulesResponse {
+  return { schedulesJson: [] };
+}
+
+export const ListSchedulesResponse: MessageFns<ListSchedulesResponse> = {
+  encode(message: ListSchedulesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.schedulesJson) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSchedulesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSchedulesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schedulesJson.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListSchedulesResponse>): ListSchedulesResponse {
+    return ListSchedulesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListSchedulesResponse>): ListSchedulesResponse {
+    const message = createBaseListSchedulesResponse();
+    message.schedulesJson = object.schedulesJson?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseInterval(): Interval {
+  return { startMs: 0, endMs: 0 };
+}
+
+export const Interval: MessageFns<Interval> = {
+  encode(message: Interval, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.startMs !== 0) {
+      writer.uint32(8).int64(message.startMs);
+    }
+    if (message.endMs !== 0) {
+      writer.uint32(16).int64(message.endMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Interval {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInterval();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.startMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.endMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Interval>): Interval {
+    return Interval.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Interval>): Interval {
+    const message = createBaseInterval();
+    message.startMs = object.startMs ?? 0;
+    message.endMs = object.endMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseTriggerScheduleRequest(): TriggerScheduleRequest {
+  return { name: "", requestId: "", interval: undefined };
+}
+
+export const TriggerScheduleRequest: MessageFns<TriggerScheduleRequest> = {
+  encode(message: TriggerScheduleRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(18).string(message.requestId);
+    }
+    if (message.interval !== undefined) {
+      Interval.encode(message.interval, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TriggerScheduleRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTriggerScheduleRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.interval = Interval.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TriggerScheduleRequest>): TriggerScheduleRequest {
+    return TriggerScheduleRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TriggerScheduleRequest>): TriggerScheduleRequest {
+    const message = createBaseTriggerScheduleRequest();
+    message.name = object.name ?? "";
+    message.requestId = object.requestId ?? "";
+    message.interval = (object.interval !== undefined && object.interval !== null)
+      ? Interval.fromPartial(object.interval)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRunReply(): RunReply {
+  return { runJson: "" };
+}
+
+export const RunReply: MessageFns<RunReply> = {
+  encode(message: RunReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.runJson !== "") {
+      writer.uint32(10).string(message.runJson);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RunReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRunReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.runJson = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RunReply>): RunReply {
+    return RunReply.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RunReply>): RunReply {
+    const message = createBaseRunReply();
+    message.runJson = object.runJson ?? "";
+    return message;
+  },
+};
+
+function createBaseDeleteScheduleResponse(): DeleteScheduleResponse {
+  return {};
+}
+
+export const DeleteScheduleResponse: MessageFns<DeleteScheduleResponse> = {
+  encode(_: DeleteScheduleResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteScheduleResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteScheduleResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DeleteScheduleResponse>): DeleteScheduleResponse {
+    return DeleteScheduleResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<DeleteScheduleResponse>): DeleteScheduleResponse {
+    const message = createBaseDeleteScheduleResponse();
+    return message;
+  },
+};
+
+function createBaseCreateBackfillRequest(): CreateBackfillRequest {
+  return {
+    schedule: "",
+    fromMs: 0,
+    toMs: 0,
+    reprocess: "",
+    maxActiveRuns: 0,
+    reverse: false,
+    many: false,
+    requestId: "",
+  };
+}
+
+export const CreateBackfillRequest: MessageFns<CreateBackfillRequest> = {
+  encode(message: CreateBackfillRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schedule !== "") {
+      writer.uint32(10).string(message.schedule);
+    }
+    if (message.fromMs !== 0) {
+      writer.uint32(16).int64(message.fromMs);
+    }
+    if (message.toMs !== 0) {
+      writer.uint32(24).int64(message.toMs);
+    }
+    if (message.reprocess !== "") {
+      writer.uint32(34).string(message.reprocess);
+    }
+    if (message.maxActiveRuns !== 0) {
+      writer.uint32(40).int32(message.maxActiveRuns);
+    }
+    if (message.reverse !== false) {
+      writer.uint32(48).bool(message.reverse);
+    }
+    if (message.many !== false) {
+      writer.uint32(56).bool(message.many);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(66).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreateBackfillRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreateBackfillRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schedule = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.fromMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.toMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reprocess = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.maxActiveRuns = reader.int32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.reverse = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.many = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CreateBackfillRequest>): CreateBackfillRequest {
+    return CreateBackfillRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateBackfillRequest>): CreateBackfillRequest {
+    const message = createBaseCreateBackfillRequest();
+    message.schedule = object.schedule ?? "";
+    message.fromMs = object.fromMs ?? 0;
+    message.toMs = object.toMs ?? 0;
+    message.reprocess = object.reprocess ?? "";
+    message.maxActiveRuns = object.maxActiveRuns ?? 0;
+    message.reverse = object.reverse ?? false;
+    message.many = object.many ?? false;
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBasePreviewBackfillResponse(): PreviewBackfillResponse {
+  return { previewJson: "" };
+}
+
+export const PreviewBackfillResponse: MessageFns<PreviewBackfillResponse> = {
+  encode(message: PreviewBackfillResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.previewJson !== "") {
+      writer.uint32(10).string(message.previewJson);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewBackfillResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewBackfillResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.previewJson = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PreviewBackfillResponse>): PreviewBackfillResponse {
+    return PreviewBackfillResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewBackfillResponse>): PreviewBackfillResponse {
+    const message = createBasePreviewBackfillResponse();
+    message.previewJson = object.previewJson ?? "";
+    return message;
+  },
+};
+
+function createBaseBackfillReply(): BackfillReply {
+  return { backfillJson: "" };
+}
+
+export const BackfillReply: MessageFns<BackfillReply> = {
+  encode(message: BackfillReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.backfillJson !== "") {
+      writer.uint32(10).string(message.backfillJson);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackfillReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackfillReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.backfillJson = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<BackfillReply>): BackfillReply {
+    return BackfillReply.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BackfillReply>): BackfillReply {
+    const message = createBaseBackfillReply();
+    message.backfillJson = object.backfillJson ?? "";
+    return message;
+  },
+};
+
+function createBaseListBackfillsRequest(): ListBackfillsRequest {
+  return { schedule: "" };
+}
+
+export const ListBackfillsRequest: MessageFns<ListBackfillsRequest> = {
+  encode(message: ListBackfillsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schedule !== "") {
+      writer.uint32(10).string(message.schedule);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListBackfillsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListBackfillsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schedule = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListBackfillsRequest>): ListBackfillsRequest {
+    return ListBackfillsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListBackfillsRequest>): ListBackfillsRequest {
+    const message = createBaseListBackfillsRequest();
+    message.schedule = object.schedule ?? "";
+    return message;
+  },
+};
+
+function createBaseListBackfillsResponse(): ListBackfillsResponse {
+  return { backfillsJson: [] };
+}
+
+export const ListBackfillsResponse: MessageFns<ListBackfillsResponse> = {
+  encode(message: ListBackfillsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.backfillsJson) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListBackfillsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListBackfillsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.backfillsJson.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListBackfillsResponse>): ListBackfillsResponse {
+    return ListBackfillsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListBackfillsResponse>): ListBackfillsResponse {
+    const message = createBaseListBackfillsResponse();
+    message.backfillsJson = object.backfillsJson?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseBackfillRequest(): BackfillRequest {
+  return { backfill: "" };
+}
+
+export const BackfillRequest: MessageFns<BackfillRequest> = {
+  encode(message: BackfillRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.backfill !== "") {
+      writer.uint32(10).string(message.backfill);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackfillRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackfillRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.backfill = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<BackfillRequest>): BackfillRequest {
+    return BackfillRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BackfillRequest>): BackfillRequest {
+    const message = createBaseBackfillRequest();
+    message.backfill = object.backfill ?? "";
+    return message;
+  },
+};
+
 /** What programs and the CLI call. */
 export type JobServiceService = typeof JobServiceService;
 export const JobServiceService = {
@@ -5707,6 +7173,357 @@ export const ShuffleServiceClient = makeGenericClientConstructor(
 ) as unknown as {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): ShuffleServiceClient;
   service: typeof ShuffleServiceService;
+  serviceName: string;
+};
+
+/**
+ * What programs and the CLI call about schedules and backfills. Runs are jobs, too, named by the id
+ * of their run: JobService tells of them.
+ */
+export type ScheduleServiceService = typeof ScheduleServiceService;
+export const ScheduleServiceService = {
+  /** Makes a schedule, or gives one of that name a new spec; its runs stay. */
+  putSchedule: {
+    path: "/windrow.v1.ScheduleService/PutSchedule" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PutScheduleRequest): Buffer => Buffer.from(PutScheduleRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PutScheduleRequest => PutScheduleRequest.decode(value),
+    responseSerialize: (value: ScheduleReply): Buffer => Buffer.from(ScheduleReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ScheduleReply => ScheduleReply.decode(value),
+  },
+  getSchedule: {
+    path: "/windrow.v1.ScheduleService/GetSchedule" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ScheduleRequest): Buffer => Buffer.from(ScheduleRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ScheduleRequest => ScheduleRequest.decode(value),
+    responseSerialize: (value: ScheduleReply): Buffer => Buffer.from(ScheduleReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ScheduleReply => ScheduleReply.decode(value),
+  },
+  listSchedules: {
+    path: "/windrow.v1.ScheduleService/ListSchedules" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListSchedulesRequest): Buffer => Buffer.from(ListSchedulesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListSchedulesRequest => ListSchedulesRequest.decode(value),
+    responseSerialize: (value: ListSchedulesResponse): Buffer =>
+      Buffer.from(ListSchedulesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListSchedulesResponse => ListSchedulesResponse.decode(value),
+  },
+  /** While it is paused, no run is made and none that waits is started. */
+  pauseSchedule: {
+    path: "/windrow.v1.ScheduleService/PauseSchedule" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ScheduleRequest): Buffer => Buffer.from(ScheduleRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ScheduleRequest => ScheduleRequest.decode(value),
+    responseSerialize: (value: ScheduleReply): Buffer => Buffer.from(ScheduleReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ScheduleReply => ScheduleReply.decode(value),
+  },
+  resumeSchedule: {
+    path: "/windrow.v1.ScheduleService/ResumeSchedule" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ScheduleRequest): Buffer => Buffer.from(ScheduleRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ScheduleRequest => ScheduleRequest.decode(value),
+    responseSerialize: (value: ScheduleReply): Buffer => Buffer.from(ScheduleReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ScheduleReply => ScheduleReply.decode(value),
+  },
+  /** A run by hand. The same request_id always names the same run. */
+  triggerSchedule: {
+    path: "/windrow.v1.ScheduleService/TriggerSchedule" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: TriggerScheduleRequest): Buffer =>
+      Buffer.from(TriggerScheduleRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): TriggerScheduleRequest => TriggerScheduleRequest.decode(value),
+    responseSerialize: (value: RunReply): Buffer => Buffer.from(RunReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RunReply => RunReply.decode(value),
+  },
+  /** Refused while a job of it runs. */
+  deleteSchedule: {
+    path: "/windrow.v1.ScheduleService/DeleteSchedule" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ScheduleRequest): Buffer => Buffer.from(ScheduleRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ScheduleRequest => ScheduleRequest.decode(value),
+    responseSerialize: (value: DeleteScheduleResponse): Buffer =>
+      Buffer.from(DeleteScheduleResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DeleteScheduleResponse => DeleteScheduleResponse.decode(value),
+  },
+  /** Runs the intervals of a range. The same request_id always names the same backfill. */
+  createBackfill: {
+    path: "/windrow.v1.ScheduleService/CreateBackfill" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CreateBackfillRequest): Buffer =>
+      Buffer.from(CreateBackfillRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CreateBackfillRequest => CreateBackfillRequest.decode(value),
+    responseSerialize: (value: BackfillReply): Buffer => Buffer.from(BackfillReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): BackfillReply => BackfillReply.decode(value),
+  },
+  /** What CreateBackfill would do; starts nothing. */
+  previewBackfill: {
+    path: "/windrow.v1.ScheduleService/PreviewBackfill" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CreateBackfillRequest): Buffer =>
+      Buffer.from(CreateBackfillRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CreateBackfillRequest => CreateBackfillRequest.decode(value),
+    responseSerialize: (value: PreviewBackfillResponse): Buffer =>
+      Buffer.from(PreviewBackfillResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PreviewBackfillResponse => PreviewBackfillResponse.decode(value),
+  },
+  listBackfills: {
+    path: "/windrow.v1.ScheduleService/ListBackfills" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListBackfillsRequest): Buffer => Buffer.from(ListBackfillsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListBackfillsRequest => ListBackfillsRequest.decode(value),
+    responseSerialize: (value: ListBackfillsResponse): Buffer =>
+      Buffer.from(ListBackfillsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListBackfillsResponse => ListBackfillsResponse.decode(value),
+  },
+  getBackfill: {
+    path: "/windrow.v1.ScheduleService/GetBackfill" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: BackfillRequest): Buffer => Buffer.from(BackfillRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): BackfillRequest => BackfillRequest.decode(value),
+    responseSerialize: (value: BackfillReply): Buffer => Buffer.from(BackfillReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): BackfillReply => BackfillReply.decode(value),
+  },
+  /** Its runs are cancelled; what they published before stays. */
+  cancelBackfill: {
+    path: "/windrow.v1.ScheduleService/CancelBackfill" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: BackfillRequest): Buffer => Buffer.from(BackfillRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): BackfillRequest => BackfillRequest.decode(value),
+    responseSerialize: (value: BackfillReply): Buffer => Buffer.from(BackfillReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): BackfillReply => BackfillReply.decode(value),
+  },
+} as const;
+
+export interface ScheduleServiceServer extends UntypedServiceImplementation {
+  /** Makes a schedule, or gives one of that name a new spec; its runs stay. */
+  putSchedule: handleUnaryCall<PutScheduleRequest, ScheduleReply>;
+  getSchedule: handleUnaryCall<ScheduleRequest, ScheduleReply>;
+  listSchedules: handleUnaryCall<ListSchedulesRequest, ListSchedulesResponse>;
+  /** While it is paused, no run is made and none that waits is started. */
+  pauseSchedule: handleUnaryCall<ScheduleRequest, ScheduleReply>;
+  resumeSchedule: handleUnaryCall<ScheduleRequest, ScheduleReply>;
+  /** A run by hand. The same request_id always names the same run. */
+  triggerSchedule: handleUnaryCall<TriggerScheduleRequest, RunReply>;
+  /** Refused while a job of it runs. */
+  deleteSchedule: handleUnaryCall<ScheduleRequest, DeleteScheduleResponse>;
+  /** Runs the intervals of a range. The same request_id always names the same backfill. */
+  createBackfill: handleUnaryCall<CreateBackfillRequest, BackfillReply>;
+  /** What CreateBackfill would do; starts nothing. */
+  previewBackfill: handleUnaryCall<CreateBackfillRequest, PreviewBackfillResponse>;
+  listBackfills: handleUnaryCall<ListBackfillsRequest, ListBackfillsResponse>;
+  getBackfill: handleUnaryCall<BackfillRequest, BackfillReply>;
+  /** Its runs are cancelled; what they published before stays. */
+  cancelBackfill: handleUnaryCall<BackfillRequest, BackfillReply>;
+}
+
+export interface ScheduleServiceClient extends Client {
+  /** Makes a schedule, or gives one of that name a new spec; its runs stay. */
+  putSchedule(
+    request: PutScheduleRequest,
+    callback: (error: ServiceError | null, response: ScheduleReply) => void,
+  ): ClientUnaryCall;
+  putSchedule(
+    request: PutScheduleRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ScheduleReply) => void,
+  ): ClientUnaryCall;
+  putSchedule(
+    request: PutScheduleRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ScheduleReply) => void,
+  ): ClientUnaryCall;
+  getSchedule(
+    request: ScheduleRequest,
+    callback: (error: ServiceError | null, response: ScheduleReply) => void,
+  ): ClientUnaryCall;
+  getSchedule(
+    request: ScheduleRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ScheduleReply) => void,
+  ): ClientUnaryCall;
+  getSchedule(
+    request: ScheduleRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ScheduleReply) => void,
+  ): ClientUnaryCall;
+  listSchedules(
+    request: ListSchedulesRequest,
+    callback: (error: ServiceError | null, response: ListSchedulesResponse) => void,
+  ): ClientUnaryCall;
+  listSchedules(
+    request: ListSchedulesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListSchedulesResponse) => void,
+  ): ClientUnaryCall;
+  listSchedules(
+    request: ListSchedulesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListSchedulesResponse) => void,
+  ): ClientUnaryCall;
+  /** While it is paused, no run is made and none that waits is started. */
+  pauseSchedule(
+    request: ScheduleRequest,
+    callback: (error: ServiceError | null, response: ScheduleReply) => void,
+  ): ClientUnaryCall;
+  pauseSchedule(
+    request: ScheduleRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ScheduleReply) => void,
+  ): ClientUnaryCall;
+  pauseSchedule(
+    request: ScheduleRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ScheduleReply) => void,
+  ): ClientUnaryCall;
+  resumeSchedule(
+    request: ScheduleRequest,
+    callback: (error: ServiceError | null, response: ScheduleReply) => void,
+  ): ClientUnaryCall;
+  resumeSchedule(
+    request: ScheduleRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ScheduleReply) => void,
+  ): ClientUnaryCall;
+  resumeSchedule(
+    request: ScheduleRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ScheduleReply) => void,
+  ): ClientUnaryCall;
+  /** A run by hand. The same request_id always names the same run. */
+  triggerSchedule(
+    request: TriggerScheduleRequest,
+    callback: (error: ServiceError | null, response: RunReply) => void,
+  ): ClientUnaryCall;
+  triggerSchedule(
+    request: TriggerScheduleRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RunReply) => void,
+  ): ClientUnaryCall;
+  triggerSchedule(
+    request: TriggerScheduleRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RunReply) => void,
+  ): ClientUnaryCall;
+  /** Refused while a job of it runs. */
+  deleteSchedule(
+    request: ScheduleRequest,
+    callback: (error: ServiceError | null, response: DeleteScheduleResponse) => void,
+  ): ClientUnaryCall;
+  deleteSchedule(
+    request: ScheduleRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DeleteScheduleResponse) => void,
+  ): ClientUnaryCall;
+  deleteSchedule(
+    request: ScheduleRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DeleteScheduleResponse) => void,
+  ): ClientUnaryCall;
+  /** Runs the intervals of a range. The same request_id always names the same backfill. */
+  createBackfill(
+    request: CreateBackfillRequest,
+    callback: (error: ServiceError | null, response: BackfillReply) => void,
+  ): ClientUnaryCall;
+  createBackfill(
+    request: CreateBackfillRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: BackfillReply) => void,
+  ): ClientUnaryCall;
+  createBackfill(
+    request: CreateBackfillRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: BackfillReply) => void,
+  ): ClientUnaryCall;
+  /** What CreateBackfill would do; starts nothing. */
+  previewBackfill(
+    request: CreateBackfillRequest,
+    callback: (error: ServiceError | null, response: PreviewBackfillResponse) => void,
+  ): ClientUnaryCall;
+  previewBackfill(
+    request: CreateBackfillRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PreviewBackfillResponse) => void,
+  ): ClientUnaryCall;
+  previewBackfill(
+    request: CreateBackfillRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PreviewBackfillResponse) => void,
+  ): ClientUnaryCall;
+  listBackfills(
+    request: ListBackfillsRequest,
+    callback: (error: ServiceError | null, response: ListBackfillsResponse) => void,
+  ): ClientUnaryCall;
+  listBackfills(
+    request: ListBackfillsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListBackfillsResponse) => void,
+  ): ClientUnaryCall;
+  listBackfills(
+    request: ListBackfillsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListBackfillsResponse) => void,
+  ): ClientUnaryCall;
+  getBackfill(
+    request: BackfillRequest,
+    callback: (error: ServiceError | null, response: BackfillReply) => void,
+  ): ClientUnaryCall;
+  getBackfill(
+    request: BackfillRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: BackfillReply) => void,
+  ): ClientUnaryCall;
+  getBackfill(
+    request: BackfillRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: BackfillReply) => void,
+  ): ClientUnaryCall;
+  /** Its runs are cancelled; what they published before stays. */
+  cancelBackfill(
+    request: BackfillRequest,
+    callback: (error: ServiceError | null, response: BackfillReply) => void,
+  ): ClientUnaryCall;
+  cancelBackfill(
+    request: BackfillRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: BackfillReply) => void,
+  ): ClientUnaryCall;
+  cancelBackfill(
+    request: BackfillRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: BackfillReply) => void,
+  ): ClientUnaryCall;
+}
+
+export const ScheduleServiceClient = makeGenericClientConstructor(
+  ScheduleServiceService,
+  "windrow.v1.ScheduleService",
+) as unknown as {
+  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): ScheduleServiceClient;
+  service: typeof ScheduleServiceService;
   serviceName: string;
 };
 

@@ -1,6 +1,6 @@
 /** How jobs look as lists and pages, and when a retry makes sense. */
 import { describe, expect, test } from 'vitest';
-import { checkRetry } from '../../cli/changes.js';
+import { checkRetry } from '../../shared/retry-check.js';
 import {
   eventRow,
   eventTable,

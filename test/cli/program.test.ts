@@ -59,7 +59,7 @@ const verbs = [
   ...['run', 'submit', 'validate', 'explain', 'preview'],
   ...['list', 'get', 'describe', 'why', 'events', 'logs', 'wait', 'workers'],
   ...['cancel', 'retry', 'resubmit', 'drain', 'dev', 'coordinator', 'worker'],
-  ...['doctor', 'completion'],
+  ...['schedule', 'backfill', 'doctor', 'completion'],
 ];
 
 describe('the command line', () => {

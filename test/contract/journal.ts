@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ChunkIndex, Journal, StoredNotice } from '../../coordinator/journal/journal.js';
 import type { ChunkDone, Event } from '../../coordinator/core/events.js';
-import { chunkIdentity, jobId, stageId, workerId } from '../../shared/ids.js';
+import { chunkIdentity, jobId, scheduleId, stageId, workerId } from '../../shared/ids.js';
 import type { ChunkRecord } from '../../shared/plan.js';
 
 export type JournalUnderTest = Journal & ChunkIndex;
@@ -112,7 +112,7 @@ export function journalContract(name: string, open: () => Promise<JournalFixture
       const { journal } = await open();
       const epoch = await journal.acquire();
       void journal.append(epoch, [ended(), ended(other), ended()]);
-      void journal.snapshot(epoch, [{ jobId: job, row: '{"a":1}' }]);
+      void journal.snapshot(epoch, [{ id: job, row: '{"a":1}' }]);
       await journal.append(epoch, [{ type: 'job.cancel', jobId: job, reason: 'user', nowMs: 1 }]);
       expect(await journal.load()).toEqual({
         snapshots: ['{"a":1}'],
@@ -121,11 +121,33 @@ export function journalContract(name: string, open: () => Promise<JournalFixture
       await journal.close();
     });
 
+    it('keeps the events of a schedule, also those that name jobs, and drops all of it when told to', async () => {
+      const { journal } = await open();
+      const epoch = await journal.acquire();
+      const id = scheduleId('s1');
+      const about = { scheduleId: id, runId: 'r', nowMs: 1 };
+      const events = [
+        { type: 'run.retried', ...about },
+        { type: 'run.started', ...about, try: 1, jobId: job },
+      ] as const;
+      await journal.append(epoch, [events[0], ended(), events[1]]);
+      expect((await journal.load()).events).toEqual([events[0], ended(), events[1]]);
+      await journal.snapshot(epoch, [{ id, row: '{"s":1}' }]);
+      await journal.append(epoch, [events[0]]);
+      expect(await journal.load()).toEqual({
+        snapshots: ['{"s":1}'],
+        events: [ended(), events[0]],
+      });
+      await journal.snapshot(epoch, [{ id, row: undefined }]);
+      expect(await journal.load()).toEqual({ snapshots: [], events: [ended()] });
+      await journal.close();
+    });
+
     it('finds an archived job by id, name, request and state, newest first, and loads it no more', async () => {
       const { journal } = await open();
       const epoch = await journal.acquire();
       await journal.append(epoch, [ended(), ended(other)]);
-      await journal.snapshot(epoch, [{ jobId: job, row: '{}' }]);
+      await journal.snapshot(epoch, [{ id: job, row: '{}' }]);
       const archive = (id: typeof job, submittedMs: number, state: string) => ({
         jobId: id,
         requestId: `r-${id}`,

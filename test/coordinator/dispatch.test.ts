@@ -51,12 +51,17 @@ function reading(leaves: readonly string[], from = input): StagePlan {
   return { ...stage, program: { ...stage.program, query } };
 }
 
-/** A divided file with rows in these partitions. */
+/** A divided file with five rows in each of these partitions, ten in a row group. */
 function divided(path: string, present: readonly number[]): ChunkFile {
-  const parts = present.map((partition) => {
-    return { partition, offset: 100 * partition, bytes: 100, rows: 5, crc32: partition };
+  const parts = present.map((partition) => ({ partition, rows: 5 }));
+  const groups = Array.from({ length: present.length / 2 }, (_, at) => {
+    return { offset: 100 * at, bytes: 100, rows: 10, crc32: at };
   });
-  return { path, rows: 20, bytes: 400, sha256: 'f0', partition: [], parts };
+  const footer = { offset: 100 * groups.length, bytes: 20, rows: 0, crc32: 9 };
+  const bytes = footer.offset + footer.bytes;
+  const blocks = [...groups, footer];
+  const rows = 5 * present.length;
+  return { path, rows, bytes, sha256: 'f0', partition: [], divided: { parts, blocks } };
 }
 
 function writtenBy(identity: string, incarnation: string): string {
@@ -100,10 +105,17 @@ function assigned(
 
 describe('a chunk of a query', () => {
   it('is told its partitions of the divided files that have rows in them', () => {
-    const parts = assigned(reading(['p'])).map(({ work }) =>
-      work.reads[0]!.parts.map(({ path, part }) => `${path}#${part?.partition}`),
+    const slices = assigned(reading(['p'])).map(({ work }) =>
+      work.reads[0]!.slices.map(({ path, from, to, rowStart, rows, blocks }) => {
+        const read = blocks.map(({ offset }) => offset).join(' ');
+        return `${path}#${from}-${to}: ${rows} from ${rowStart} at ${read}`;
+      }),
     );
-    expect(parts).toEqual([['/c/0#0', '/c/0#1', '/c/0#2', '/c/1#1'], ['/c/0#3'], ['/c/1#3']]);
+    expect(slices).toEqual([
+      ['/c/0#0-3: 15 from 0 at 0 100 200', '/c/1#0-3: 5 from 0 at 0 100'],
+      ['/c/0#3-4: 5 from 15 at 100 200'],
+      ['/c/1#3-4: 5 from 5 at 0 100'],
+    ]);
   });
 
   it('is told the ranges of files that it reads whole, with the values of their paths', () => {
@@ -111,7 +123,7 @@ describe('a chunk of a query', () => {
     expect(work.reads.map(({ leaf }) => leaf)).toEqual(['p', 'u']);
     expect(work.reads[1]).toMatchObject({
       files: [],
-      parts: [],
+      slices: [],
       sources: [
         { path: '/u/1', rowStart: 0, rowEnd: 10, hive: { day: '2026-11-20' } },
         { path: '/u/2', rowStart: 0, rowEnd: 20, hive: {} },
@@ -127,9 +139,9 @@ describe('a chunk of a query', () => {
       ['i3', 'h:3'],
     ]);
     const [{ work }] = assigned(reading(['p']), { addresses }, partOf) as [Assigned];
-    const asked = work.reads[0]!.parts.map(({ path, servedBy }) => [path.slice(-8), servedBy]);
+    const asked = work.reads[0]!.slices.map(({ path, servedBy }) => [path.slice(-8), servedBy]);
     expect(asked).toEqual([
-      ...Array.from({ length: 3 }, () => ['i1.chunk', undefined]),
+      ['i1.chunk', undefined],
       ['i2.chunk', 'h:2'],
     ]);
   });
@@ -137,7 +149,7 @@ describe('a chunk of a query', () => {
   it('is told nobody to ask for files that lie where all reach them', () => {
     const addresses = new Map([['i2', 'h:2']]);
     for (const { work } of assigned(reading(['p']), { addresses })) {
-      expect(work.reads[0]!.parts.some((part) => 'servedBy' in part)).toBe(false);
+      expect(work.reads[0]!.slices.some((slice) => 'servedBy' in slice)).toBe(false);
     }
   });
 

@@ -1,11 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { columnNames, skewNotes } from '../../coordinator/skewed-keys.js';
 import { stageId } from '../../shared/ids.js';
-import type { ChunkPart, ChunkRecord, Division, StagePlan } from '../../shared/plan.js';
+import type { ChunkRecord, Division, StagePlan } from '../../shared/plan.js';
 import { stagePlan } from './core/fixtures.js';
 
 let directory: string;
@@ -15,26 +15,21 @@ let record: ChunkRecord;
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'windrow-skew-'));
   const connection = await (await DuckDBInstance.create(':memory:', { threads: '1' })).connect();
-  const queries = [
-    `select i % 100 as c1, 'x' as c2 from range(100) t(i)`,
-    `select case when i % 10 < 7 then 7 else i end as c1, 'x' as c2 from range(20000) t(i)`,
-  ];
-  const parts: ChunkPart[] = [];
-  const pieces: Buffer[] = [];
-  let offset = 0;
-  for (const [partition, query] of queries.entries()) {
-    const path = join(directory, `${partition}.tmp`);
-    await connection.run(`copy (${query}) to '${path}' (format parquet, compression uncompressed)`);
-    const bytes = readFileSync(path);
-    const rows = partition === 0 ? 100 : 20_000;
-    parts.push({ partition, offset, bytes: bytes.length, rows, crc32: 0 });
-    pieces.push(bytes);
-    offset += bytes.length;
-  }
-  connection.closeSync();
   const path = join(directory, 'divided.chunk');
-  writeFileSync(path, Buffer.concat(pieces));
-  const file = { path, rows: 20_100, bytes: offset, sha256: '', partition: [], parts };
+  await connection.run(`copy (
+    select i % 100 as c1, 'x' as c2 from range(100) t(i)
+    union all
+    select case when i % 10 < 7 then 7 else i end as c1, 'x' as c2 from range(20000) t(i)
+  ) to '${path}' (format parquet, compression uncompressed)`);
+  connection.closeSync();
+  const bytes = statSync(path).size;
+  const parts = [
+    { partition: 0, rows: 100 },
+    { partition: 1, rows: 20_000 },
+  ];
+  const blocks = [{ offset: 0, bytes, rows: 20_100, crc32: 0 }];
+  const divided = { parts, blocks };
+  const file = { path, rows: 20_100, bytes, sha256: '', partition: [], divided };
   const counts = { rowsIn: 0, rowsOut: 20_100, filtered: 0, dead: 0, inferred: 0, warnings: {} };
   record = { identity: 'i', files: [file], counts };
 });

@@ -83,7 +83,7 @@ describe('pasteTemplates', () => {
   test('names what it does not know', () => {
     const { day: _day, ...params } = spec.params;
     expect(codeOf(() => pasteTemplates({ ...spec, params }))).toBe('E_UNKNOWN_VARIABLE');
-    expect(pasteTemplates({ ...spec, params }, { day: 'x' }).outputs[0]?.parquet).toBe('out/x');
+    expect(pasteTemplates({ ...spec, params }, ['day']).outputs[0]?.parquet).toBe('out/{{ day }}');
   });
 });
 

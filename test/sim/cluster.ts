@@ -419,7 +419,10 @@ export class Cluster {
         this.coordinator.archive(effect.jobId);
         return;
       case 'record':
-        throw new Error('a record is no effect to run');
+      case 'startRun':
+      case 'cancelRun':
+      case 'scheduleDeleted':
+        throw new Error(`${effect.type} is no effect to run here`);
       case 'notify':
         return;
     }

@@ -1,20 +1,19 @@
 /**
- * What the chunks of one attempt read: checked before anything decodes it; parts of divided files, and
- * files that only another worker has, brought into a directory that lasts as long as their chunk does.
- * Never: runs a statement.
+ * What the chunks of one attempt read: checked before anything decodes it; what only another worker
+ * has is brought into a directory that lasts as long as its chunk does. Never: runs a statement.
  */
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { threadId } from 'node:worker_threads';
 import { fail } from '../../shared/failure.js';
 import type { ColumnDef, StageProgram } from '../../shared/plan.js';
-import type { FileRange } from '../shuffle/arrival.js';
+import { type FileSlice, wholeSlice } from '../../shared/divided-file.js';
 import {
-  fetchRanges,
-  type PartRef,
-  rangeOfFile,
-  rangeOfPart,
+  fetchFiles,
   type ServedFile,
+  wantedOfFile,
+  wantedOfSlice,
+  type WantedFile,
 } from '../shuffle/fetch.js';
 import { verifyInputs } from './inputs.js';
 import { PageChecksums } from './page-checksums.js';
@@ -53,7 +52,9 @@ export class AttemptInputs {
   directories(): string[] {
     const directories = new Set<string>(this.task.program.query ? [this.fetched] : []);
     for (const work of this.task.chunks) {
-      for (const { path } of [...sourcesOf(work), ...filesOf(work)]) directories.add(dirname(path));
+      for (const { path } of [...sourcesOf(work), ...filesOf(work), ...slicesOf(work)]) {
+        directories.add(dirname(path));
+      }
     }
     return [...directories];
   }
@@ -73,18 +74,21 @@ export class AttemptInputs {
     const directory = join(this.fetched, `${this.task.attemptTag}-${work.chunk}`);
     try {
       await mkdir(directory, { recursive: true });
-      const taken = reads.map((read) => filesAndRanges(read, elsewhere));
-      const ranges = taken.flat().filter((each) => typeof each !== 'string');
-      const fetched = await fetchRanges(ranges, directory, {
+      const wanted = reads.flatMap((read) => this.wantedOf(read, elsewhere));
+      const places = await fetchFiles(wanted, directory, {
         throwIfCancelled: this.throwIfCancelled,
         access: this.task.peers,
       });
-      // In the order of the reads, wherever each of them lies: sums of doubles depend on it.
-      const next = fetched.values();
+      for (const [at, { path, ranges }] of wanted.entries()) {
+        if (places[at] === path) for (const range of ranges) this.sound.add(rangeKey(path, range));
+      }
+      // In the order in which they were wanted: two leaves may read one file, each a copy of its own.
+      const next = places.values();
       await use(
-        reads.map(({ sources }, leaf) => ({
+        reads.map(({ sources, files, slices }) => ({
           sources,
-          paths: taken[leaf]!.map((each) => (typeof each === 'string' ? each : next.next().value!)),
+          paths: files.map(({ path }) => (elsewhere.has(path) ? next.next().value! : path)),
+          slices: slices.map((slice) => ({ ...slice, path: next.next().value! })),
         })),
       );
     } finally {
@@ -92,14 +96,26 @@ export class AttemptInputs {
     }
   }
 
+  /** What is not known to be sound where it lies. */
+  private wantedOf({ files, slices }: LeafRead, elsewhere: ReadonlySet<string>): WantedFile[] {
+    const wanted = [
+      ...files.filter(({ path }) => elsewhere.has(path)).map(wantedOfFile),
+      ...slices.map(wantedOfSlice),
+    ];
+    return wanted.map((file) => ({
+      ...file,
+      ranges: file.ranges.filter((range) => !this.sound.has(rangeKey(file.path, range))),
+    }));
+  }
+
   private async verify(
     work: ChunkWork,
     elsewhere: ReadonlySet<string>,
     later: readonly ChunkWork[],
   ): Promise<void> {
-    // What is fetched is checked on the way, and so are the parts of a divided file.
+    // What is fetched is checked on the way, and so are slices of divided files.
     const unseen = filesOf(work).filter(
-      ({ path, parts }) => !parts && !elsewhere.has(path) && !this.sound.has(path),
+      ({ path, divided }) => !divided && !elsewhere.has(path) && !this.sound.has(path),
     );
     if (work.source) await this.verifySource(work.source, this.pagesOfScan);
     for (const [at, { leaf, sources }] of readsOf(this.task.program, work).entries()) {
@@ -131,59 +147,51 @@ export function rowsRead({ query }: StageProgram, work: ChunkWork): number {
   const counted: readonly { readonly rows: number }[] = [
     ...inputs,
     ...own.flatMap((read) => read.files),
-    ...own.flatMap((read) => read.parts.map(({ part }: PartRef) => part)),
+    ...own.flatMap((read) => read.slices),
     ...sources.map(({ rowStart, rowEnd }) => ({ rows: rowEnd - rowStart })),
   ];
   return counted.reduce((sum, { rows }) => sum + rows, 0);
 }
 
 /**
- * What is read for each leaf, a divided file as its parts: read as it stands it would pass for the
- * last of them. Nor must a leaf that nothing is said about pass for an empty one.
+ * What is read for each leaf, a divided file as a slice of all its rows: what stands for its bytes is
+ * not the checksum of the file. A leaf that nothing is said about must not pass for an empty one.
  */
 function readsOf({ query }: StageProgram, { chunk, reads = [] }: ChunkWork): LeafRead[] {
   const leaves = query?.leaves ?? [];
   const found = leaves.flatMap(({ leaf }) => reads.filter((read) => read.leaf === leaf));
-  if (found.length === leaves.length && found.length === reads.length) return found.map(asParts);
+  if (found.length === leaves.length && found.length === reads.length) return found.map(asSlices);
   const [told, wanted] = [reads, leaves].map((list) => list.map(({ leaf }) => leaf).join(', '));
   throw new Error(
     `chunk ${chunk} is to read ${told || 'nothing'}, its query ${wanted || 'nothing'}`,
   );
 }
 
-function asParts({ files, parts, ...read }: LeafRead): LeafRead {
-  return {
-    ...read,
-    files: files.filter((file) => !file.parts),
-    parts: [
-      ...parts,
-      ...files.flatMap(({ parts: all = [], path, servedBy }) =>
-        all.map((part) => ({ path, part, ...(servedBy === undefined ? {} : { servedBy }) })),
-      ),
-    ],
-  };
+function asSlices({ files, slices, ...read }: LeafRead): LeafRead {
+  const divided = files.flatMap((file) => {
+    const slice = wholeSlice(file);
+    return slice ? [{ ...slice, ...(file.servedBy ? { servedBy: file.servedBy } : {}) }] : [];
+  });
+  return { ...read, files: files.filter((file) => !file.divided), slices: [...slices, ...divided] };
 }
 
 function sourcesOf({ source, reads = [] }: ChunkWork): SourceWork[] {
   return [...(source ? [source] : []), ...reads.flatMap(({ sources }) => sources)];
 }
 
-/** A file as it lies here, or what is to be fetched. */
-function filesAndRanges(
-  { files, parts }: LeafRead,
-  elsewhere: ReadonlySet<string>,
-): (string | FileRange)[] {
-  return [
-    ...files.map((file) => (elsewhere.has(file.path) ? rangeOfFile(file) : file.path)),
-    ...parts.filter(({ part }) => part.rows > 0).map(rangeOfPart),
-  ];
+function slicesOf({ reads = [] }: ChunkWork): FileSlice[] {
+  return reads.flatMap(({ slices }) => slices);
+}
+
+function rangeKey(path: string, { offset }: { readonly offset: number }): string {
+  return `${path}\n${offset}`;
 }
 
 /** Whole files that are to be asked for at the worker that has them. */
 async function filesElsewhere({ reads = [] }: ChunkWork): Promise<Set<string>> {
   const elsewhere = new Set<string>();
-  for (const { path, bytes, parts, servedBy } of reads.flatMap(({ files }) => files)) {
-    if (servedBy === undefined || parts || elsewhere.has(path)) continue;
+  for (const { path, bytes, divided, servedBy } of reads.flatMap(({ files }) => files)) {
+    if (servedBy === undefined || divided || elsewhere.has(path)) continue;
     const found = await stat(path).catch(() => undefined);
     if (found?.size !== bytes) elsewhere.add(path);
   }

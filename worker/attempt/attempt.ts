@@ -63,12 +63,14 @@ export async function runChunks(
         finishing.catch(() => undefined);
       });
       progress.done(work);
+      tellModelRuns(runtime, report);
     }
   } catch (error) {
     // Chunks name their own places: what is left are inputs on their way here.
     failure = toFailure(inDirectory(error, task.spillDirectory, spillHint));
   } finally {
     runtime.scope.onRows = () => undefined;
+    tellModelRuns(runtime, report);
   }
   try {
     await finishing;
@@ -78,13 +80,17 @@ export async function runChunks(
   return failure;
 }
 
+function tellModelRuns({ scope }: Runtime, report: (message: AttemptMessage) => void): void {
+  const runs = scope.modelRuns.take();
+  if (runs.length > 0) report({ type: 'modelRuns', runs });
+}
+
 function sinkOf(task: Attempt, work: ChunkWork): ChunkSink {
   return new ChunkSink({
     directory: task.chunkDirectory,
     identity: work.identity,
     attemptTag: task.attemptTag,
     partitioned: task.program.sink.partitionBy.length > 0,
-    divided: task.program.sink.divide !== undefined,
     expendable: task.program.sink.expendable ?? false,
   });
 }
@@ -101,7 +107,7 @@ async function finish(
   outcome: ChunkOutcome,
 ): Promise<ChunkRecord> {
   try {
-    const files = await sink.finish();
+    const files = await sink.finish(outcome.parts);
     const deadLetters = outcome.dead > 0 ? await sink.finishDeadLetters() : undefined;
     const rowsOut = files.reduce((rows, file) => rows + file.rows, 0);
     const record: ChunkRecord = {

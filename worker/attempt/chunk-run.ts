@@ -3,7 +3,7 @@
  * kernel and the program; never finishes files and never reports.
  */
 import { type Failure, WindrowError } from '../../shared/failure.js';
-import type { ChunkCounts } from '../../shared/plan.js';
+import type { ChunkCounts, ChunkPart } from '../../shared/plan.js';
 import type { Kernel } from '../kernel/duckdb.js';
 import { rowsRead } from './attempt-inputs.js';
 import { classify } from './classify.js';
@@ -17,6 +17,7 @@ import type { DeadRow, Scope, Tally } from './scope.js';
 import type { ChunkSink } from './sink.js';
 import {
   copyStatement,
+  partsStatement,
   probeStatement,
   type Relation,
   rowColumn,
@@ -30,6 +31,8 @@ export interface ChunkOutcome {
   /** All but rows out and dead, which only the written files tell. */
   readonly counts: Pick<ChunkCounts, 'rowsIn' | 'filtered' | 'inferred' | 'warnings'>;
   readonly dead: number;
+  /** Rows of each partition that has some, where the chunk is divided for an exchange. */
+  readonly parts?: readonly ChunkPart[];
 }
 
 /** Rows of a dead-letter query at once. */
@@ -56,10 +59,17 @@ export class ChunkRun {
     const dead = [...tally.dead, ...this.poisonRows()];
     if (dead.length > 0) await this.writeDead(sink.deadLetterTarget, dead);
     const { filtered, warnings } = tally;
+    const parts = sinkProgram.divide ? await this.partsIn(sink.target) : undefined;
     return {
       counts: { rowsIn: rowsRead(this.program.program, this.work), filtered, inferred, warnings },
       dead: dead.length,
+      ...(parts ? { parts } : {}),
     };
+  }
+
+  private async partsIn(file: string): Promise<ChunkPart[]> {
+    const rows = await this.kernel.rows(partsStatement(file));
+    return rows.map((row) => ({ partition: Number(row['partition']), rows: Number(row['rows']) }));
   }
 
   /** Does everything but write. */

@@ -6,12 +6,15 @@ import { readFooter } from '../../shared/parquet-footer.js';
 import type { RowSpan } from './locate-in-leaves.js';
 import type { LeafFiles, LeafRange } from './query-statement.js';
 
-export async function asRanges({ sources, paths }: LeafFiles): Promise<LeafRange[]> {
+export async function asRanges({ sources, paths, slices }: LeafFiles): Promise<LeafRange[]> {
   const ranges = [...sources];
   for (const path of paths) {
     const { rows } = await readFooter(path);
     const all = { rowStart: 0, rowEnd: rows, fileRows: rows };
     ranges.push({ path, ...all, hive: {}, missingColumns: [] });
+  }
+  for (const { path, rowStart, rows } of slices) {
+    ranges.push({ path, rowStart, rowEnd: rowStart + rows, hive: {}, missingColumns: [] });
   }
   return ranges;
 }
@@ -36,6 +39,6 @@ export function cut(
       const rowEnd = Math.min(range.rowEnd, to + offset);
       return rowStart < rowEnd ? [{ ...range, rowStart, rowEnd }] : [];
     });
-    return { sources, paths: [] };
+    return { sources, paths: [], slices: [] };
   });
 }

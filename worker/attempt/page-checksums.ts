@@ -4,7 +4,7 @@
  * Format: https://github.com/apache/parquet-format (PageHeader, field 4)
  */
 import { open, type FileHandle } from 'node:fs/promises';
-import { crc32 } from 'node:zlib';
+import { crc32 } from '@node-rs/crc32';
 import { fail } from '../../shared/failure.js';
 import { readPageExtents, type PageExtent } from '../../shared/parquet-footer.js';
 import { readCompactIntegers } from '../../shared/parquet-thrift.js';

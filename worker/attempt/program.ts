@@ -280,6 +280,7 @@ async function loadPredict(
     onDead: (row, code, message) => {
       scope.tally.dead.push({ row, step: step.id, code, message });
     },
+    onRun: (rows, seconds) => scope.modelRuns.ran(step.device, rows, seconds),
     intraOpThreads: 1,
   });
 }

@@ -2,9 +2,10 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Failure } from '../../shared/failure.js';
 import type { AttemptRef } from '../../shared/ids.js';
+import type { ModelRuns } from '../../shared/model-runs.js';
 import type { DeviceChannel } from '../inference/device-thread.js';
 import type { ChunkFile, ChunkRecord, StageProgram } from '../../shared/plan.js';
-import type { PartRef, ServedFile } from '../shuffle/fetch.js';
+import type { ServedFile, ServedSlice } from '../shuffle/fetch.js';
 import type { PeerAccess } from '../shuffle/peers.js';
 
 export interface SourceWork {
@@ -27,10 +28,9 @@ export interface SourceWork {
 export interface LeafRead {
   readonly leaf: string;
   readonly sources: readonly SourceWork[];
-  /** Files of finished chunks, read whole; a divided one is fetched, part by part. */
+  /** Files of finished chunks, read whole. */
   readonly files: readonly ServedFile[];
-  /** Of divided files. */
-  readonly parts: readonly PartRef[];
+  readonly slices: readonly ServedSlice[];
 }
 
 export interface ChunkWork {
@@ -86,6 +86,7 @@ export type AttemptMessage =
       readonly rowsTotal: number;
       readonly doing: string;
     }
+  | { readonly type: 'modelRuns'; readonly runs: readonly ModelRuns[] }
   | { readonly type: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly text: string };
 
 /** Main to thread, through the port, while an attempt runs. */

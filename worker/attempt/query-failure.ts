@@ -118,7 +118,7 @@ class Search {
       const leaf = failed.query.leaves[at]!;
       const fails = async (ranges: readonly LeafRange[]): Promise<boolean> => {
         const tried = await this.tried(
-          leafRelation(leaf, { sources: ranges, paths: [] }),
+          leafRelation(leaf, { sources: ranges, paths: [], slices: [] }),
           queryAlone,
         );
         return tried !== undefined && tried !== 'passes';

@@ -19,6 +19,16 @@ export interface LeafFiles {
   readonly sources: readonly LeafRange[];
   /** Whole Parquet files that have all of the leaf's columns. */
   readonly paths: readonly string[];
+  readonly slices: readonly LeafSlice[];
+}
+
+/** Rows [rowStart, rowStart + rows) of a divided file, which are those of its partitions [from, to). */
+export interface LeafSlice {
+  readonly path: string;
+  readonly from: number;
+  readonly to: number;
+  readonly rowStart: number;
+  readonly rows: number;
 }
 
 /** @param files of each leaf, in the query's order */
@@ -41,12 +51,12 @@ export function resultScan({ columns }: StageQuery): StageProgram['scan'] {
   return { kind: 'chunks', columns, hive: [] };
 }
 
-const nothing: LeafFiles = { sources: [], paths: [] };
+const nothing: LeafFiles = { sources: [], paths: [], slices: [] };
 
 /** One leaf by itself. */
 export function leafRelation(
   { columns, hive = [] }: QueryLeaf,
-  { sources, paths }: LeafFiles,
+  { sources, paths, slices }: LeafFiles,
 ): Relation {
   const scan = { kind: 'source' as const, columns, hive };
   const ranges = joined(sources);
@@ -58,12 +68,24 @@ export function leafRelation(
   const tables = [plain.map(({ path }) => path), paths].filter((files) => files.length > 0);
   const parts = [
     ...tables.map((files) => scanChunks(scan, files, false)),
+    ...alike(slices).map(({ files, ...range }) => scanChunks(scan, files, false, range)),
     ...others.map((source) =>
       scanSource(scan, source, isWhole(source) ? undefined : source, false),
     ),
   ];
   if (parts.length === 0) parts.push(scanNothing(scan, false));
   return { ...parts[0]!, sql: parts.map(({ sql }) => sql).join(' union all ') };
+}
+
+/** Slices that have the same partitions are one table. */
+function alike(slices: readonly LeafSlice[]): { from: number; to: number; files: string[] }[] {
+  const tables = new Map<string, { from: number; to: number; files: string[] }>();
+  for (const { path, from, to } of slices) {
+    const table = tables.get(`${from} ${to}`);
+    if (table) table.files.push(path);
+    else tables.set(`${from} ${to}`, { from, to, files: [path] });
+  }
+  return [...tables.values()];
 }
 
 function isWhole({ rowStart, rowEnd, fileRows }: LeafRange): boolean {

@@ -4,6 +4,7 @@
  */
 import type { DuckDBScalarMainFunction } from '@duckdb/node-api';
 import { fail, WindrowError } from '../../shared/failure.js';
+import { ModelRunsTally } from '../../shared/model-runs.js';
 import { controlWord } from './protocol.js';
 
 /** A row that was dropped as bad. `row` is -1 where it has no number in a file any more. */
@@ -30,6 +31,8 @@ export class Scope {
   /** DuckDB passes on an error's text alone; this is the error itself. */
   error: WindrowError | undefined;
   control = new Int32Array(new SharedArrayBuffer(4));
+  /** Of all statements, failed ones included, until they are told. */
+  readonly modelRuns = new ModelRunsTally();
   /** Told how many rows a function has seen in this statement. */
   onRows: (rows: number) => void = () => undefined;
 

@@ -8,9 +8,10 @@ import { dirname, join, relative, sep } from 'node:path';
 import { parquetMetadata } from 'hyparquet';
 import { failpoint } from '../../shared/failpoint.js';
 import { fail } from '../../shared/failure.js';
-import type { ChunkFile } from '../../shared/plan.js';
+import { checksumOfBlocks } from '../../shared/divided-file.js';
+import type { ChunkFile, ChunkPart } from '../../shared/plan.js';
 import { makeDirectorySync } from '../../shared/storage/directories.js';
-import { joinParts } from '../shuffle/join-parts.js';
+import { blocksOfFile } from '../shuffle/divided-file.js';
 import { chunkFilePath, deadLetterFilePath, temporaryPath } from '../../shared/storage/paths.js';
 
 type Partition = ChunkFile['partition'];
@@ -23,8 +24,6 @@ export interface ChunkSinkOptions {
   readonly identity: string;
   readonly attemptTag: string;
   readonly partitioned: boolean;
-  /** The partitions are those of an exchange: one file holds them all. */
-  readonly divided: boolean;
   /** The files may be gone after a power cut: their checksums tell, and they are made again. */
   readonly expendable: boolean;
 }
@@ -42,10 +41,13 @@ export class ChunkSink {
     makeDirectorySync(dirname(this.target));
   }
 
-  /** Makes what was written durable, under its staged names; in the order of their partitions. */
-  async finish(): Promise<ChunkFile[]> {
-    const { directory, identity, attemptTag, partitioned, divided } = this.options;
-    if (divided) return [await this.finishDivided()];
+  /**
+   * Makes what was written durable, under its staged names; in the order of their partitions.
+   * @param parts rows of each partition, where the file is divided for an exchange
+   */
+  async finish(parts?: readonly ChunkPart[]): Promise<ChunkFile[]> {
+    const { directory, identity, attemptTag, partitioned } = this.options;
+    if (parts) return [await this.finishDivided(parts)];
     if (!partitioned) {
       const path = chunkFilePath(directory, identity, attemptTag);
       return [await this.stage(this.target, path, [])];
@@ -59,22 +61,20 @@ export class ChunkSink {
     return files;
   }
 
-  private async finishDivided(): Promise<ChunkFile> {
+  private async finishDivided(parts: readonly ChunkPart[]): Promise<ChunkFile> {
     const { directory, identity, attemptTag } = this.options;
-    const written = (await writtenFiles(this.target)).map((path) => ({
-      partition: Number(partitionValues(this.target, path)[0]?.value),
-      path,
-    }));
-    written.sort((a, b) => a.partition - b.partition);
-    const joined = `${this.target}.joined.tmp`;
-    this.taken.push(joined);
-    const { parts, bytes, sha256 } = await joinParts(written, joined, parquetRows);
-    await rm(this.target, { recursive: true, force: true });
-    const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+    if (!this.options.expendable) await synced(this.target);
+    const blocks = await blocksOfFile(this.target);
     const path = chunkFilePath(directory, identity, attemptTag);
-    if (!this.options.expendable) await synced(joined);
-    await this.rename(joined, path);
-    return { path, bytes, rows, sha256, partition: [], parts };
+    await this.rename(this.target, path);
+    return {
+      path,
+      bytes: blocks.reduce((sum, block) => sum + block.bytes, 0),
+      rows: blocks.reduce((sum, block) => sum + block.rows, 0),
+      sha256: checksumOfBlocks(blocks),
+      partition: [],
+      divided: { parts, blocks },
+    };
   }
 
   finishDeadLetters(): Promise<ChunkFile> {

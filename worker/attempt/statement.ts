@@ -13,6 +13,12 @@ import { quoteName, quoteText } from '../../shared/sql-text.js';
 export const rowColumn = '__windrow_row';
 const outcomeColumn = '__windrow_outcome';
 
+/**
+ * Rows of a row group in a file that is divided: few enough that who reads one partition reads little
+ * of its neighbours, and enough to be packed well.
+ */
+const dividedGroupRows = 32_768;
+
 /** Verdict of a row that every condition lets through. */
 export const passedVerdict = 65_535;
 
@@ -71,18 +77,25 @@ function rowConditions(rows: RowSelection): string[] {
   ];
 }
 
-/** Finished chunks, in order. Rows count through all of them. */
+/**
+ * Finished chunks, in order. Rows count through all of them.
+ * @param partitions of divided files only those in [from, to)
+ */
 export function scanChunks(
   scan: StageProgram['scan'],
   paths: readonly string[],
   carryRow: boolean,
+  partitions?: { readonly from: number; readonly to: number },
 ): Relation {
   const items = [
     ...scan.columns.map((column) => typed(quoteName(column.name), column)),
     ...(carryRow ? [`row_number() over () - 1 as ${rowColumn}`] : []),
   ];
+  const where = partitions
+    ? ` where ${partitionColumn} between ${partitions.from} and ${partitions.to - 1}`
+    : '';
   return {
-    sql: `select ${selectList(items)} from read_parquet([${paths.map(quotePath).join(', ')}], hive_partitioning = false)`,
+    sql: `select ${selectList(items)} from read_parquet([${paths.map(quotePath).join(', ')}], hive_partitioning = false)${where}`,
     columns: scan.columns.map(({ name }) => name),
     carriesRow: carryRow,
     open: false,
@@ -225,20 +238,26 @@ function landing({ columns }: SinkProgram): string[] {
 
 /** @param target a file; a directory where the sink partitions */
 export function copyStatement(input: Relation, sink: SinkProgram, target: string): string {
-  const folders = sink.divide ? [partitionColumn] : sink.partitionBy;
+  const { compression, divide, partitionBy } = sink;
+  const rowGroupSize = divide ? dividedGroupRows : sink.rowGroupSize;
   const options = [
     'format parquet',
-    `compression ${sink.compression}`,
-    ...(sink.rowGroupSize === undefined ? [] : [`row_group_size ${sink.rowGroupSize}`]),
-    ...(folders.length === 0
+    `compression ${compression}`,
+    ...(rowGroupSize === undefined ? [] : [`row_group_size ${rowGroupSize}`]),
+    ...(partitionBy.length === 0
       ? []
-      : [`partition_by (${folders.map(quoteName).join(', ')})`, `file_extension 'chunk'`]),
+      : [`partition_by (${partitionBy.map(quoteName).join(', ')})`, `file_extension 'chunk'`]),
   ];
   // Keys are compared as the query has them: a cast for the file may change their hash.
-  const rows = sink.divide
-    ? `select ${[...landing(sink), `${partitionNumber(sink.divide)} as ${partitionColumn}`].join(', ')} from (${input.sql})`
+  const rows = divide
+    ? `select ${[...landing(sink), `${partitionNumber(divide)} as ${partitionColumn}`].join(', ')} from (${input.sql}) order by ${partitionColumn}`
     : sinkQuery(input, sink);
   return `copy (${rows}) to ${quoteText(target)} (${options.join(', ')})`;
+}
+
+/** Rows of each partition in a divided file. */
+export function partsStatement(file: string): string {
+  return `select ${partitionColumn} as partition, count(*) as rows from read_parquet(${quotePath(file)}, hive_partitioning = false) group by ${partitionColumn} order by ${partitionColumn}`;
 }
 
 /** Computes everything and keeps nothing: the hash is there so that no column can be left out. */

@@ -33,6 +33,7 @@ export interface BatchSetup {
   readonly rowArgument: number | undefined;
   cancelled(): boolean;
   onDead(row: number, code: string, message: string): void;
+  onRun(rows: number, seconds: number): void;
 }
 
 /** Which rows of the last chunk have predictions; both undefined when all of them have. */
@@ -171,7 +172,7 @@ export class Batch {
   }
 
   private run(group: Group, from: number, to: number): void {
-    const { model, readers, writers, cancelled } = this.setup;
+    const { model, readers, writers, cancelled, onRun } = this.setup;
     if (cancelled()) fail('cancelled', 'E_CANCELLED', 'cancelled between two batches');
     const count = to - from;
     const feeds: Record<string, HostTensor> = {};
@@ -180,7 +181,9 @@ export class Batch {
       feeds[reader.tensor] =
         this.fixedRows === undefined ? tensor : padRows(tensor, this.fixedRows);
     }
+    const begunMs = performance.now();
     const results: Tensors = model.run(feeds, { joinRows: this.joinRows, cancelled });
+    onRun(count, (performance.now() - begunMs) / 1000);
     for (const writer of writers) {
       const result = results[writer.tensor];
       writer.put(result && this.unpadded(result, count), group.rows, from, count);

@@ -37,6 +37,8 @@ export interface PredictEnv {
   readonly rowIds: boolean;
   /** A row to drop: its number, or -1 when `rowIds` is false. */
   onDead(row: number, code: string, message: string): void;
+  /** A run of the model that went well, and how long it took, waiting for the device included. */
+  onRun(rows: number, seconds: number): void;
   readonly intraOpThreads: number;
   /** To the process's device thread; without it this thread starts one of its own when needed. */
   readonly device?: DeviceChannel;
@@ -79,9 +81,10 @@ export async function preparePredict(env: PredictEnv): Promise<PreparedPredict> 
   const { acquireModel } = await import('./models.js');
   const model = await acquireModel({ ...env, device: step.device }, env.device, cancelled);
   const rowArgument = env.rowIds ? argumentCount : undefined;
-  const { onDead } = env;
+  const onDead = env.onDead.bind(env);
+  const onRun = env.onRun.bind(env);
   const batch = new Batch(
-    { step, model, readers, writers, rowArgument, cancelled, onDead: onDead.bind(env) },
+    { step, model, readers, writers, rowArgument, cancelled, onDead, onRun },
     DuckDBVector.standardSize(),
   );
 

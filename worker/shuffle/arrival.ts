@@ -3,9 +3,9 @@
  * their checksum taken as they pass. Never: decides where they come from.
  */
 import { createHash, type Hash } from 'node:crypto';
+import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { crc32 } from 'node:zlib';
-import { writeAll } from './join-parts.js';
+import { crc32 } from '@node-rs/crc32';
 
 /** Bytes [offset, offset + bytes) of a file. */
 export interface FileRange {
@@ -18,6 +18,9 @@ export interface FileRange {
   readonly servedBy?: string;
 }
 
+/** Not made empty: other ranges of the same file may lie in it. */
+const openFlags = constants.O_WRONLY | constants.O_CREAT;
+
 export class Arrival {
   /** How many of the bytes lie here. */
   written = 0;
@@ -26,27 +29,25 @@ export class Arrival {
   /** Why it does not come, as it goes on after "a shuffle file". */
   wrong: string | undefined;
   private file: FileHandle | undefined;
-  private sum: number | Hash;
+  private sum: Checksum;
 
-  /** @param target a file of its own, made anew */
+  /** @param target a copy of the file, in which its bytes lie where they lie there */
   constructor(
     readonly range: FileRange,
     readonly target: string,
   ) {
-    this.sum = this.startOfSum();
+    this.sum = new Checksum(range);
   }
 
   /** The next bytes; after the last of them it is complete or wrong. */
   async take(block: Uint8Array): Promise<void> {
-    this.file ??= await open(this.target, 'w');
-    if (typeof this.sum === 'number') this.sum = crc32(block, this.sum);
-    else this.sum.update(block);
-    await writeAll(this.file, block, this.written);
+    this.file ??= await open(this.target, openFlags);
+    this.sum.take(block);
+    await writeAll(this.file, block, this.range.offset + this.written);
     this.written += block.length;
     if (this.written < this.range.bytes) return;
     await this.close();
-    const sum = typeof this.sum === 'number' ? this.sum : this.sum.digest('hex');
-    this.complete = sum === this.range.checksum;
+    this.complete = this.sum.value() === this.range.checksum;
     if (!this.complete) this.wrong = 'has another checksum';
   }
 
@@ -56,7 +57,7 @@ export class Arrival {
     this.written = 0;
     this.complete = false;
     this.wrong = undefined;
-    this.sum = this.startOfSum();
+    this.sum = new Checksum(this.range);
   }
 
   async close(): Promise<void> {
@@ -64,8 +65,30 @@ export class Arrival {
     this.file = undefined;
     await file?.close();
   }
+}
 
-  private startOfSum(): number | Hash {
-    return typeof this.range.checksum === 'number' ? 0 : createHash('sha256');
+/** Of the kind that a range has, over its bytes as they pass. */
+export class Checksum {
+  private sum: number | Hash;
+
+  constructor({ checksum }: Pick<FileRange, 'checksum'>) {
+    this.sum = typeof checksum === 'number' ? 0 : createHash('sha256');
+  }
+
+  take(bytes: Uint8Array): void {
+    if (typeof this.sum === 'number') this.sum = crc32(bytes, this.sum);
+    else this.sum.update(bytes);
+  }
+
+  /** To be asked for once. */
+  value(): FileRange['checksum'] {
+    return typeof this.sum === 'number' ? this.sum : this.sum.digest('hex');
+  }
+}
+
+async function writeAll(file: FileHandle, bytes: Uint8Array, at: number): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, at + done);
+    done += bytesWritten;
   }
 }

@@ -5,7 +5,7 @@
 import type { Division } from '../../shared/plan.js';
 import { enclosed } from '../kernel/sql-text.js';
 
-/** Column that holds the partition's number while DuckDB divides; never read back. */
+/** Column of a divided file that holds the partition's number; its rows are in this order. */
 export const partitionColumn = '__windrow_partition';
 
 /**

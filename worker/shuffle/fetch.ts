@@ -1,28 +1,36 @@
 /**
- * Brings what a chunk reads of other chunks into files of its own, in large blocks, each checksum
- * taken on the way: from the path where it can be read, else from the worker that has it. What does
- * not come as it was written is named in the failure, so that its producer runs again. Never: reads
- * rows, or keeps more than a few blocks in memory.
+ * Makes ready what a chunk reads of other chunks' files, each checksum taken before anything is read:
+ * where they lie, if they can be read there, else as a copy fetched from the worker that has them. What
+ * does not come as it was written is named in the failure, so that its producer runs again. Never:
+ * reads rows, or keeps more than a few blocks in memory.
  */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { FileSlice } from '../../shared/divided-file.js';
 import { fail } from '../../shared/failure.js';
-import type { ChunkFile, ChunkPart } from '../../shared/plan.js';
-import { Arrival, type FileRange } from './arrival.js';
+import type { ChunkFile } from '../../shared/plan.js';
+import { Arrival, Checksum, type FileRange } from './arrival.js';
 import { shuffleLimits, type ShuffleLimits } from './limits.js';
 import type { PeerAccess } from './peers.js';
 import { fetchRemote } from './remote-parts.js';
 
-/** A part and the file it lies in. */
-export interface PartRef {
-  readonly path: string;
-  readonly part: ChunkPart;
+interface Served {
   /** Address of the worker to ask where the path is not to be read. */
   readonly servedBy?: string;
 }
 
 /** A finished chunk's file, perhaps on another machine. */
-export type ServedFile = ChunkFile & Pick<PartRef, 'servedBy'>;
+export type ServedFile = ChunkFile & Served;
+/** Some partitions of a divided file, perhaps on another machine. */
+export type ServedSlice = FileSlice & Served;
+
+/** A file, and all of its bytes that are going to be read. */
+export interface WantedFile extends Served {
+  readonly path: string;
+  /** Of the whole file. */
+  readonly bytes: number;
+  readonly ranges: readonly Omit<FileRange, 'path' | 'servedBy'>[];
+}
 
 export interface FetchOptions {
   readonly throwIfCancelled: () => void;
@@ -30,45 +38,65 @@ export interface FetchOptions {
   readonly limits?: ShuffleLimits;
 }
 
-export function rangeOfPart({ path, part, servedBy }: PartRef): FileRange {
-  const { offset, bytes, crc32: checksum } = part;
-  return { path, offset, bytes, checksum, ...(servedBy === undefined ? {} : { servedBy }) };
+export function wantedOfSlice({ path, bytes, blocks, ...served }: ServedSlice): WantedFile {
+  const ranges = blocks.map(({ offset, bytes: length, crc32: checksum }) => ({
+    offset,
+    bytes: length,
+    checksum,
+  }));
+  return { path, bytes, ranges, ...servedBy(served) };
 }
 
-export function rangeOfFile({ path, bytes, sha256: checksum, servedBy }: ServedFile): FileRange {
-  return { path, offset: 0, bytes, checksum, ...(servedBy === undefined ? {} : { servedBy }) };
+export function wantedOfFile({ path, bytes, sha256: checksum, ...served }: ServedFile): WantedFile {
+  return { path, bytes, ranges: [{ offset: 0, bytes, checksum }], ...servedBy(served) };
+}
+
+function servedBy({ servedBy: address }: Served): Served {
+  return address === undefined ? {} : { servedBy: address };
 }
 
 /**
  * @param directory empty and this chunk's alone; whoever made it removes it
- * @returns one file for each range, in the given order
+ * @returns for each file where to read it: its own path, or a copy that has the wanted ranges where the
+ *   file has them, and holes elsewhere
  * @throws WindrowError E_CHUNK_LOST of kind `fetchFailed`, naming every file that is not sound;
  *   E_UNAUTHENTICATED when another worker wants another token
  */
-export async function fetchRanges(
-  ranges: readonly FileRange[],
+export async function fetchFiles(
+  files: readonly WantedFile[],
   directory: string,
   { throwIfCancelled, access = {}, limits = shuffleLimits }: FetchOptions,
 ): Promise<string[]> {
-  const arrivals = ranges.map(
-    (range, number) => new Arrival(range, join(directory, `${number}.part`)),
-  );
+  const wrong = new Map<string, string>();
+  const places: string[] = [];
+  const arrivals: Arrival[] = [];
+  for (const [number, file] of files.entries()) {
+    const problem = wrong.get(file.path) ?? (await wrongHere(file, throwIfCancelled));
+    if (problem === undefined) {
+      places.push(file.path);
+      continue;
+    }
+    wrong.set(file.path, problem);
+    const copy = join(directory, `${number}.chunk`);
+    places.push(copy);
+    if (file.servedBy === undefined) continue;
+    const served = { path: file.path, servedBy: file.servedBy };
+    arrivals.push(...file.ranges.map((range) => new Arrival({ ...range, ...served }, copy)));
+  }
   try {
-    await readLocal(arrivals, throwIfCancelled);
-    const remote = arrivals.filter(({ complete, range }) => !complete && range.servedBy);
-    await fetchRemote(remote, access, limits, throwIfCancelled);
+    await fetchRemote(arrivals, access, limits, throwIfCancelled);
   } finally {
     for (const arrival of arrivals) await arrival.close();
   }
-  throwIfLost(arrivals);
-  return arrivals.map(({ target }) => target);
+  for (const { servedBy: address, path } of files) if (address !== undefined) wrong.delete(path);
+  for (const { range, wrong: why } of arrivals) {
+    if (why !== undefined && !wrong.has(range.path)) wrong.set(range.path, why);
+  }
+  throwIfLost(wrong);
+  return places;
 }
 
-function throwIfLost(arrivals: readonly Arrival[]): void {
-  const lost = new Map<string, string>();
-  for (const { range, wrong } of arrivals) {
-    if (wrong !== undefined && !lost.has(range.path)) lost.set(range.path, wrong);
-  }
+function throwIfLost(lost: ReadonlyMap<string, string>): void {
   const [first] = lost;
   if (!first) return;
   const more = lost.size > 1 ? `, and so are ${lost.size - 1} more` : '';
@@ -79,43 +107,37 @@ function throwIfLost(arrivals: readonly Arrival[]): void {
   });
 }
 
-/** Ranges of a file that turned out to be wrong are left: it is fetched or lost with all of them. */
-async function readLocal(arrivals: readonly Arrival[], throwIfCancelled: () => void) {
-  const wrong = new Map<string, string>();
-  const block = Buffer.allocUnsafe(shuffleLimits.blockBytes);
-  for (const arrival of arrivals) {
-    const { path } = arrival.range;
-    arrival.wrong = wrong.get(path) ?? (await copyRange(arrival, block, throwIfCancelled));
-    if (arrival.wrong !== undefined) wrong.set(path, arrival.wrong);
-  }
-}
-
-/** Says what is wrong with the range; undefined when nothing is. */
-async function copyRange(
-  arrival: Arrival,
-  block: Buffer,
+/** What is wrong with the file where it lies; undefined where nothing is. */
+async function wrongHere(
+  { path, bytes, ranges, servedBy: address }: WantedFile,
   throwIfCancelled: () => void,
 ): Promise<string | undefined> {
-  const { path, offset, bytes, servedBy } = arrival.range;
   /** Whatever keeps this process from reading it need not keep the worker that wrote it. */
   const unreadable = (error: NodeJS.ErrnoException): undefined => {
-    if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR' && !servedBy) throw error;
+    if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR' && !address) throw error;
   };
-  const from = await open(path, 'r').catch(unreadable);
-  if (!from) return 'is gone';
+  const file = await open(path, 'r').catch(unreadable);
+  if (!file) return 'is gone';
   try {
-    do {
-      throwIfCancelled();
-      const { written } = arrival;
-      const wanted = Math.min(block.length, bytes - written);
-      const read = await from.read(block, 0, wanted, offset + written).catch(unreadable);
-      if (!read) return 'cannot be read';
-      const { bytesRead } = read;
-      if (bytesRead === 0 && wanted > 0) return `ends after ${offset + written} bytes`;
-      await arrival.take(block.subarray(0, bytesRead));
-    } while (arrival.written < bytes);
-    return arrival.wrong;
+    const { size } = await file.stat();
+    if (size !== bytes) return `has ${size} of its ${bytes} bytes`;
+    const longest = ranges.reduce((most, range) => Math.max(most, range.bytes), 1);
+    const block = Buffer.allocUnsafe(Math.min(longest, shuffleLimits.blockBytes));
+    for (const range of ranges) {
+      const sum = new Checksum(range);
+      for (let done = 0; done < range.bytes;) {
+        throwIfCancelled();
+        const wanted = Math.min(block.length, range.bytes - done);
+        const read = await file.read(block, 0, wanted, range.offset + done).catch(unreadable);
+        if (!read) return 'cannot be read';
+        if (read.bytesRead === 0) return `ends after ${range.offset + done} bytes`;
+        sum.take(block.subarray(0, read.bytesRead));
+        done += read.bytesRead;
+      }
+      if (sum.value() !== range.checksum) return 'has another checksum';
+    }
+    return undefined;
   } finally {
-    await from.close();
+    await file.close();
   }
 }

@@ -3,7 +3,7 @@
  * it. Never: reads ahead of a caller, or holds more blocks than its pool has.
  */
 import type { FileHandle } from 'node:fs/promises';
-import { crc32 } from 'node:zlib';
+import { crc32 } from '@node-rs/crc32';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { bearerToken, tokenMatches } from '../../shared/endpoints.js';
 import { fail, toFailure } from '../../shared/failure.js';

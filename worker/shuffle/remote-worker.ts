@@ -3,7 +3,7 @@
  * worker that does not answer leaves wrong what did not come. Never: waits for ever.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { crc32 } from 'node:zlib';
+import { crc32 } from '@node-rs/crc32';
 import { type ClientDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
 import type { Failure } from '../../shared/failure.js';
 import { type PartBytes, type PartRange, ShuffleServiceClient } from '../../shared/gen/windrow.js';

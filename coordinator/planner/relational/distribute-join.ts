@@ -6,7 +6,7 @@ import type { Distributor, Lowered } from './distribute.js';
 import type { Fragment, Materialised, Side } from './physical.js';
 import type { Column, Expression, Join, Relation } from './relation.js';
 import { amongSides } from './among.js';
-import { widthOfAll } from './estimate.js';
+import { type Estimate, widthOfAll } from './estimate.js';
 import { asSides, chunksOf, coPartitioned, isSingle, over, scanOf, sidesOf } from './wrap.js';
 
 interface Inputs {
@@ -46,6 +46,7 @@ export function distributeJoin(
     keyed &&
     byLeft.has(join.join) &&
     join.join !== 'inner' &&
+    isSelective(estimates.of(join.left)) &&
     isWorthReducing(distributor, leftBytes, rightBytes)
   ) {
     return reducedJoin(distributor, join, { left, right }, needed);
@@ -78,6 +79,11 @@ function reducedJoin(
   const semi: Join = { ...rest, join: 'semi', residual: [] };
   const reduced = right.map((fragment) => joined(semi, fragment, partners, [side]));
   return keyedJoin(distributor, join, { left: there, right: reduced }, needed, 0);
+}
+
+/** Rows that conditions have chosen: most rows of the other side have no partner among them. */
+function isSelective({ rows, base }: Estimate): boolean {
+  return rows < base / 2;
 }
 
 function isWorthReducing({ options }: Distributor, leftBytes: number, rightBytes: number): boolean {

@@ -3,6 +3,16 @@ import { expect, it } from 'vitest';
 import { checkInvariants } from '../../../coordinator/core/invariants.js';
 import type { StageState, State, WorkerState } from '../../../coordinator/core/state.js';
 import { after, ended, failure, hello, jobOf, ref, started, submitted, W } from './fixtures.js';
+import {
+  after as afterSchedule,
+  backfill,
+  defined,
+  ended as endedRun,
+  made,
+  runId,
+  scheduleOf,
+  tell,
+} from './schedule-fixtures.js';
 
 /** Task 0 runs on w1, task 1 waits for its second try, tasks 2 and 3 are untouched. */
 function sound(): State {
@@ -113,4 +123,61 @@ it('invariant 13 notices stages that are not those of the plan, or there twice',
   job.plan = { ...plan, stages: [...plan.stages, ...plan.stages] };
   job.stages.push(stageOf(state));
   expectBroken(13, state);
+});
+
+/** The first hour is done, the second one runs; a backfill of three hours has its first under way. */
+function soundSchedule(): State {
+  const first = made(9, { kind: 'backfill', backfill: { id: 'b1', passed: 0 } });
+  return afterSchedule(
+    defined(),
+    made(0),
+    endedRun(0, 'succeeded'),
+    made(1),
+    backfill(9, 11),
+    first,
+  );
+}
+
+it('a sound schedule passes', () => {
+  expect(() => checkInvariants(soundSchedule())).not.toThrow();
+});
+
+it('invariant 14 notices a run of another interval', () => {
+  const state = soundSchedule();
+  const { runs } = scheduleOf(state);
+  runs.set(runId(5), { ...runs.get(runId(1))!, id: runId(5) });
+  expectBroken(14, state);
+});
+
+it('invariant 15 notices a run that ended without a time', () => {
+  const state = soundSchedule();
+  delete scheduleOf(state).runs.get(runId(0))!.endedMs;
+  expectBroken(15, state);
+  const other = soundSchedule();
+  delete scheduleOf(other).runs.get(runId(1))!.startedMs;
+  expectBroken(15, other);
+});
+
+it('invariant 16 notices a run that waits for nothing', () => {
+  const state = soundSchedule();
+  scheduleOf(state).runs.get(runId(1))!.phase = { kind: 'queued' };
+  expectBroken(16, state);
+});
+
+it('invariant 17 notices a run that its schedule would make again', () => {
+  const state = soundSchedule();
+  delete scheduleOf(state).last;
+  expectBroken(17, state);
+});
+
+it('invariant 18 notices a backfill that miscounts, or never ends', () => {
+  const state = soundSchedule();
+  scheduleOf(state).backfills.get('b1')!.counts.unfinished = 2;
+  expectBroken(18, state);
+  const other = soundSchedule();
+  const own = scheduleOf(other).backfills.get('b1')!;
+  own.exhausted = true;
+  tell(other, endedRun(9, 'succeeded'));
+  own.phase = 'running';
+  expectBroken(18, other);
 });

@@ -4,6 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { checkInvariants } from '../../../coordinator/core/invariants.js';
 import { jobTable, stageTable, taskTable, workerTable } from './expected.js';
 import { queryTable } from './expected-query.js';
+import { backfillTable, runTable, scheduleTable } from './expected-schedule.js';
+import { backfillMachine, runMachine, scheduleMachine } from './schedule-tables.js';
 import {
   jobMachine,
   outcome,
@@ -66,3 +68,6 @@ check('stage', stageMachine, stageTable);
 check('query', queryMachine, queryTable);
 check('task', taskMachine, taskTable);
 check('worker', workerMachine, workerTable);
+check('schedule', scheduleMachine, scheduleTable);
+check('run', runMachine, runTable);
+check('backfill', backfillMachine, backfillTable);

@@ -1,5 +1,6 @@
 /** How to reach each state of each machine, one event of each type, and how to read where it went. */
 import type { Event } from '../../../coordinator/core/events.js';
+import type { ScheduleEvent } from '../../../coordinator/core/schedule-events.js';
 import { isChunkDone } from '../../../coordinator/core/stage.js';
 import type { State, WorkerPhase } from '../../../coordinator/core/state.js';
 import { transition } from '../../../coordinator/core/transition.js';
@@ -27,7 +28,8 @@ import {
   W,
 } from './fixtures.js';
 
-export type EventType = Event['type'];
+/** Events of jobs and workers; those of schedules have tables of their own. */
+export type EventType = Exclude<Event, ScheduleEvent>['type'];
 /** `state` or `state: effects`, or `illegal`; effects without what is told to users. */
 export type Table<S extends string, E extends string = EventType> = Record<S, Record<E, string>>;
 

@@ -50,7 +50,7 @@ describe('the SQLite journal file', () => {
     const journal = openJournal(place());
     const epoch = await journal.acquire();
     const good = journal.append(epoch, [cancel(1)]);
-    const bad = journal.snapshot(epoch, [{ jobId: jobId('j'), row: null as unknown as string }]);
+    const bad = journal.snapshot(epoch, [{ id: jobId('j'), row: null as unknown as string }]);
     await expect(Promise.all([good, bad])).rejects.toThrow(/NOT NULL/);
     await expect(good).rejects.toThrow(/NOT NULL/);
     expect((await journal.load()).events).toEqual([]);

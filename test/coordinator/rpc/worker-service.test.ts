@@ -97,10 +97,12 @@ const lies: [string, Spoil][] = [
   ['a chunk of another task', ({ chunk }) => ({ chunk: chunk === 0 ? 3 : 0 })],
   ['less than no rows', ({ counts }) => ({ counts: { ...counts!, rowsOut: -5 } })],
   [
-    'a part beyond the end of its file',
+    'a divided file that is longer than its blocks',
     ({ files }) => {
-      const part = { partition: 0, offset: files[0]!.bytes, bytes: 1, rows: 1, crc32: 0 };
-      return { files: [{ ...files[0]!, divided: { parts: [part] } }] };
+      const [file] = files;
+      const parts = [{ partition: 0, rows: file!.rows }];
+      const blocks = [{ offset: 0, bytes: file!.bytes - 1, rows: file!.rows, crc32: 0 }];
+      return { files: [{ ...file!, divided: { parts, blocks } }] };
     },
   ],
   ['no attempt', () => ({ attempt: undefined })],

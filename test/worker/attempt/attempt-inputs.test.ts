@@ -4,14 +4,15 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { sha256Hex } from '../../../shared/chunk-identity.js';
 import type { ChunkRecord, QueryLeaf, StageProgram } from '../../../shared/plan.js';
+import { sliceOf } from '../../../shared/divided-file.js';
 import {
   chunkFileToWire,
-  chunkPartToWire,
-  partRefFromWire,
+  fileSliceFromWire,
+  fileSliceToWire,
   servedFileFromWire,
 } from '../../../shared/wire.js';
 import type { ChunkWork, LeafRead } from '../../../worker/attempt/protocol.js';
-import type { PartRef, ServedFile } from '../../../worker/shuffle/fetch.js';
+import type { ServedFile, ServedSlice } from '../../../worker/shuffle/fetch.js';
 import { OtherMachine } from '../shuffle/machines.js';
 import { columns, Place } from './fixture.js';
 
@@ -52,7 +53,7 @@ function queryProgram(
 }
 
 function read(name: string, more: Partial<LeafRead>): LeafRead {
-  return { leaf: name, sources: [], files: [], parts: [], ...more };
+  return { leaf: name, sources: [], files: [], slices: [], ...more };
 }
 
 function work(chunk: number, ...reads: LeafRead[]): ChunkWork {
@@ -97,12 +98,13 @@ async function onMachine(directory: string, files: readonly ServedFile[], token?
   });
 }
 
-function partsOf(files: readonly ServedFile[], partition: number): PartRef[] {
-  return files.flatMap(({ path, servedBy, parts = [] }) =>
-    parts
-      .filter((part) => part.partition === partition)
-      .map((part) => partRefFromWire({ path, servedBy, part: chunkPartToWire(part) })),
-  );
+function slicesOf(files: readonly ServedFile[], partition: number): ServedSlice[] {
+  return files.flatMap((file) => {
+    const slice = sliceOf(file, partition, partition + 1);
+    const { servedBy } = file;
+    const served = servedBy === undefined ? {} : { servedBy };
+    return slice ? [fileSliceFromWire(fileSliceToWire({ ...slice, ...served }))] : [];
+  });
 }
 
 const joined = queryProgram(joinSql, [leaf('sales', sales), leaf('users', users, false)], {
@@ -128,8 +130,8 @@ it('parts of two machines join to the same rows as parts that lie here', async (
     Array.from({ length: partitions }, (_, partition) =>
       work(
         partition,
-        read('sales', { parts: partsOf(from.left, partition) }),
-        read('users', { parts: partsOf(from.right, partition) }),
+        read('sales', { slices: slicesOf(from.left, partition) }),
+        read('users', { slices: slicesOf(from.right, partition) }),
       ),
     );
   const here = await place.run(joined, works({ left, right }));

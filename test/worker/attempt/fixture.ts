@@ -193,7 +193,7 @@ export function queryProgram(
 }
 
 export function read(name: string, more: Partial<LeafRead> = {}): LeafRead {
-  return { leaf: name, sources: [], files: [], parts: [], ...more };
+  return { leaf: name, sources: [], files: [], slices: [], ...more };
 }
 
 export function work(chunk: number, ...reads: LeafRead[]): ChunkWork {

@@ -203,7 +203,7 @@ describe('a query that fails on rows together, or on none', () => {
       kernel: place.runtime.kernel!,
       query: program.query!,
       steps: [],
-      leaves: [{ sources, paths: [] }],
+      leaves: [{ sources, paths: [], slices: [] }],
       tried: () => Promise.resolve(failure),
     };
     for (const limits of [
@@ -230,7 +230,7 @@ describe('a query that fails on rows together, or on none', () => {
         () => undefined,
         () => ({ kind: 'cancelled', code: 'E_CANCELLED', message: '' }) as const,
       );
-    const leavesRead = [{ sources, paths: [] }];
+    const leavesRead = [{ sources, paths: [], slices: [] }];
     const failed = { kernel, query: program.query!, steps: [], leaves: leavesRead, tried };
     expect(await explainQueryFailure(failure, failed, { runs: 10, ms: 200 })).toBe(failure);
   });

@@ -1,8 +1,9 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { sliceOf } from '../../../shared/divided-file.js';
 import type { ChunkRecord, Division, StageProgram } from '../../../shared/plan.js';
-import { type ChunkWork, controlWord, type SourceWork } from '../../../worker/attempt/protocol.js';
+import type { ChunkWork, SourceWork } from '../../../worker/attempt/protocol.js';
 import { columns, leaf, Place, queryProgram, read, work } from './fixture.js';
 
 let place: Place;
@@ -19,12 +20,8 @@ async function sourcesOf(path: string, more: Partial<SourceWork> = {}): Promise<
 }
 
 const filesOf = (records: readonly ChunkRecord[]) => records.flatMap(({ files }) => files);
-const partsOf = (records: readonly ChunkRecord[], partition?: number) =>
-  filesOf(records).flatMap(({ path, parts = [] }) =>
-    parts
-      .filter((part) => partition === undefined || part.partition === partition)
-      .map((part) => ({ path, part })),
-  );
+const slicesOf = (records: readonly ChunkRecord[], from = 0, to = from + 1) =>
+  filesOf(records).flatMap((file) => sliceOf(file, from, to) ?? []);
 
 async function ran(program: StageProgram, works: readonly ChunkWork[]): Promise<ChunkRecord[]> {
   const { failure, records } = await place.run(program, works);
@@ -84,8 +81,8 @@ describe('a stage that begins with a query', () => {
     const works = Array.from({ length: partitions }, (_, partition) =>
       work(
         partition,
-        read('users', { parts: partsOf(left, partition) }),
-        read('sales', { parts: partsOf(right, partition) }),
+        read('users', { slices: slicesOf(left, partition) }),
+        read('sales', { slices: slicesOf(right, partition) }),
       ),
     );
     const records = await ran(program, works);
@@ -177,7 +174,7 @@ describe('a stage that begins with a query', () => {
       { k: 'INTEGER', h: 'DECIMAL(38,0)', t: 'VARCHAR' },
     );
     const works = Array.from({ length: partitions }, (_, partition) =>
-      work(partition, read('p', { parts: partsOf(producers, partition) })),
+      work(partition, read('p', { slices: slicesOf(producers, partition) })),
     );
     const records = await ran(total, works);
     await expectSameRows(
@@ -192,7 +189,7 @@ describe('a stage that begins with a query', () => {
       const divide: Division = { kind: 'hash', partitions, keys: [key] };
       const sink = { divide, columns: columns({ t: 'TIMESTAMP' }) };
       const [record] = await ran(queryProgram(sql, [], { t: type }, sink), [work(0)]);
-      return record!.files[0]!.parts!.map(({ partition, rows }) => [partition, rows]);
+      return record!.files[0]!.divided!.parts.map(({ partition, rows }) => [partition, rows]);
     };
     const one = await dividedBy(seconds, 'TIMESTAMP_S', '"t"');
     expect(one).toHaveLength(partitions);
@@ -252,12 +249,12 @@ describe('what a query cannot read', () => {
     const path = await place.parquet('users.parquet', usersQuery, rowGroups);
     producers = await divided('users', path, users);
   });
-  const all = () => work(0, read('users', { parts: partsOf(producers) }));
+  const all = () => work(0, read('users', { slices: slicesOf(producers, 0, partitions) }));
 
-  it('names the producer of a part with a flipped byte, and leaves nothing behind', async () => {
+  it('names the producer of a divided file with a flipped byte, and leaves nothing behind', async () => {
     const [, damaged] = filesOf(producers);
     const bytes = readFileSync(damaged!.path);
-    bytes[damaged!.parts![1]!.offset + 40]! ^= 1;
+    bytes[damaged!.divided!.blocks[0]!.offset + 40]! ^= 1;
     writeFileSync(damaged!.path, bytes);
     const before = place.leftFiles();
     const { failure, records } = await place.run(program, [all()]);
@@ -300,24 +297,5 @@ describe('what a query cannot read', () => {
   it('is no empty table where the coordinator forgot to say what it is', async () => {
     const { failure } = await place.run(program, [work(0)]);
     expect(failure).toMatchObject({ kind: 'broken', message: expect.stringContaining('users') });
-  });
-
-  it('stops between two parts when it is cancelled, and removes those it has', async () => {
-    const parts = Array.from({ length: 40 }, () => partsOf(producers)).flat();
-    const { scope } = place.runtime;
-    let seen = 0;
-    const watch = setInterval(() => {
-      const [directory] = fetchedDirectories();
-      if (directory === undefined) return;
-      const path = join(place.root, 'spill', directory);
-      seen = Math.max(seen, readdirSync(path, { recursive: true }).length);
-      if (seen > 2) Atomics.store(scope.control, 0, controlWord.cancel);
-    });
-    const { failure, records } = await place.run(program, [work(0, read('users', { parts }))]);
-    clearInterval(watch);
-    expect(failure).toMatchObject({ kind: 'cancelled' });
-    expect(records).toEqual([]);
-    expect(seen).toBeLessThan(parts.length);
-    expect(fetchedDirectories()).toEqual([]);
   });
 });

@@ -18,8 +18,10 @@ import {
   stageProgram,
 } from '../../../coordinator/planner/relational/stage-program.js';
 import { sha256Hex } from '../../../shared/chunk-identity.js';
+import { sliceOf } from '../../../shared/divided-file.js';
 import type { ChunkRecord, StageProgram } from '../../../shared/plan.js';
 import type { ChunkWork, LeafRead, SourceWork } from '../../../worker/attempt/protocol.js';
+import type { ServedFile } from '../../../worker/shuffle/fetch.js';
 import { openOracle, resultOf, type Oracle } from '../../coordinator/planner/relational/tables.js';
 import { OtherMachine } from '../shuffle/machines.js';
 import { Place } from './fixture.js';
@@ -106,7 +108,7 @@ class DistributedRun {
     const { sql, leaves } = program.query!;
     const works = this.chunksOf(fragment).map((reads, chunk): ChunkWork => {
       const all = leaves.map(({ leaf }) => {
-        return { leaf, sources: [], files: [], parts: [], ...reads[leaf] };
+        return { leaf, sources: [], files: [], slices: [], ...reads[leaf] };
       });
       const identity = sha256Hex(`${sql} ${chunk}`);
       return { chunk, identity, inputs: [], poisonRows: [], reads: all };
@@ -172,9 +174,10 @@ function served(record: ChunkRecord): ChunkRecord {
 function partsOf(records: readonly ChunkRecord[], partition: number): Partial<LeafRead> {
   const files = records.flatMap((record) => record.files);
   return {
-    parts: files.flatMap(({ parts, ...file }) =>
-      parts!.flatMap((part) => (part.partition === partition ? { ...file, part } : [])),
-    ),
+    slices: files.flatMap((file: ServedFile) => {
+      const slice = sliceOf(file, partition, partition + 1);
+      return slice ? [{ ...slice, ...(file.servedBy ? { servedBy: file.servedBy } : {}) }] : [];
+    }),
   };
 }
 

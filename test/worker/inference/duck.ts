@@ -19,6 +19,7 @@ export interface Dead {
 export class Workbench {
   readonly directory = mkdtempSync(join(tmpdir(), 'windrow-inference-'));
   readonly dead: Dead[] = [];
+  readonly runs: { rows: number; seconds: number }[] = [];
   readonly control = new Int32Array(new SharedArrayBuffer(4));
   private readonly prepared: PreparedPredict[] = [];
   private models = 0;
@@ -60,6 +61,7 @@ export class Workbench {
       step,
       rowIds: rowSql !== undefined,
       onDead: (row, code, message) => this.dead.push({ row, code, message }),
+      onRun: (rows, seconds) => this.runs.push({ rows, seconds }),
       intraOpThreads: 1,
       ...env,
     });

@@ -90,6 +90,9 @@ describe('a statement with predict in it', () => {
     );
     expect(kept).toHaveLength(5_000);
     expect(rowsInferred()).toBe(10_000);
+    // Each run is told, for metrics.
+    expect(bench.runs.reduce((sum, { rows }) => sum + rows, 0)).toBe(10_000);
+    expect(bench.runs.every(({ rows, seconds }) => rows <= 2_048 && seconds >= 0)).toBe(true);
   });
 
   it('feeds several inputs and returns several outputs as one struct', async () => {

@@ -2,6 +2,7 @@ import {
   appendFileSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -9,12 +10,13 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { isConsistent, sliceOf, wholeSlice } from '../../../shared/divided-file.js';
 import type { ChunkFile, Division, SinkProgram } from '../../../shared/plan.js';
 import { ChunkSink } from '../../../worker/attempt/sink.js';
-import { copyStatement } from '../../../worker/attempt/statement.js';
+import { copyStatement, partsStatement } from '../../../worker/attempt/statement.js';
 import { Kernel } from '../../../worker/kernel/duckdb.js';
-import { sortKey } from '../../../worker/shuffle/divide.js';
-import { fetchRanges, rangeOfPart } from '../../../worker/shuffle/fetch.js';
+import { partitionColumn, sortKey } from '../../../worker/shuffle/divide.js';
+import { fetchFiles, wantedOfSlice } from '../../../worker/shuffle/fetch.js';
 
 let directory: string;
 let kernel: Kernel;
@@ -47,23 +49,23 @@ async function divided(table: string, divide: Division, tag = 'a'): Promise<Chun
     identity,
     attemptTag: tag,
     partitioned: false,
-    divided: true,
     expendable: true,
   });
   const input = { sql: `from ${table}`, columns: [], carriesRow: false, open: false };
   await kernel.run(copyStatement(input, program, sink.target));
-  return (await sink.finish())[0]!;
+  const parts = await kernel.rows(partsStatement(sink.target));
+  const told = parts.map(({ partition, rows }) => ({
+    partition: Number(partition),
+    rows: Number(rows),
+  }));
+  return (await sink.finish(told))[0]!;
 }
 
-async function fetched(file: ChunkFile, partition: number, name: string): Promise<string[]> {
-  const target = path.join(directory, name);
-  mkdirSync(target);
-  const parts = file.parts!.filter((part) => part.partition === partition);
-  return fetchRanges(
-    parts.map((part) => rangeOfPart({ path: file.path, part })),
-    target,
-    go,
-  );
+/** A relation of the partition's rows. */
+async function fetched(file: ChunkFile, partition: number): Promise<string> {
+  const slice = sliceOf(file, partition, partition + 1)!;
+  const [place] = await fetchFiles([wantedOfSlice(slice)], directory, go);
+  return `(select * exclude (${partitionColumn}) from read_parquet('${place}') where ${partitionColumn} = ${partition})`;
 }
 
 const count = async (sql: string): Promise<number> =>
@@ -83,11 +85,8 @@ describe('dividing by hash', () => {
     expect(file.rows).toBe(20000);
     const all: string[] = [];
     for (let partition = 0; partition < 7; partition += 1) {
-      const files = await fetched(file, partition, `part${partition}`);
-      expect(files).toHaveLength(1);
-      await kernel.run(
-        `create table p${partition} as select *, ${partition} as p from read_parquet('${files[0]}')`,
-      );
+      const rows = await fetched(file, partition);
+      await kernel.run(`create table p${partition} as select *, ${partition} as p from ${rows}`);
       all.push(`from p${partition}`);
     }
     await kernel.run(`create table u as ${all.join(' union all ')}`);
@@ -100,26 +99,30 @@ describe('dividing by hash', () => {
     const one = await divided('t', byKey);
     await kernel.run('create table other as select k, s, -v as v from t where v % 3 = 0');
     const two = await divided('other', byKey, 'b');
-    const [left] = await fetched(one, 3, 'one');
-    const [right] = await fetched(two, 3, 'two');
+    const left = await fetched(one, 3);
+    const right = await fetched(two, 3);
     const matched = await count(
-      `select * from read_parquet('${right}') r semi join read_parquet('${left}') l
+      `select * from ${right} r semi join ${left} l
        on l.k is not distinct from r.k and l.s is not distinct from r.s`,
     );
-    expect(matched).toBe(await count(`from read_parquet('${right}')`));
+    expect(matched).toBe(await count(`from ${right}`));
   });
 
   test('a chunk without rows has no parts', async () => {
     await kernel.run('create table none as select * from t where false');
     const file = await divided('none', byKey);
-    expect(file).toMatchObject({ rows: 0, bytes: 0, parts: [] });
+    expect(file).toMatchObject({ rows: 0, divided: { parts: [] } });
+    expect(isConsistent(file)).toBe(true);
   });
 
   test('one file holds all partitions and nothing else is left', async () => {
     const file = await divided('t', byKey);
-    const last = file.parts!.at(-1)!;
-    expect(last.offset + last.bytes).toBe(file.bytes);
+    expect(isConsistent(file)).toBe(true);
     expect(readFileSync(file.path)).toHaveLength(file.bytes);
+    const left = readdirSync(directory, { recursive: true, withFileTypes: true });
+    expect(left.filter((each) => each.isFile()).map(({ name }) => name)).toEqual([
+      path.basename(file.path),
+    ]);
   });
 });
 
@@ -136,13 +139,13 @@ describe('dividing by range', () => {
         [0.2, 0.4, 0.6, 0.8])) as x from t)`)
     ).map((row) => String(row['x']));
     const file = await divided('t', { kind: 'range', keys, bounds });
-    expect(file.parts!.map(({ partition }) => partition)).toEqual([0, 1, 2, 3, 4]);
+    expect(file.divided!.parts.map(({ partition }) => partition)).toEqual([0, 1, 2, 3, 4]);
     const rows: unknown[] = [];
-    for (const { partition } of file.parts!) {
-      const [part] = await fetched(file, partition, `r${partition}`);
+    for (const { partition } of file.divided!.parts) {
+      const part = await fetched(file, partition);
       rows.push(
         ...(await kernel.rows(
-          `select a::integer as a, b from read_parquet('${part}') order by a desc nulls last, b`,
+          `select a::integer as a, b from ${part} order by a desc nulls last, b`,
         )),
       );
     }
@@ -160,13 +163,13 @@ describe('fetching', () => {
   });
   const fetchAll = async (): Promise<unknown> => {
     mkdirSync(path.join(directory, 'all'));
-    const parts = file.parts!.map((part) => rangeOfPart({ path: file.path, part }));
-    return fetchRanges(parts, path.join(directory, 'all'), go).catch((error: unknown) => error);
+    const all = wantedOfSlice(wholeSlice(file)!);
+    return fetchFiles([all], path.join(directory, 'all'), go).catch((error: unknown) => error);
   };
 
   test('a flipped byte names the file, so that its producer runs again', async () => {
     const bytes = readFileSync(file.path);
-    bytes[file.parts![1]!.offset + 100]! ^= 1;
+    bytes[file.divided!.blocks[0]!.offset + 100]! ^= 1;
     writeFileSync(file.path, bytes);
     expect(await fetchAll()).toMatchObject({
       failure: { kind: 'fetchFailed', code: 'E_CHUNK_LOST', lost: [file.path] },
@@ -183,8 +186,25 @@ describe('fetching', () => {
     });
   });
 
-  test('bytes after the last part do not matter', async () => {
+  test('a file that has become longer is named: its footer is looked for at its end', async () => {
     appendFileSync(file.path, 'more');
-    expect(await fetchAll()).toHaveLength(3);
+    expect(await fetchAll()).toMatchObject({ failure: { lost: [file.path] } });
+  });
+
+  test('what is sound is read where it lies, and nothing is copied', async () => {
+    expect(await fetchAll()).toEqual([file.path]);
+    expect(readdirSync(path.join(directory, 'all'))).toEqual([]);
+  });
+
+  test('stops between two blocks when it is cancelled', async () => {
+    let asked = 0;
+    const throwIfCancelled = (): void => {
+      asked += 1;
+      if (asked === 2) throw new Error('cancelled');
+    };
+    const all = wantedOfSlice(wholeSlice(file)!);
+    const fetched = fetchFiles([all], directory, { throwIfCancelled });
+    await expect(fetched).rejects.toThrow('cancelled');
+    expect(asked).toBe(2);
   });
 });

@@ -9,6 +9,7 @@ import { crc32 } from 'node:zlib';
 import { sha256Hex } from '../../../shared/chunk-identity.js';
 import { chunkFilePath } from '../../../shared/storage/paths.js';
 import type { FileRange } from '../../../worker/shuffle/arrival.js';
+import type { WantedFile } from '../../../worker/shuffle/fetch.js';
 import { BlockPool } from '../../../worker/shuffle/block-pool.js';
 import { shuffleLimits } from '../../../worker/shuffle/limits.js';
 import { PartsService } from '../../../worker/shuffle/parts-service.js';
@@ -78,6 +79,17 @@ export function rangesOf(
     ranges.push({ path, offset, bytes: slice.length, checksum: crc32(slice), servedBy });
   }
   return ranges;
+}
+
+/** The files that these are ranges of, each with all of its ranges. */
+export function wantedOf(ranges: readonly FileRange[]): WantedFile[] {
+  const files = new Map<string, FileRange[]>();
+  for (const range of ranges) files.set(range.path, [...(files.get(range.path) ?? []), range]);
+  return [...files].map(([path, parts]) => {
+    const { servedBy } = parts[0]!;
+    const bytes = Math.max(...parts.map((part) => part.offset + part.bytes));
+    return { path, bytes, ranges: parts, ...(servedBy === undefined ? {} : { servedBy }) };
+  });
 }
 
 /** Done to what comes from the other side; what it returns is passed on. */

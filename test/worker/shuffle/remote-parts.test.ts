@@ -16,10 +16,10 @@ import {
   ShuffleServiceService,
 } from '../../../shared/gen/windrow.js';
 import type { FileRange } from '../../../worker/shuffle/arrival.js';
-import { fetchRanges } from '../../../worker/shuffle/fetch.js';
+import { fetchFiles } from '../../../worker/shuffle/fetch.js';
 import { shuffleLimits, type ShuffleLimits } from '../../../worker/shuffle/limits.js';
 import type { PeerAccess } from '../../../worker/shuffle/peers.js';
-import { OtherMachine, rangesOf, type Spoil, Wire, writeChunk } from './machines.js';
+import { OtherMachine, rangesOf, type Spoil, wantedOf, Wire, writeChunk } from './machines.js';
 
 const mebibyte = 1024 * 1024;
 let directory: string;
@@ -58,7 +58,11 @@ async function fetched(
   mkdirSync(target);
   const all = { ...shuffleLimits, reconnectMs: 1, ...limits };
   try {
-    const paths = await fetchRanges(ranges, target, { throwIfCancelled, access, limits: all });
+    const paths = await fetchFiles(wantedOf(ranges), target, {
+      throwIfCancelled,
+      access,
+      limits: all,
+    });
     return sha256Hex(Buffer.concat(paths.map((path) => readFileSync(path))));
   } catch (error) {
     if (error instanceof WindrowError) return error;

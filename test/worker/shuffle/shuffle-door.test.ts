@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { fetchRanges } from '../../../worker/shuffle/fetch.js';
+import { fetchFiles } from '../../../worker/shuffle/fetch.js';
 import { shuffleLimits } from '../../../worker/shuffle/limits.js';
 import {
   checkShuffleListen,
@@ -12,7 +12,7 @@ import {
   type TlsFiles,
 } from '../../../worker/shuffle/peers.js';
 import { socketAddress } from '../../../worker/shuffle/shuffle-door.js';
-import { OtherMachine, rangesOf, writeChunk } from './machines.js';
+import { OtherMachine, rangesOf, wantedOf, writeChunk } from './machines.js';
 
 let directory: string;
 beforeEach(() => {
@@ -112,8 +112,8 @@ describe('what leaves the machine', () => {
     const machine = await OtherMachine.start(directory, { listen, token: 't', tls: ours });
     const fetched = async (access: PeerAccess, name: string): Promise<unknown> => {
       mkdirSync(join(directory, name));
-      return fetchRanges(
-        rangesOf(machine.nameOf(path), content, 30_000, machine.address),
+      return fetchFiles(
+        wantedOf(rangesOf(machine.nameOf(path), content, 30_000, machine.address)),
         join(directory, name),
         {
           throwIfCancelled: () => undefined,

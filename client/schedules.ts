@@ -1,0 +1,158 @@
+/** The client's verbs of schedules and backfills: ScheduleService as methods. Never: decides anything. */
+import { randomUUID } from 'node:crypto';
+import type { ClientUnaryCall, Metadata, ServiceError } from '@grpc/grpc-js';
+import type { ScheduleServiceClient, UploadedFile } from '../shared/gen/windrow.js';
+import type {
+  BackfillPreview,
+  BackfillView,
+  ReprocessPolicy,
+  RunView,
+  ScheduleView,
+} from '../shared/schedule-views.js';
+import type { LoadedJob, LoadedSchedule } from './types.js';
+
+/** A unary method of a generated service client. */
+export type Unary<Request, Response> = (
+  request: Request,
+  metadata: Metadata,
+  options: { deadline: number },
+  callback: (error: ServiceError | null, response: Response) => void,
+) => ClientUnaryCall;
+
+/** A range of logical dates, both included. */
+export interface BackfillOptions {
+  readonly from: Date;
+  readonly to: Date;
+  /** What becomes of intervals that were run before; default `none` of them runs again. */
+  readonly reprocess?: ReprocessPolicy;
+  /** Runs at a time; default as many as the schedule has. */
+  readonly maxActiveRuns?: number;
+  readonly reverse?: boolean;
+  /** Go ahead although it is more than 1000 runs. */
+  readonly many?: boolean;
+  /** Same id, same backfill; default a random one. */
+  readonly requestId?: string;
+}
+
+export interface TriggerOptions {
+  /** What the run covers; default the latest interval that is complete. */
+  readonly interval?: { readonly start: Date; readonly end: Date };
+  /** Same id, same run; default a random one. */
+  readonly requestId?: string;
+}
+
+/** What the verbs need of the connection they go over. */
+export interface ScheduleCalls {
+  readonly service: ScheduleServiceClient;
+  readonly call: <Request, Response>(
+    method: Unary<Request, Response>,
+    request: Request,
+  ) => Promise<Response>;
+  readonly upload: (job: LoadedJob) => Promise<void>;
+  readonly filesOf: (job: LoadedJob) => Record<string, UploadedFile>;
+}
+
+export class Schedules {
+  constructor(private readonly calls: ScheduleCalls) {}
+
+  /** Makes a schedule, or gives one of that name a new spec and job; its runs stay. */
+  async create(schedule: LoadedSchedule): Promise<ScheduleView> {
+    const { calls } = this;
+    await calls.upload(schedule.job);
+    const request = {
+      specJson: schedule.specJson,
+      jobJson: schedule.job.specJson,
+      files: calls.filesOf(schedule.job),
+    };
+    const { scheduleJson } = await calls.call(calls.service.putSchedule, request);
+    return JSON.parse(scheduleJson) as ScheduleView;
+  }
+
+  async list(): Promise<ScheduleView[]> {
+    const { schedulesJson } = await this.calls.call(this.calls.service.listSchedules, {});
+    return schedulesJson.map((json) => JSON.parse(json) as ScheduleView);
+  }
+
+  /** @throws WindrowError E_NO_SCHEDULE, as all verbs that take a name */
+  async get(name: string): Promise<ScheduleView> {
+    const { scheduleJson } = await this.calls.call(this.calls.service.getSchedule, { name });
+    return JSON.parse(scheduleJson) as ScheduleView;
+  }
+
+  /** No run is made and none that waits is started; what runs goes on. */
+  async pause(name: string): Promise<ScheduleView> {
+    const { scheduleJson } = await this.calls.call(this.calls.service.pauseSchedule, { name });
+    return JSON.parse(scheduleJson) as ScheduleView;
+  }
+
+  async resume(name: string): Promise<ScheduleView> {
+    const { scheduleJson } = await this.calls.call(this.calls.service.resumeSchedule, { name });
+    return JSON.parse(scheduleJson) as ScheduleView;
+  }
+
+  /** A run by hand. @throws WindrowError E_RUN_EXISTS */
+  async trigger(name: string, options: TriggerOptions = {}): Promise<RunView> {
+    const { interval, requestId } = options;
+    const request = {
+      name,
+      requestId: requestId ?? randomUUID(),
+      interval: interval && {
+        startMs: interval.start.getTime(),
+        endMs: interval.end.getTime(),
+      },
+    };
+    const { runJson } = await this.calls.call(this.calls.service.triggerSchedule, request);
+    return JSON.parse(runJson) as RunView;
+  }
+
+  /** @throws WindrowError E_SCHEDULE_BUSY while a job of it runs */
+  async delete(name: string): Promise<void> {
+    await this.calls.call(this.calls.service.deleteSchedule, { name });
+  }
+
+  /** @throws WindrowError E_BACKFILL_INVALID, E_BACKFILL_LARGE */
+  async backfill(name: string, options: BackfillOptions): Promise<BackfillView> {
+    const request = backfillRequest(name, options);
+    const { backfillJson } = await this.calls.call(this.calls.service.createBackfill, request);
+    return JSON.parse(backfillJson) as BackfillView;
+  }
+
+  /** What `backfill` would do, as far as it is known now. */
+  async previewBackfill(name: string, options: BackfillOptions): Promise<BackfillPreview> {
+    const request = backfillRequest(name, options);
+    const { previewJson } = await this.calls.call(this.calls.service.previewBackfill, request);
+    return JSON.parse(previewJson) as BackfillPreview;
+  }
+
+  /** Newest first; of one schedule, or of all. */
+  async backfills(name = ''): Promise<BackfillView[]> {
+    const { service } = this.calls;
+    const { backfillsJson } = await this.calls.call(service.listBackfills, { schedule: name });
+    return backfillsJson.map((json) => JSON.parse(json) as BackfillView);
+  }
+
+  /** @throws WindrowError E_NO_BACKFILL */
+  async getBackfill(backfill: string): Promise<BackfillView> {
+    const { backfillJson } = await this.calls.call(this.calls.service.getBackfill, { backfill });
+    return JSON.parse(backfillJson) as BackfillView;
+  }
+
+  /** Its runs are cancelled; what they published before stays. @throws WindrowError E_NO_BACKFILL */
+  async cancelBackfill(backfill: string): Promise<BackfillView> {
+    const { backfillJson } = await this.calls.call(this.calls.service.cancelBackfill, { backfill });
+    return JSON.parse(backfillJson) as BackfillView;
+  }
+}
+
+function backfillRequest(schedule: string, options: BackfillOptions) {
+  return {
+    schedule,
+    fromMs: options.from.getTime(),
+    toMs: options.to.getTime(),
+    reprocess: options.reprocess ?? 'none',
+    maxActiveRuns: options.maxActiveRuns ?? 0,
+    reverse: options.reverse ?? false,
+    many: options.many ?? false,
+    requestId: options.requestId ?? randomUUID(),
+  };
+}

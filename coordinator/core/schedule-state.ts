@@ -1,0 +1,130 @@
+/** What the core knows of schedules, their runs and backfills. Plain data; the machine is schedule.ts. */
+import type { DataInterval, Timetable } from '../../shared/calendar/intervals.js';
+import type { Failure } from '../../shared/failure.js';
+import type { JobId, ScheduleId } from '../../shared/ids.js';
+import type { ReprocessPolicy } from '../../shared/schedule-views.js';
+import type { ScheduleDefinition } from './schedule-events.js';
+
+export type RunPhase =
+  | { readonly kind: 'queued' }
+  /** Its job is being submitted, or runs. */
+  | { readonly kind: 'running' }
+  /** Its job is being cancelled; where that comes too late, the run has succeeded all the same. */
+  | { readonly kind: 'stopping'; readonly outcome: RunOutcome }
+  | { readonly kind: 'retrying'; readonly atMs: number; readonly failure: Failure }
+  | { readonly kind: 'succeeded' }
+  | { readonly kind: 'skipped'; readonly reason: 'late' | 'overlap' }
+  | RunOutcome;
+
+export type RunOutcome =
+  { readonly kind: 'failed'; readonly failure: Failure } | { readonly kind: 'cancelled' };
+
+export interface RunState {
+  readonly id: string;
+  readonly interval: DataInterval;
+  readonly kind: 'scheduled' | 'manual' | 'backfill';
+  /** Part of the request that each try submits: see `requestIdOf`. */
+  readonly order: string;
+  readonly backfillId?: string;
+  phase: RunPhase;
+  tries: number;
+  /** The job of the last try, once it is known. */
+  jobId?: JobId;
+  /** When the first try began. */
+  startedMs?: number;
+  endedMs?: number;
+}
+
+export interface BackfillState {
+  readonly id: string;
+  readonly timetable: Timetable;
+  readonly first: DataInterval;
+  readonly last: DataInterval;
+  readonly total: number;
+  readonly reprocess: ReprocessPolicy;
+  readonly maxActiveRuns: number;
+  readonly reverse: boolean;
+  /** `running` until every interval of the range was looked at and all its runs have ended. */
+  phase: 'running' | 'cancelling' | 'succeeded' | 'failed' | 'cancelled';
+  /** The last interval it has looked at. */
+  cursor?: DataInterval;
+  /** Nothing of the range is left to be looked at. */
+  exhausted: boolean;
+  /** What became of the intervals so far. */
+  readonly counts: {
+    passed: number;
+    unfinished: number;
+    succeeded: number;
+    failed: number;
+    cancelled: number;
+  };
+}
+
+export interface ScheduleState {
+  readonly id: ScheduleId;
+  readonly name: string;
+  definition: ScheduleDefinition;
+  paused: boolean;
+  /** It is gone for users; what the journal has of it is being removed. */
+  deleted: boolean;
+  /** The latest interval that the schedule itself has made a run of. */
+  last?: DataInterval;
+  /** Unfinished ones, and those that ended last; in the order in which they were made. */
+  readonly runs: Map<string, RunState>;
+  /** Running ones, and the last that ended. */
+  readonly backfills: Map<string, BackfillState>;
+  /** Time brings nothing about before this; derived. */
+  wakeMs: number;
+}
+
+export function isFinished({ phase }: RunState): boolean {
+  switch (phase.kind) {
+    case 'queued':
+    case 'running':
+    case 'stopping':
+    case 'retrying':
+      return false;
+    case 'succeeded':
+    case 'failed':
+    case 'cancelled':
+    case 'skipped':
+      return true;
+  }
+}
+
+/** Whether the run has begun and not ended; it keeps its place while it waits to be tried again. */
+export function isUnderWay(run: RunState): boolean {
+  return !isFinished(run) && run.phase.kind !== 'queued';
+}
+
+/**
+ * The id under which a try is submitted: the same after any crash, so that there is one job for it,
+ * and of no other try ever, schedules of the same name included.
+ */
+export function requestIdOf(schedule: ScheduleState, run: RunState): string {
+  return [schedule.id, run.id, run.order, run.tries].join('/');
+}
+
+/** The run before this one among those that are known, by hand made ones aside. */
+export function runBefore(schedule: ScheduleState, run: RunState): RunState | undefined {
+  return latest(schedule, run, (other) => other.kind !== 'manual');
+}
+
+/** The latest run before this one that succeeded. */
+export function successBefore(schedule: ScheduleState, run: RunState): RunState | undefined {
+  return latest(schedule, run, (other) => other.phase.kind === 'succeeded');
+}
+
+function latest(
+  { runs }: ScheduleState,
+  { interval }: RunState,
+  counts: (run: RunState) => boolean,
+): RunState | undefined {
+  let found: RunState | undefined;
+  for (const other of runs.values()) {
+    const { startMs } = other.interval;
+    if (startMs >= interval.startMs || !counts(other)) continue;
+    if (!found || startMs > found.interval.startMs) found = other;
+  }
+  return found;
+}

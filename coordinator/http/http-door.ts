@@ -1,0 +1,219 @@
+/**
+ * The HTTP door: the verbs of jobs as JSON, for what cannot speak gRPC. Routes, shapes and answers are
+ * those of shared/http-operations.ts; every error is a problem document. Never: decides about jobs.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type * as z from 'zod';
+import { joinAddress, splitAddress } from '../../shared/endpoints.js';
+import { fail } from '../../shared/failure.js';
+import {
+  mediaTypes,
+  type Operation,
+  type OperationId,
+  operations,
+} from '../../shared/http-operations.js';
+import { limits } from '../../shared/limits.js';
+import { readTlsFiles, type TlsFiles } from '../rpc/servers.js';
+import { checkRequest } from './guards.js';
+import { type Asked, handlers, type HandlersDependencies, type Reply } from './handlers.js';
+import { problemOf } from './problems.js';
+import { sendStream } from './sent-streams.js';
+
+export interface HttpDoorOptions extends HandlersDependencies {
+  /** `HOST:PORT`, where port 0 is any that is free. */
+  readonly listen: string;
+  readonly tls?: TlsFiles;
+  /** What callers must bring; absent: the door is for programs of this machine. */
+  readonly clientToken?: string;
+  /** How long a stream's reader may take nothing; default 60 000. */
+  readonly stallMs?: number;
+}
+
+const stallMsDefault = 60_000;
+
+export class HttpDoor {
+  private constructor(
+    private readonly app: FastifyInstance,
+    /** HOST:PORT as it was asked for, with the port that was taken. */
+    readonly address: string,
+  ) {}
+
+  /** @throws WindrowError E_LISTEN, E_TLS_FILE */
+  static async open(options: HttpDoorOptions): Promise<HttpDoor> {
+    const { host, port } = splitAddress(options.listen);
+    const app = buildApp(options);
+    try {
+      await app.listen({ host, port });
+    } catch (error) {
+      await app.close();
+      const message = `cannot listen on ${options.listen}: ${(error as Error).message}`;
+      fail('invalidSpec', 'E_LISTEN', message, {
+        hint: 'choose another port with --http, or end what uses it',
+      });
+    }
+    const bound = app.server.address();
+    const taken = typeof bound === 'object' && bound ? bound.port : port;
+    return new HttpDoor(app, joinAddress(host, taken));
+  }
+
+  /** Ends what is open, streams included. */
+  async close(): Promise<void> {
+    await this.app.close();
+  }
+}
+
+function buildApp(options: HttpDoorOptions): FastifyInstance {
+  const app = fastify({
+    bodyLimit: limits.httpBodyBytes,
+    exposeHeadRoutes: false,
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 500 },
+    serverFactory: (handle) => serverOf(options.tls, handle),
+    frameworkErrors: (error, _request, reply) => void sendProblem(reply, error),
+    clientErrorHandler: refuseText,
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(
+    mediaTypes.json,
+    { parseAs: 'string' },
+    app.getDefaultJsonParser('error', 'error'),
+  );
+  app.addHook('onRequest', async (request) => checkRequest(request.raw, options.clientToken));
+  app.setErrorHandler((error, _request, reply) => sendProblem(reply, error));
+  app.setNotFoundHandler((request) => {
+    fail('invalidSpec', 'E_NO_ROUTE', `there is no ${request.url.slice(0, 200)} here`, {
+      hint: 'see /openapi.json for what there is',
+    });
+  });
+  addRoutes(app, options);
+  return app;
+}
+
+function serverOf(
+  tls: TlsFiles | undefined,
+  handle: (request: IncomingMessage, response: ServerResponse) => void,
+): Server {
+  const server = tls ? createTlsServer(readTlsFiles(tls), handle) : createServer(handle);
+  server.maxConnections = limits.httpConnections;
+  // An upload may take its time as long as it goes on; a socket where nothing moves may not.
+  server.requestTimeout = 0;
+  server.setTimeout(10 * stallMsDefault);
+  return server;
+}
+
+function addRoutes(app: FastifyInstance, options: HttpDoorOptions): void {
+  const serve = handlers(options) as Readonly<
+    Record<OperationId, (asked: Asked<Operation>) => Promise<Reply>>
+  >;
+  const stallMs = options.stallMs ?? stallMsDefault;
+  const methods = new Map<string, string[]>();
+  for (const [id, operation] of Object.entries<Operation>(operations)) {
+    const url = operation.path.replace(/\{(\w+)\}/g, ':$1');
+    methods.set(url, [...(methods.get(url) ?? []), operation.method]);
+    const handler = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+      const gone = new AbortController();
+      reply.raw.once('close', () => gone.abort());
+      const asked = askedOf(operation, request, gone.signal);
+      return answer(reply, await serve[id as OperationId](asked), gone.signal, stallMs);
+    };
+    const { method } = operation;
+    if (operation.body !== 'bytes') app.route({ method, url, handler });
+    else {
+      void app.register(async (scope) => {
+        scope.removeAllContentTypeParsers();
+        scope.addContentTypeParser(mediaTypes.bytes, (_request, stream, done) =>
+          done(null, stream),
+        );
+        scope.route({ method, url, handler });
+      });
+    }
+  }
+  for (const [url, allowed] of methods) {
+    const others = app.supportedMethods.filter((method) => !allowed.includes(method));
+    app.route({
+      method: others,
+      url,
+      // Whatever it brings along, the method is what is wrong.
+      onRequest: async (request, reply) => {
+        reply.header('allow', allowed.join(', '));
+        fail('invalidSpec', 'E_METHOD', `${request.method} is not a method of this address`, {
+          hint: `use ${allowed.join(' or ')}`,
+        });
+      },
+      handler: () => undefined,
+    });
+  }
+}
+
+function askedOf(
+  operation: Operation,
+  request: FastifyRequest,
+  gone: AbortSignal,
+): Asked<Operation> {
+  const { query, body } = operation;
+  const json = body !== undefined && body !== 'bytes';
+  return {
+    params: request.params as Record<string, string>,
+    query: query && checked(query, request.query, 'the query'),
+    body: json ? checked(body, request.body ?? {}, 'the body') : undefined,
+    bytes: body === 'bytes' ? ((request.body ?? []) as AsyncIterable<Uint8Array>) : nothing(),
+    gone,
+  } as Asked<Operation>;
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
+
+/** @throws WindrowError E_REQUEST */
+function checked(shape: z.ZodObject, value: unknown, what: string): unknown {
+  const { success, data, error } = shape.safeParse(value);
+  if (success) return data;
+  const said = error.issues
+    .slice(0, 5)
+    .map(({ path, message }) => `${path.length > 0 ? `${path.join('.')}: ` : ''}${message}`);
+  return fail('invalidSpec', 'E_REQUEST', `${what} is not as it should be: ${said.join('; ')}`, {
+    hint: 'see /openapi.json',
+  });
+}
+
+async function answer(
+  reply: FastifyReply,
+  made: Reply,
+  gone: AbortSignal,
+  stallMs: number,
+): Promise<FastifyReply> {
+  reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff');
+  if ('stream' in made) {
+    reply.hijack();
+    await sendStream(reply.raw, made.stream, gone, stallMs);
+    return reply;
+  }
+  if ('text' in made) return reply.type(made.mediaType).send(made.text);
+  if (made.location !== undefined) reply.header('location', made.location);
+  if (made.json === undefined) return reply.code(made.status).send();
+  return reply.code(made.status).type(mediaTypes.json).send(JSON.stringify(made.json));
+}
+
+/** What is no HTTP, or has more headers than a request may have. */
+function refuseText(error: Error, socket: Socket): void {
+  if (!socket.writable) return void socket.destroy();
+  const problem = problemOf(Object.assign(error, { statusCode: 400 }));
+  const body = JSON.stringify(problem);
+  const head = [
+    `HTTP/1.1 400 ${problem.title}`,
+    `Content-Type: ${mediaTypes.problem}`,
+    `Content-Length: ${String(Buffer.byteLength(body))}`,
+    'Connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+function sendProblem(reply: FastifyReply, error: unknown): FastifyReply {
+  const problem = problemOf(error);
+  if (problem.status === 401) reply.header('www-authenticate', 'Bearer');
+  // What is left of a body that nobody reads is not waited for.
+  if (!reply.request.raw.complete) reply.header('connection', 'close');
+  return reply.code(problem.status).type(mediaTypes.problem).send(JSON.stringify(problem));
+}

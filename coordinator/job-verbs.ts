@@ -1,0 +1,147 @@
+/**
+ * What can be asked of a coordinator about jobs and workers: one function a verb, the same for every
+ * door. Never: knows how a call arrived, or who may make it.
+ */
+import type {
+  BlobPart,
+  ExplainResponse,
+  PreviewRequest,
+  SubmitRequest,
+  SubmitResponse,
+} from '../shared/gen/windrow.js';
+import { fail } from '../shared/failure.js';
+import { checkRetry } from '../shared/retry-check.js';
+import type { JobView, WhyView, WorkerView } from '../shared/views.js';
+import type { BlobStore } from './blob-store.js';
+import type { Catalogue } from './catalogue.js';
+import type { Notice } from './notices.js';
+import type { Previews } from './previews.js';
+import type { ResultReader } from './result-reader.js';
+import type { LogEntry } from './rpc/worker-service.js';
+import type { Submission } from './submission.js';
+
+export interface JobVerbsDependencies {
+  readonly submission: Submission;
+  readonly previews: Previews;
+  readonly catalogue: Catalogue;
+  readonly blobs: BlobStore;
+  readonly results: Pick<ResultReader, 'output'>;
+  readonly logs: (job: string) => readonly LogEntry[];
+  readonly drainWorker: (id: string) => Promise<void>;
+}
+
+/** Notices a watcher may have waiting before it is dropped. */
+const slowReaderNotices = 10_000;
+
+export class JobVerbs {
+  constructor(private readonly deps: JobVerbsDependencies) {}
+
+  /** @param aborted nobody waits for the answer any more: nothing is started */
+  submit(request: SubmitRequest, aborted: AbortSignal): Promise<SubmitResponse> {
+    return this.deps.submission.submit(request, aborted);
+  }
+
+  explain(request: SubmitRequest): Promise<ExplainResponse> {
+    return this.deps.submission.explain(request);
+  }
+
+  preview(request: PreviewRequest, aborted: AbortSignal): AsyncIterable<{ data: Uint8Array }> {
+    return this.deps.previews.rows(request, aborted);
+  }
+
+  putBlob(parts: AsyncIterable<BlobPart>): Promise<{ digest: string; bytes: number }> {
+    return this.deps.blobs.put(parts);
+  }
+
+  missingBlobs(digests: readonly string[]): string[] {
+    return this.deps.blobs.missing(digests);
+  }
+
+  /** A job by id, or the newest of that name. @throws WindrowError E_NO_JOB, as all that name one */
+  get(job: string): Promise<JobView> {
+    return this.deps.catalogue.get(job);
+  }
+
+  list(state: string | undefined, limit: number): Promise<JobView[]> {
+    return this.deps.catalogue.list(state, limit);
+  }
+
+  /** @throws WindrowError E_SLOW_READER when what was not asked for in time is too much */
+  watch(
+    job: string,
+    afterSeq: number,
+    follow: boolean,
+    aborted: AbortSignal,
+  ): AsyncGenerator<Notice> {
+    return this.deps.catalogue.watch(job, afterSeq, follow, aborted, slowReaderNotices);
+  }
+
+  why(job: string): Promise<WhyView> {
+    return this.deps.catalogue.why(job);
+  }
+
+  cancel(job: string): Promise<JobView> {
+    return this.deps.submission.cancel(job);
+  }
+
+  /** The spec of any ended job as a new run. */
+  again(
+    job: string,
+    requestId: string,
+    onlyDeadLetters: boolean,
+    aborted: AbortSignal,
+  ): Promise<SubmitResponse> {
+    return this.deps.submission.retry(job, requestId, onlyDeadLetters, aborted);
+  }
+
+  /** The same where something is left to do. @throws WindrowError E_NOTHING_TO_RETRY */
+  async retry(
+    job: string,
+    requestId: string,
+    onlyDeadLetters: boolean,
+    aborted: AbortSignal,
+  ): Promise<SubmitResponse> {
+    const view = await this.get(job);
+    checkRetry(view, onlyDeadLetters);
+    return this.again(view.job, requestId, onlyDeadLetters, aborted);
+  }
+
+  /**
+   * An output's rows as an Arrow IPC stream.
+   * @param output its name; empty means the first
+   */
+  async *result(
+    job: string,
+    output: string,
+    maxRows: number | undefined,
+  ): AsyncGenerator<Uint8Array> {
+    const view = await this.get(job);
+    const found = view.outputs.find(({ name }) => output === '' || name === output);
+    if (!found) {
+      const names = view.outputs.map(({ name }) => name).join(', ');
+      fail('invalidSpec', 'E_NO_OUTPUT', `job ${view.job} has no output '${output}'`, {
+        hint: `its outputs are ${names}`,
+      });
+    }
+    if (view.state !== 'succeeded') {
+      const message = `job ${view.job} is ${view.state}, so there is no result`;
+      fail('invalidSpec', 'E_NOT_FINISHED', message, {
+        hint: `wait for it with: windrow wait ${view.job}`,
+      });
+    }
+    yield* this.deps.results.output(found.path, maxRows);
+  }
+
+  async logs(job: string): Promise<readonly LogEntry[]> {
+    return this.deps.logs((await this.get(job)).job);
+  }
+
+  workers(): WorkerView[] {
+    return this.deps.catalogue.workers();
+  }
+
+  /** @throws WindrowError E_NO_WORKER */
+  drain(worker: string): Promise<void> {
+    return this.deps.drainWorker(worker);
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * The verbs of schedules: each finds what it is about, has the core decide, and says what came of it.
+ * Never: fires anything; the clock does.
+ */
+import { randomBytes } from 'node:crypto';
+import { distance } from 'fastest-levenshtein';
+import { manualInterval, type DataInterval } from '../../shared/calendar/intervals.js';
+import { fail } from '../../shared/failure.js';
+import type { SubmitRequest } from '../../shared/gen/windrow.js';
+import { makeScheduleId } from '../../shared/ids.js';
+import { runIdOf } from '../../shared/schedule-variables.js';
+import type { RunView, ScheduleView } from '../../shared/schedule-views.js';
+import { type BlobStore, digestsOf } from '../blob-store.js';
+import { Turns } from '../commit/turns.js';
+import type { Event } from '../core/events.js';
+import { isFinished, type RunState, type ScheduleState } from '../core/schedule-state.js';
+import { runView, scheduleView } from '../core/schedule-views.js';
+import type { State } from '../core/state.js';
+import { definitionOf } from './definition.js';
+
+export interface SchedulesDependencies {
+  readonly state: State;
+  readonly blobs: Pick<BlobStore, 'missing'>;
+  readonly post: (...events: Event[]) => Promise<void>;
+  readonly nowMs: () => number;
+  /** Whether this process stays to fire them: an embedded one ends with its job. */
+  readonly fires: boolean;
+}
+
+export class Schedules {
+  /** Two of one name must see each other. */
+  private readonly turns = new Turns();
+
+  constructor(private readonly deps: SchedulesDependencies) {}
+
+  /**
+   * Makes a schedule, or gives one of that name a new spec; its runs stay.
+   * @throws WindrowError E_SCHEDULES_OFF | E_BLOB, and whatever is wrong with the specs
+   */
+  async put(
+    specJson: string,
+    job: Pick<SubmitRequest, 'specJson' | 'files'>,
+  ): Promise<ScheduleView> {
+    this.checkFires();
+    const { spec, definition } = definitionOf(specJson, job);
+    const missing = this.deps.blobs.missing(digestsOf(job.files));
+    if (missing.length > 0) {
+      fail('invalidSpec', 'E_BLOB', `${missing.length} files of this job were not uploaded`, {
+        hint: 'create schedules through the client or the CLI, which upload them first',
+      });
+    }
+    const { name } = spec.metadata;
+    return this.turns.run(async () => {
+      const nowMs = this.deps.nowMs();
+      const scheduleId =
+        this.named(name)?.id ?? makeScheduleId(nowMs, randomBytes(3).toString('hex'));
+      await this.deps.post({
+        type: 'schedule.defined',
+        scheduleId,
+        name,
+        definition,
+        ...(spec.paused === undefined ? {} : { paused: spec.paused }),
+        nowMs,
+      });
+      return this.get(name);
+    }, [name]);
+  }
+
+  /** @throws WindrowError E_NO_SCHEDULE */
+  get(name: string): ScheduleView {
+    return scheduleView(this.find(name), this.deps.nowMs());
+  }
+
+  list(): ScheduleView[] {
+    const live = [...this.deps.state.schedules.values()].filter(({ deleted }) => !deleted);
+    return live
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+      .map((schedule) => scheduleView(schedule, this.deps.nowMs()));
+  }
+
+  async pause(name: string, paused: boolean): Promise<ScheduleView> {
+    const { id: scheduleId } = this.find(name);
+    const type = paused ? 'schedule.paused' : 'schedule.resumed';
+    await this.deps.post({ type, scheduleId, nowMs: this.deps.nowMs() });
+    return this.get(name);
+  }
+
+  /** @throws WindrowError E_SCHEDULE_BUSY while a job of it runs */
+  async delete(name: string): Promise<void> {
+    const { id: scheduleId } = this.find(name);
+    await this.deps.post({ type: 'schedule.deleted', scheduleId, nowMs: this.deps.nowMs() });
+    const left = this.deps.state.schedules.get(scheduleId);
+    if (!left || left.deleted) return;
+    const running = [...left.runs.values()].filter(
+      ({ phase }) => phase.kind === 'running' || phase.kind === 'stopping',
+    );
+    fail('invalidSpec', 'E_SCHEDULE_BUSY', `runs of schedule ${name} are under way`, {
+      hint: `pause it and wait, or cancel ${running.map(({ id }) => id).join(', ')}`,
+    });
+  }
+
+  /**
+   * A run by hand. The same request id always names the same run.
+   * @param interval what it covers; absent: the latest interval that is complete
+   * @throws WindrowError E_RUN_EXISTS where a run of that interval is under way
+   */
+  async trigger(
+    name: string,
+    requestId: string,
+    interval: DataInterval | undefined,
+  ): Promise<RunView> {
+    this.checkFires();
+    const schedule = this.find(name);
+    const nowMs = this.deps.nowMs();
+    const asked = (run: RunState): boolean => run.kind === 'manual' && run.order === requestId;
+    const known = find(schedule, asked);
+    if (known) return runView(schedule, known);
+    const covered = interval ?? manualInterval(schedule.definition.timetable, nowMs);
+    const same = find(schedule, (run) => !isFinished(run) && overlaps(run.interval, covered));
+    if (same) {
+      fail(
+        'invalidSpec',
+        'E_RUN_EXISTS',
+        `run ${same.id} covers that interval and is ${same.phase.kind}`,
+        {
+          hint: `wait for it, or see what it waits for: windrow why ${same.id}`,
+        },
+      );
+    }
+    let atMs = nowMs;
+    const idAt = (): string => `${runIdOf(name, atMs)}-manual`;
+    while (schedule.runs.has(idAt())) atMs += 1;
+    await this.deps.post({
+      type: 'run.made',
+      scheduleId: schedule.id,
+      runId: idAt(),
+      interval: covered,
+      kind: 'manual',
+      order: requestId,
+      nowMs,
+    });
+    const made = find(this.find(name), asked);
+    if (!made) return fail('io', 'E_RUN_EXISTS', 'another run was asked for at the same moment');
+    return runView(schedule, made);
+  }
+
+  /** @throws WindrowError E_NO_SCHEDULE naming the nearest */
+  find(name: string): ScheduleState {
+    const found = this.named(name);
+    if (found) return found;
+    const names = this.list().map(({ schedule }) => schedule);
+    const [best] = names.sort((a, b) => distance(a, name) - distance(b, name));
+    return fail('invalidSpec', 'E_NO_SCHEDULE', `there is no schedule '${name}'`, {
+      hint:
+        best === undefined
+          ? 'create one with: windrow schedule create SPEC'
+          : `did you mean '${best}'?`,
+    });
+  }
+
+  /** @throws WindrowError E_SCHEDULES_OFF */
+  checkFires(): void {
+    if (this.deps.fires) return;
+    fail(
+      'invalidSpec',
+      'E_SCHEDULES_OFF',
+      'this coordinator ends with its jobs and fires nothing',
+      {
+        hint: 'start one that stays: windrow dev, or windrow coordinator and workers',
+      },
+    );
+  }
+
+  private named(name: string): ScheduleState | undefined {
+    for (const schedule of this.deps.state.schedules.values()) {
+      if (schedule.name === name && !schedule.deleted) return schedule;
+    }
+    return undefined;
+  }
+}
+
+function find({ runs }: ScheduleState, wanted: (run: RunState) => boolean): RunState | undefined {
+  return [...runs.values()].find(wanted);
+}
+
+function overlaps(a: DataInterval, b: DataInterval): boolean {
+  if (a.startMs === b.startMs && a.endMs === b.endMs) return true;
+  return a.startMs < b.endMs && b.startMs < a.endMs;
+}

@@ -1,0 +1,60 @@
+/**
+ * The door for probes of a cluster: the standard gRPC health service in plain text, as the kubelet
+ * speaks no TLS and brings no token. Never: serves anything else, so that any address may be open.
+ */
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { HealthImplementation } from 'grpc-health-check';
+import { joinAddress, splitAddress } from './endpoints.js';
+import { WindrowError } from './failure.js';
+
+/** The service that stands for the whole process. */
+const itself = '';
+
+export class HealthDoor {
+  private constructor(
+    /** HOST:PORT as it was asked for, with the port that was taken. */
+    readonly address: string,
+    private readonly server: Server,
+    private readonly health: HealthImplementation,
+  ) {}
+
+  /**
+   * SERVING for `''` from the start.
+   * @param address HOST:PORT, where port 0 is any that is free
+   * @throws WindrowError E_LISTEN
+   */
+  static async open(address: string): Promise<HealthDoor> {
+    const { host } = splitAddress(address);
+    const { HealthImplementation } = await import('grpc-health-check');
+    const health = new HealthImplementation({ [itself]: 'SERVING' });
+    const server = new Server();
+    health.addToServer(server);
+    const port = await bind(server, address);
+    return new HealthDoor(joinAddress(host, port), server, health);
+  }
+
+  /** @param service as a probe names it; one never told of is unknown to probes */
+  tell(service: string, serving: boolean): void {
+    this.health.setStatus(service, serving ? 'SERVING' : 'NOT_SERVING');
+  }
+
+  /** What asks from now on hears that nothing serves any more. */
+  stopServing(): void {
+    this.tell(itself, false);
+  }
+
+  close(): void {
+    this.server.forceShutdown();
+  }
+}
+
+function bind(server: Server, address: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+      if (!error) return resolve(port);
+      const message = `cannot listen on ${address}: ${error.message}`;
+      const hint = 'choose another port with --health-listen, or end what uses it';
+      reject(new WindrowError({ kind: 'invalidSpec', code: 'E_LISTEN', message, hint }, error));
+    });
+  });
+}

@@ -1,0 +1,20 @@
+/** Whether there is anything to do again of an ended job. The one rule for all who ask to retry. */
+import { fail } from './failure.js';
+import type { JobView } from './views.js';
+
+/** @throws WindrowError E_NOTHING_TO_RETRY */
+export function checkRetry(view: JobView, onlyDeadLetters: boolean): void {
+  const without = onlyDeadLetters
+    ? view.rows.deadLettered === 0 && view.state === 'succeeded'
+    : view.state === 'succeeded';
+  if (!without) return;
+  const message = onlyDeadLetters
+    ? `job ${view.job} has no dead-lettered rows`
+    : `job ${view.job} succeeded`;
+  fail('invalidSpec', 'E_NOTHING_TO_RETRY', message, {
+    hint:
+      !onlyDeadLetters && view.rows.deadLettered > 0
+        ? 'do its dead-lettered rows again with --only-dead-letters'
+        : `run it again with windrow resubmit ${view.job}`,
+  });
+}

@@ -1,0 +1,159 @@
+/** Schedules and events of theirs for tests of the core: hours of 1970, in ms. */
+import type { DataInterval, Timetable } from '../../../shared/calendar/intervals.js';
+import type { Failure } from '../../../shared/failure.js';
+import { jobId, scheduleId } from '../../../shared/ids.js';
+import { runIdOf } from '../../../shared/schedule-variables.js';
+import { checkInvariants } from '../../../coordinator/core/invariants.js';
+import type { Effect } from '../../../coordinator/core/effects.js';
+import type {
+  BackfillCreated,
+  RunEnded,
+  RunMade,
+  ScheduleDefined,
+  ScheduleDefinition,
+  ScheduleEvent,
+} from '../../../coordinator/core/schedule-events.js';
+import { dueRuns } from '../../../coordinator/core/schedule-due.js';
+import type { ScheduleState } from '../../../coordinator/core/schedule-state.js';
+import { emptyState, type State } from '../../../coordinator/core/state.js';
+import { transition } from '../../../coordinator/core/transition.js';
+
+export const S = scheduleId('s1');
+export const hour = 3_600_000;
+export const name = 'hourly';
+export const failure: Failure = { kind: 'io', code: 'E_IO', message: 'no disk' };
+
+export const hourly: Timetable = {
+  kind: 'cronInterval',
+  cron: '@hourly',
+  timezone: 'UTC',
+  startDateMs: 0,
+  catchup: true,
+};
+
+/** Spec and job are what only shells read. */
+export function definition(change: Partial<ScheduleDefinition> = {}): ScheduleDefinition {
+  return {
+    spec: '{}',
+    job: '{}',
+    timetable: hourly,
+    maxActiveRuns: 1,
+    overlap: 'wait',
+    dependsOnPast: false,
+    retries: 0,
+    retryDelayMs: 1000,
+    ...change,
+  };
+}
+
+export function defined(
+  change: Partial<ScheduleDefinition> = {},
+  more: Partial<ScheduleDefined> = {},
+): ScheduleDefined {
+  const about = { scheduleId: S, name, definition: definition(change), nowMs: 0 };
+  return { type: 'schedule.defined', ...about, ...more };
+}
+
+/** The interval that begins at an hour. */
+export function interval(at: number): DataInterval {
+  return { startMs: at * hour, endMs: (at + 1) * hour };
+}
+
+export function runId(at: number): string {
+  return runIdOf(name, at * hour);
+}
+
+export function made(at: number, more: Partial<RunMade> = {}): RunMade {
+  return {
+    type: 'run.made',
+    scheduleId: S,
+    runId: runId(at),
+    interval: interval(at),
+    kind: 'scheduled',
+    order: '',
+    nowMs: (at + 1) * hour,
+    ...more,
+  };
+}
+
+export function started(at: number, tried = 1): ScheduleEvent {
+  const about = { scheduleId: S, runId: runId(at), try: tried, nowMs: (at + 1) * hour };
+  return { type: 'run.started', ...about, jobId: jobId(`j${at}`) };
+}
+
+export function ended(at: number, outcome: RunEnded['outcome'], tried = 1): RunEnded {
+  return {
+    type: 'run.ended',
+    scheduleId: S,
+    runId: runId(at),
+    try: tried,
+    outcome,
+    ...(outcome === 'failed' ? { failure } : {}),
+    nowMs: (at + 1) * hour + 1,
+  };
+}
+
+export const plain = (
+  type: 'schedule.paused' | 'schedule.resumed' | 'schedule.deleted',
+  nowMs = 0,
+): ScheduleEvent => ({ type, scheduleId: S, nowMs });
+
+export function backfill(
+  from: number,
+  to: number,
+  more: Partial<BackfillCreated> = {},
+): BackfillCreated {
+  return {
+    type: 'backfill.created',
+    scheduleId: S,
+    backfillId: 'b1',
+    timetable: { ...hourly, startDateMs: from * hour, endDateMs: to * hour },
+    first: interval(from),
+    last: interval(to),
+    total: to - from + 1,
+    reprocess: 'none',
+    maxActiveRuns: 1,
+    reverse: false,
+    nowMs: 0,
+    ...more,
+  };
+}
+
+/** A state that events led to, in which all invariants hold after each of them. */
+export function after(...events: ScheduleEvent[]): State {
+  const state = emptyState();
+  tell(state, ...events);
+  return state;
+}
+
+export function tell(state: State, ...events: ScheduleEvent[]): Effect[] {
+  return events.flatMap((event) => {
+    const effects = transition(state, event);
+    checkInvariants(state);
+    return effects;
+  });
+}
+
+export function scheduleOf(state: State): ScheduleState {
+  const schedule = state.schedules.get(S);
+  if (!schedule) throw new Error('there is no schedule');
+  return schedule;
+}
+
+/** Lets time go on to an instant: what is due by then happens, and may make more due. */
+export function pass(state: State, nowMs: number): Effect[] {
+  const effects: Effect[] = [];
+  for (let round = 0; round < 100; round += 1) {
+    const due = dueRuns(state, nowMs);
+    if (due.length === 0) return effects;
+    effects.push(...tell(state, ...due));
+  }
+  throw new Error('more and more is due');
+}
+
+/** `hour: phase` of each run that is known, in the order of their making. */
+export function phases(state: State): string[] {
+  return [...scheduleOf(state).runs.values()].map(
+    ({ interval: { startMs }, phase }) => `${startMs / hour}: ${phase.kind}`,
+  );
+}

@@ -1,0 +1,152 @@
+/** Schedule specs as users write them: defaults, meaning, and what is wrong with them, located. */
+import { readFileSync } from 'node:fs';
+import { Ajv } from 'ajv';
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { WindrowError, type Failure } from '../../shared/failure.js';
+import { scheduleSchemaText } from '../../shared/job-schema.js';
+import { parseScheduleText, validateSchedule } from '../../shared/schedule-file.js';
+import { overlapPolicies, scheduleSpecSchema, triggerSchema } from '../../shared/schedule-spec.js';
+import { runVariables } from '../../shared/schedule-variables.js';
+import { reprocessPolicies, runStateNames } from '../../shared/schedule-views.js';
+import { instantOf, timetableOf } from '../../shared/schedule-meaning.js';
+
+const head = 'apiVersion: windrow/v1\nkind: Schedule\nmetadata: { name: nightly }\njob: job.yaml\n';
+const specWith = (trigger: string, more = ''): string => `${head}trigger: ${trigger}\n${more}`;
+
+function problemsOf(text: string): readonly Failure[] {
+  try {
+    parseScheduleText(text, 'nightly.yaml');
+  } catch (error) {
+    if (error instanceof WindrowError) return error.problems;
+    throw error;
+  }
+  throw new Error('nothing is wrong with it');
+}
+
+describe('a schedule', () => {
+  test('gets its defaults', () => {
+    expect(parseScheduleText(specWith("{ cronInterval: '@daily' }"))).toMatchObject({
+      params: {},
+      trigger: { timezone: 'UTC', catchup: false },
+      maxActiveRuns: 1,
+      overlap: 'wait',
+      dependsOnPast: false,
+      retries: { count: 0, delay: 'PT5M' },
+    });
+  });
+
+  test('is the same as JSON', () => {
+    const text = specWith('{ delta: PT1H, startDate: 2026-01-01 }', 'timeout: PT2H');
+    expect(validateSchedule(parse(text))).toEqual(parseScheduleText(text));
+  });
+
+  test.each([
+    ['{ cronInterval: "@daily" }', { kind: 'cronInterval', cron: '@daily', timezone: 'UTC' }],
+    ['{ cronTrigger: "0 6 * * mon" }', { kind: 'cronTrigger', cron: '0 6 * * mon' }],
+    ['{ delta: PT90M }', { kind: 'delta', everyMs: 5_400_000 }],
+    [
+      '{ cronInterval: "@daily", timezone: Europe/Berlin, startDate: 2026-07-01, endDate: "2026-07-02T00:00:00Z" }',
+      { startDateMs: Date.UTC(2026, 5, 30, 22), endDateMs: Date.UTC(2026, 6, 2) },
+    ],
+  ])('with trigger %s has that timetable', (trigger, timetable) => {
+    expect(timetableOf(parseScheduleText(specWith(trigger)).trigger)).toMatchObject(timetable);
+  });
+});
+
+describe('what is wrong with a schedule is said where it stands', () => {
+  test.each([
+    ['a cron expression that never fires', '{ cronInterval: "0 0 31 2 *" }', /never fires/, 26],
+    ['one that is none', '{ cronTrigger: "61 * * * *" }', /'61' as minute/, 25],
+    ['a zone that is none', '{ delta: PT1H, timezone: Mars/Utopia }', /not a time zone/, 35],
+    ['an interval of zero', '{ delta: PT0S }', /no time at all/, 19],
+    [
+      'an end before the start',
+      '{ delta: PT1H, startDate: 2026-02-01, endDate: 2026-01-01 }',
+      /ends before it starts/,
+      57,
+    ],
+    ['catchup from nowhere', '{ delta: PT1H, catchup: true }', /no date to catch up from/, 34],
+    ['a day that does not exist', '{ delta: PT1H, startDate: 2026-02-30 }', /not a date/, 36],
+    ['a date in words', '{ delta: PT1H, startDate: yesterday }', /must be a date/, 36],
+    ['nothing about when', '{ timezone: UTC }', /says nothing about when/, 10],
+    ['two ways to say when', '{ delta: PT1H, cronTrigger: "@daily" }', /cronTrigger already/, 12],
+  ])('%s', (_what, trigger, message, col) => {
+    const [problem, ...more] = problemsOf(specWith(trigger));
+    expect(more).toEqual([]);
+    expect(problem).toMatchObject({ kind: 'invalidSpec', code: 'E_SPEC_INVALID' });
+    expect(problem?.message).toMatch(message);
+    expect(problem?.at).toEqual({ file: 'nightly.yaml', line: 5, col });
+  });
+
+  test('all of it at once, with the nearest name for a field that is unknown', () => {
+    const text = specWith('{ cronIntervall: "@daily" }', 'maxActiveRuns: 0\noverlap: skipp\n');
+    expect(problemsOf(text).map(({ code, at, hint }) => [code, at?.line, hint])).toEqual([
+      ['E_SPEC_UNKNOWN_FIELD', 5, "did you mean 'cronInterval'"],
+      ['E_SPEC_INVALID', 6, undefined],
+      ['E_SPEC_INVALID', 7, "did you mean 'skip'"],
+    ]);
+  });
+
+  test('a job instead of a schedule', () => {
+    const [problem] = problemsOf(specWith('{ delta: PT1H }').replace('Schedule', 'Job'));
+    expect(problem).toMatchObject({ at: { line: 2 } });
+  });
+});
+
+describe('dates and times', () => {
+  test.each([
+    ['2026-01-31', 'UTC', Date.UTC(2026, 0, 31)],
+    ['2026-01-31T06:00', 'America/New_York', Date.UTC(2026, 0, 31, 11)],
+    ['2026-01-31T06:00:00.5Z', 'America/New_York', Date.UTC(2026, 0, 31, 6, 0, 0, 500)],
+    ['2026-01-31T06:00:30+05:30', 'UTC', Date.UTC(2026, 0, 31, 0, 30, 30)],
+    ['2026-01-31T06:00-01:00', 'UTC', Date.UTC(2026, 0, 31, 7)],
+  ])('%s in %s', (text, zone, ms) => {
+    expect(instantOf(text, zone)).toBe(ms);
+  });
+
+  test.each(['2026', 'now', '2026-13-01', '2026-04-31T00:00', '2026-01-01T25:00', ''])(
+    '%j is none',
+    (text) => {
+      expect(() => instantOf(text, 'UTC')).toThrow(/is not a date or time/);
+    },
+  );
+});
+
+describe('docs/SCHEDULES.md', () => {
+  const page = readFileSync(new URL('../../docs/SCHEDULES.md', import.meta.url), 'utf8');
+
+  test('shows the schedule of the examples', () => {
+    const shown = /```yaml\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
+    const example = readFileSync(new URL('../../examples/nightly.yaml', import.meta.url), 'utf8');
+    expect(example).toContain(shown);
+    expect(parseScheduleText(shown).metadata.name).toBe('nightly');
+  });
+
+  test('names every field of a schedule, every variable and every state of a run', () => {
+    const { shape } = scheduleSpecSchema;
+    const fields = [...Object.keys(shape), ...Object.keys(triggerSchema.shape), ...overlapPolicies];
+    const words = [...fields, ...runVariables, ...runStateNames, ...reprocessPolicies];
+    const unsaid = words.filter((word) => !new RegExp(`\\b${word}\\b`).test(page));
+    expect(unsaid).toEqual([]);
+  });
+});
+
+describe('the JSON Schema', () => {
+  const committed = readFileSync(
+    new URL('../../schema/schedule.schema.json', import.meta.url),
+    'utf8',
+  );
+
+  test('that is committed is what the zod schema says now', () => {
+    expect(committed, 'run npm run schema').toBe(scheduleSchemaText());
+  });
+
+  test('takes a good schedule, and neither none nor two ways to say when', () => {
+    const takes = new Ajv({ allowUnionTypes: true }).compile(JSON.parse(committed) as object);
+    const check = (trigger: string): boolean => takes(parse(specWith(trigger)));
+    expect(check("{ cronInterval: '@daily', catchup: true, startDate: '2026-01-01' }")).toBe(true);
+    expect(check('{ timezone: UTC }')).toBe(false);
+    expect(check("{ delta: PT1H, cronInterval: '@daily' }")).toBe(false);
+  });
+});
