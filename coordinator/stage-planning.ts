@@ -3,7 +3,7 @@
  * decide, looks for chunks that are done already. Holds no decision; answers with an event.
  */
 import type { StageId } from '../shared/ids.js';
-import { partitionSizes } from '../shared/divided-file.js';
+import { dividedOf, partitionSizes } from '../shared/divided-file.js';
 import type { ChunkRecord, StagePlan } from '../shared/plan.js';
 import type { Committer } from './committer.js';
 import type { Event, QueryPlanned } from './core/events.js';
@@ -190,12 +190,13 @@ export class StagePlanning {
 }
 
 function resultOf({ program }: StagePlan, records: readonly ChunkRecord[]): StageResult {
+  const { divide } = program.sink;
   const chunks = records.map((record) => ({
     bytes: bytesOf(record),
-    parts: record.files.flatMap(({ divided }) => (divided ? partitionSizes(divided) : [])),
+    parts: divide ? record.files.flatMap((file) => partitionSizes(dividedOf(file))) : [],
   }));
   return {
-    partitions: partitionCount(program.sink.divide),
+    partitions: partitionCount(divide),
     rows: records.reduce((sum, { counts }) => sum + counts.rowsOut, 0),
     bytes: chunks.reduce((sum, { bytes }) => sum + bytes, 0),
     chunks,

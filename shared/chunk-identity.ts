@@ -4,7 +4,7 @@ import { chunkIdentity, type ChunkIdentity } from './ids.js';
 import type { InputFile, SourceRange } from './plan.js';
 
 /** Bump when the bytes Windrow writes for the same program change. */
-export const chunkFormat = 1;
+export const chunkFormat = 2;
 
 /** JSON with sorted keys and no white space, so that equal values have equal text. */
 export function canonicalJson(value: unknown): string {

@@ -3,6 +3,7 @@
  * are read whole. Pure.
  */
 import { canonicalJson, sha256Hex } from './chunk-identity.js';
+import { fail } from './failure.js';
 import type { ChunkFile, Divided, FileBlock } from './plan.js';
 
 /** No exchange has more partitions: their numbers have 16 bits. */
@@ -48,27 +49,35 @@ export function isConsistent({ bytes, rows, divided }: ChunkFile): boolean {
   return follows && ascends && end === bytes && sum(parts) === rows && sum(blocks) === rows;
 }
 
-/** Undefined where it has no such rows. */
-export function sliceOf(
-  { path, bytes, divided }: ChunkFile,
-  from: number,
-  to: number,
-): FileSlice | undefined {
-  if (!divided) return undefined;
+/**
+ * Of a file that is read by partitions: one without them must not pass for one without rows.
+ * @throws WindrowError E_INTERNAL
+ */
+export function dividedOf({ path, divided }: ChunkFile): Divided {
+  if (divided) return divided;
+  return fail('broken', 'E_INTERNAL', `${path} is to be read by partitions, but is not divided`, {
+    hint: 'submit the job again: another version of windrow may have made that file',
+  });
+}
+
+/** Undefined where it has no such rows. @throws WindrowError as `dividedOf` */
+export function sliceOf(file: ChunkFile, from: number, to: number): FileSlice | undefined {
+  const { parts, blocks: all } = dividedOf(file);
   let rowStart = 0;
   let rows = 0;
-  for (const part of divided.parts) {
+  for (const part of parts) {
     if (part.partition < from) rowStart += part.rows;
     else if (part.partition < to) rows += part.rows;
   }
   if (rows === 0) return undefined;
-  const blocks = blocksOf(divided.blocks, rowStart, rowStart + rows);
+  const blocks = blocksOf(all, rowStart, rowStart + rows);
+  const { path, bytes } = file;
   return { path, bytes, from, to, rowStart, rows, blocks };
 }
 
-/** All rows of a divided file; undefined where it has none. */
+/** All rows of a divided file; undefined where it has none, and for any other file. */
 export function wholeSlice(file: ChunkFile): FileSlice | undefined {
-  return sliceOf(file, 0, partitionsMax);
+  return file.divided && sliceOf(file, 0, partitionsMax);
 }
 
 /** About how many bytes each partition brings. */

@@ -13,6 +13,8 @@ import { transition } from '../core/transition.js';
 import { stateName } from '../core/views.js';
 import { endedStates, failureKinds } from './labels.js';
 
+type StartRun = Extract<Effect, { type: 'startRun' }>;
+
 /** From a tenth of a second to a day. */
 const longSeconds = [0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14_400, 86_400];
 /** From a millisecond to an hour. */
@@ -76,6 +78,7 @@ export class EventCounts {
 
   private follows(state: State, effect: Effect, nowMs: number): void {
     if (effect.type === 'record') return this.attemptEnded(effect.event);
+    if (effect.type === 'startRun') return this.runStarts(state, effect, nowMs);
     if (effect.type !== 'notify' && effect.type !== 'jobEnded') return;
     const job = state.jobs.get(effect.jobId);
     if (!job) return;
@@ -89,6 +92,13 @@ export class EventCounts {
       case 'retry':
         return this.counts.retries.inc({ kind: String(effect.data['kind']) });
     }
+  }
+
+  /** A run asked for by hand or by a backfill is due whenever there is room. */
+  private runStarts(state: State, { scheduleId, runId }: StartRun, nowMs: number): void {
+    const run = state.schedules.get(scheduleId)?.runs.get(runId);
+    if (run?.kind !== 'scheduled' || run.tries > 1) return;
+    this.counts.scheduleLag.observe(seconds(nowMs - run.interval.endMs));
   }
 
   private jobEnded(job: JobState): void {
@@ -178,6 +188,11 @@ function metrics(registry: Registry) {
       'From the acceptance of a job to its end.',
       longSeconds,
       'state',
+    ),
+    scheduleLag: histogram(
+      'windrow_schedule_lag_seconds',
+      'From the time that a scheduled run was due to its first try.',
+      longSeconds,
     ),
     taskQueue: histogram(
       'windrow_task_queue_seconds',

@@ -5,6 +5,7 @@
 import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import {
   type handleBidiStreamingCall,
@@ -186,12 +187,16 @@ export function readTlsFiles({ cert, key, ca }: TlsFiles) {
       return fail('invalidSpec', 'E_TLS_FILE', `cannot read ${path}: ${(error as Error).message}`);
     }
   };
-  return {
-    cert: read(cert),
-    key: read(key),
-    ...(ca === undefined ? {} : { ca: read(ca) }),
-    requestCert: ca !== undefined,
-  };
+  const files = { cert: read(cert), key: read(key), ...(ca === undefined ? {} : { ca: read(ca) }) };
+  try {
+    createSecureContext(files);
+  } catch (error) {
+    const names = [cert, key, ...(ca === undefined ? [] : [ca])].join(', ');
+    fail('invalidSpec', 'E_TLS_FILE', `cannot use ${names}: ${(error as Error).message}`, {
+      hint: 'name a certificate, its own key and an authority, each in PEM',
+    });
+  }
+  return { ...files, requestCert: ca !== undefined };
 }
 
 /** Beside the sources, and two rooms further up from what is built of them. */

@@ -95,6 +95,10 @@ export class WorkerReports {
         `chunk ${chunk} of ${key} in a divided file whose parts are not its rows`,
       );
     }
+    const { divide } = chunks.stage(ref.stageId).program.sink;
+    if (record.files.some(({ divided }) => (divided === undefined) !== (divide === undefined))) {
+      return refuse(from, `chunk ${chunk} of ${key} in a file that is not divided as it is to be`);
+    }
     return true;
   }
 }

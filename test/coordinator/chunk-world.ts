@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import type { Event, JobSubmitted } from '../../coordinator/core/events.js';
 import { emptyState, type JobState } from '../../coordinator/core/state.js';
 import { transition } from '../../coordinator/core/transition.js';
@@ -123,22 +124,25 @@ export class ChunkWorld {
     const content = `rows of ${identity}`;
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, content);
-    const { divide } = this.chunks(id).stage(ref.stageId).program.sink;
+    const { divide } = plan.program.sink;
     const partitions = divide?.kind === 'hash' ? divide.partitions : 0;
+    const rows = Math.max(10, partitions);
     const parts = Array.from({ length: partitions }, (_, partition) => {
-      return { partition, offset: 10 * partition, bytes: 10, rows: 1, crc32: partition };
+      return { partition, rows: partition === 0 ? rows - partitions + 1 : 1 };
     });
+    const bytes = content.length;
+    const blocks = [{ offset: 0, bytes, rows, crc32: crc32(content) }];
     const file = {
       path,
-      rows: 10,
-      bytes: content.length,
+      rows,
+      bytes,
       sha256: sha256Hex(content),
-      ...(divide ? { parts } : {}),
+      ...(divide ? { divided: { parts, blocks } } : {}),
     };
     const record: ChunkRecord = {
       identity,
       files: [{ ...file, partition: [] }],
-      counts: { rowsIn: 10, rowsOut: 10, filtered: 0, dead: 0, inferred: 0, warnings: {} },
+      counts: { rowsIn: 10, rowsOut: rows, filtered: 0, dead: 0, inferred: 0, warnings: {} },
     };
     const by = { attempt: ref, workerId: workerId('w1'), nowMs: this.nowMs };
     await this.start(ref);

@@ -53,6 +53,12 @@ describe('a slice of a divided file', () => {
   });
 });
 
+it('a file that is not divided is none without rows', () => {
+  const { divided: _, ...plain } = divided([1, 2], 2);
+  expect(() => sliceOf(plain, 0, 1)).toThrow(/E_INTERNAL: \/c is to be read by partitions/);
+  expect(wholeSlice(plain)).toBeUndefined();
+});
+
 it('the sizes of partitions are those of their rows', () => {
   fc.assert(
     fc.property(files, ({ partitions, file }) => {

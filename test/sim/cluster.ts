@@ -390,16 +390,10 @@ export class Cluster {
     switch (effect.type) {
       case 'dispatch':
         return this.dispatch(effect.attempt, effect.workerId);
-      case 'cancelAttempt': {
-        const worker = this.workers.find((each) => each.id === effect.workerId);
-        if (worker?.connected) worker.inbox.push({ type: 'cancel', ref: effect.attempt });
-        return;
-      }
-      case 'drainWorker': {
-        const worker = this.workers.find((each) => each.id === effect.workerId);
-        if (worker?.connected) worker.inbox.push({ type: 'drain' });
-        return;
-      }
+      case 'cancelAttempt':
+        return this.tell(effect.workerId, { type: 'cancel', ref: effect.attempt });
+      case 'drainWorker':
+        return this.tell(effect.workerId, { type: 'drain' });
       case 'discardFiles':
         for (const path of effect.paths) {
           if (this.isWinner(path)) throw new Error(`the winner ${path} is discarded`);
@@ -426,6 +420,11 @@ export class Cluster {
       case 'notify':
         return;
     }
+  }
+
+  private tell(id: string, message: SimWorker['inbox'][number]): void {
+    const worker = this.workers.find((each) => each.id === id);
+    if (worker?.connected) worker.inbox.push(message);
   }
 
   private dispatch(ref: AttemptRef, id: string): void {
@@ -473,19 +472,16 @@ export class Cluster {
   }
 
   private publish(id: JobId): void {
-    const summary = {
-      rows: { in: 0, out: 0, filtered: 0, deadLettered: 0 },
-      upToDate: false,
-      outputs: [],
-    };
+    const rows = { in: 0, out: 0, filtered: 0, deadLettered: 0 };
+    const summary = { rows, upToDate: false, outputs: [] };
     this.post({ type: 'commit.done', jobId: id, summary, nowMs: this.nowMs });
   }
 
   private isWinner(path: string): boolean {
     const [id, stageName, chunk, attempt] = path.split('/');
     const stage = this.jobOf(jobId(id ?? ''))?.stages.find((each) => each.id === stageName);
-    if (!stage || !isChunkDone(stage, Number(chunk))) return false;
-    return stage.doneBy[Number(chunk)] === Number(attempt);
+    const at = Number(chunk);
+    return !!stage && isChunkDone(stage, at) && stage.doneBy[at] === Number(attempt);
   }
 
   private describe(): string {
@@ -493,10 +489,9 @@ export class Cluster {
     const jobs = [...state.jobs.values()].map(
       (job) => `${job.id} ${job.phase.kind}: ${whyJob(state, job, this.nowMs).answer}`,
     );
-    const workers = this.workers.map(
-      (worker) =>
-        `${worker.id} up=${worker.up} connected=${worker.connected} runs=${[...worker.running.keys()].join()}`,
-    );
+    const workers = this.workers.map(({ id, up, connected, running }) => {
+      return `${id} up=${up} connected=${connected} runs=${[...running.keys()].join()}`;
+    });
     return [...jobs, ...workers].join('; ');
   }
 }

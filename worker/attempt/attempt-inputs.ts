@@ -96,7 +96,7 @@ export class AttemptInputs {
     }
   }
 
-  /** What is not known to be sound where it lies. */
+  /** All that is read; what an earlier chunk has found sound where it lies is marked so. */
   private wantedOf({ files, slices }: LeafRead, elsewhere: ReadonlySet<string>): WantedFile[] {
     const wanted = [
       ...files.filter(({ path }) => elsewhere.has(path)).map(wantedOfFile),
@@ -104,7 +104,10 @@ export class AttemptInputs {
     ];
     return wanted.map((file) => ({
       ...file,
-      ranges: file.ranges.filter((range) => !this.sound.has(rangeKey(file.path, range))),
+      ranges: file.ranges.map((range) => ({
+        ...range,
+        sound: this.sound.has(rangeKey(file.path, range)),
+      })),
     }));
   }
 

@@ -4,7 +4,7 @@
  */
 import type { Distributor } from './distribute.js';
 import type { Fragment, Side } from './physical.js';
-import { inputsOf, type Join, type Relation, type Scan } from './relation.js';
+import { inputsOf, type Join, type Relation } from './relation.js';
 
 /** What a chunk of the left reads besides; undefined where that does not do. */
 export function amongSides(
@@ -42,17 +42,24 @@ function rangedName(
 ): string | undefined {
   if (driving.kind !== 'source' || id === undefined) return undefined;
   if (!hashed.some((ids) => ids.length === 1 && ids[0] === id)) return undefined;
-  const scan = scanOfLeaf(relation, driving.leaf);
-  const name = scan?.names[scan.columns.findIndex((column) => column.id === id)];
+  const name = nameInLeaf(relation, driving.leaf, id);
   const ranged = options.sources.get(driving.source)?.ranged ?? [];
   return name !== undefined && ranged.includes(name) ? name : undefined;
 }
 
-function scanOfLeaf(relation: Relation, leaf: string): Scan | undefined {
-  if (relation.kind === 'scan') return relation.input === leaf ? relation : undefined;
+/** What the leaf calls this column, which projections may have given other names since. */
+function nameInLeaf(relation: Relation, leaf: string, id: string): string | undefined {
+  if (relation.kind === 'scan') {
+    const at = relation.columns.findIndex((column) => column.id === id);
+    return relation.input === leaf ? relation.names[at] : undefined;
+  }
+  const at =
+    relation.kind === 'project' ? relation.columns.findIndex((column) => column.id === id) : -1;
+  const below = relation.kind === 'project' ? relation.expressions[at]?.column : id;
+  if (below === undefined) return undefined;
   for (const input of inputsOf(relation)) {
-    const found = scanOfLeaf(input, leaf);
-    if (found) return found;
+    const found = nameInLeaf(input, leaf, below);
+    if (found !== undefined) return found;
   }
   return undefined;
 }

@@ -13,8 +13,9 @@ import {
 } from './decode-state.js';
 import { flagOf, objectsOf, textOf, unsupported, type PlanObject } from './plan-json.js';
 import { combine } from './expression.js';
+import { directJoin } from './direct-join.js';
 import { onePartner } from './unique.js';
-import type { Expression, Join, JoinKind, Relation } from './relation.js';
+import type { Expression, Join, JoinKind, Shared } from './relation.js';
 
 type DecodeChild = (tree: PlanObject) => Decoded;
 
@@ -82,14 +83,14 @@ function delimJoin(
     ? joined(tree, kind, inner, side, state)
     : joined(tree, kind, side, inner, state);
   if (!keys.used) return body;
-  const relation: Relation = {
+  const relation: Shared = {
     kind: 'shared',
     id: rows.id,
     definition: keyed.relation,
     body: body.relation,
     columns: body.relation.columns,
   };
-  return { relation, slots: body.slots };
+  return { relation: directJoin(relation) ?? relation, slots: body.slots };
 }
 
 /** The outer rows' keys, each once. */

@@ -2,7 +2,14 @@
 import { readsAmong } from './among.js';
 import { columnExpression } from './expression.js';
 import type { Driving, Fragment, Materialised, Side } from './physical.js';
-import { inputsOf, type Column, type Expression, type Relation, type Scan } from './relation.js';
+import {
+  inputsOf,
+  type Column,
+  type Expression,
+  type Project,
+  type Relation,
+  type Scan,
+} from './relation.js';
 
 /** Whether one chunk has all the rows. */
 export function isSingle({ driving }: Fragment): boolean {
@@ -16,11 +23,26 @@ export function over(
   hashed: Fragment['hashed'] = fragment.hashed,
 ): Fragment {
   const kept = new Set(relation.columns.map(({ id }) => id));
+  const together = relation.kind === 'project' ? renamed(hashed, relation) : hashed;
   return {
     ...fragment,
     relation,
-    hashed: hashed.filter((ids) => ids.every((id) => kept.has(id))),
+    hashed: together.filter((ids) => ids.every((id) => kept.has(id))),
   };
+}
+
+/** By the names that a projection gives the columns; those of one column by each of its names. */
+function renamed(
+  hashed: Fragment['hashed'],
+  { columns, expressions }: Project,
+): Fragment['hashed'] {
+  const names = (id: string): string[] =>
+    columns.flatMap((column, at) => (expressions[at]!.column === id ? [column.id] : []));
+  return hashed.flatMap((ids) => {
+    if (ids.length === 1) return names(ids[0]!).map((id) => [id]);
+    const all = ids.map((id) => names(id)[0]);
+    return all.every((id) => id !== undefined) ? [all] : [];
+  });
 }
 
 /** A leaf with the columns that a stage writes. */

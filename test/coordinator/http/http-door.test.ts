@@ -8,7 +8,9 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningCoordinator, startCoordinator } from '../../../coordinator/main.js';
-import { WindrowError } from '../../../shared/failure.js';
+import { HttpDoor } from '../../../coordinator/http/http-door.js';
+import { JobVerbs } from '../../../coordinator/job-verbs.js';
+import { fail, WindrowError } from '../../../shared/failure.js';
 import { duckdb } from '../../bad-input/place.js';
 import { type Answered, CheckedApi } from './checked-api.js';
 
@@ -173,6 +175,32 @@ describe('verbs', () => {
     const metrics = await api.get('/metrics');
     expect(metrics.body.toString()).toMatch(/^windrow_jobs_submitted_total [1-9]/m);
   });
+});
+
+it('an upload that ends in the middle is answered all the same', async () => {
+  // Of a disk that is full after the first bytes.
+  const put = async (parts: AsyncIterable<unknown>): Promise<never> => {
+    for await (const _ of parts) fail('resource', 'E_DISK_FULL', 'no space is left');
+    throw new Error('nothing came');
+  };
+  const verbs = new JobVerbs({ blobs: { put } } as never);
+  const metrics = (): Promise<string> => Promise.resolve('');
+  const door = await HttpDoor.open({ listen: '127.0.0.1:0', verbs, metrics });
+  const [host, port] = door.address.split(':');
+  try {
+    const status = await new Promise<number | undefined>((resolve, reject) => {
+      const headers = { 'content-type': 'application/octet-stream', 'content-length': 2 ** 20 };
+      const path = `/v1/blobs/${'0'.repeat(64)}`;
+      const asked = httpRequest({ host, port, path, method: 'PUT', headers }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      }).on('error', reject);
+      asked.write(Buffer.alloc(1000));
+    });
+    expect(status).toBe(503);
+  } finally {
+    await door.close();
+  }
 });
 
 describe('refused are', () => {

@@ -112,3 +112,12 @@ it('one who hangs up leaves nobody watching', async () => {
   while ([...notices.watched()].length > 0) await turn();
   expect([...notices.watched()]).toEqual([]);
 });
+
+it('a door that closes ends its streams, and nobody is left watching', async () => {
+  await open(60_000);
+  socket = await silentReader();
+  const heard = rest(socket);
+  await door.close();
+  expect(await heard).toContain('200 OK');
+  while ([...notices.watched()].length > 0) await turn();
+});

@@ -94,3 +94,13 @@ it('says which file of a certificate cannot be read', async () => {
   const opened = HttpDoor.open({ listen: '127.0.0.1:0', verbs, metrics: async () => '', tls });
   await expect(opened).rejects.toMatchObject({ failure: { code: 'E_TLS_FILE' } });
 });
+
+it.each([
+  ['what is no certificate', { cert: 'san' }],
+  ['the key of another certificate', { key: 'ca.key' }],
+])('refuses %s before it listens', async (_what, wrong: { cert?: string; key?: string }) => {
+  const verbs = new JobVerbs({} as never);
+  const tls = { cert: path(wrong.cert ?? 'own.pem'), key: path(wrong.key ?? 'own.key') };
+  const opened = HttpDoor.open({ listen: '127.0.0.1:0', verbs, metrics: async () => '', tls });
+  await expect(opened).rejects.toMatchObject({ failure: { code: 'E_TLS_FILE' } });
+});

@@ -11,6 +11,7 @@ import { jobId } from '../../../shared/ids.js';
 import { openJournal } from '../../../coordinator/journal/sqlite-journal.js';
 import { ModelRunsTally } from '../../../shared/model-runs.js';
 import { modelRunsFromWire, modelRunsToWire } from '../../../shared/wire.js';
+import { defined, ended as runEnded, hour, made, runId, S } from '../core/schedule-fixtures.js';
 import { chunkDone, ended, failure, hello, ref, started, submitted } from '../core/fixtures.js';
 
 /** Values by name and labels, as they stand in the text. */
@@ -93,6 +94,27 @@ describe('events', () => {
     expect(values.get('windrow_job_duration_seconds_sum{state="cancelled"}')).toBe(3);
     expect(values.get('windrow_jobs{state="queued"}')).toBe(0);
   });
+});
+
+it('a scheduled run is as late as its first try, one that was asked for by hand is not late', async () => {
+  const about = { maxActiveRuns: 1, retries: 1, retryDelayMs: 1 };
+  const late = (at: number) => (at + 1) * hour + 7_000;
+  const { metrics, state } = observed(
+    defined(about),
+    made(0, { nowMs: late(0) }),
+    // Waits for the one before.
+    made(1, { nowMs: late(1) }),
+    made(1, { nowMs: late(1) }),
+    { ...runEnded(0, 'failed'), nowMs: late(1) },
+    { type: 'run.retried', scheduleId: S, runId: runId(0), nowMs: late(1) },
+    { ...runEnded(0, 'succeeded', 2), nowMs: late(1) + 1_000 },
+    { ...runEnded(1, 'succeeded'), nowMs: late(1) + 1_000 },
+    made(2, { kind: 'manual', nowMs: late(9) }),
+  );
+  expect(state.schedules.get(S)!.runs.get(runId(2))?.phase.kind).toBe('running');
+  const values = await read(metrics);
+  expect(values.get('windrow_schedule_lag_seconds_count')).toBe(2);
+  expect(values.get('windrow_schedule_lag_seconds_sum')).toBe(7 + 8);
 });
 
 describe('runs of models', () => {

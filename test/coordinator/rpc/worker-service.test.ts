@@ -105,6 +105,15 @@ const lies: [string, Spoil][] = [
       return { files: [{ ...file!, divided: { parts, blocks } }] };
     },
   ],
+  [
+    'a divided file where none is wanted',
+    ({ files }) => {
+      const [file] = files;
+      const parts = [{ partition: 0, rows: file!.rows }];
+      const blocks = [{ offset: 0, bytes: file!.bytes, rows: file!.rows, crc32: 0 }];
+      return { files: [{ ...file!, divided: { parts, blocks } }] };
+    },
+  ],
   ['no attempt', () => ({ attempt: undefined })],
   ['a stage that is not there', ({ attempt }) => ({ attempt: { ...attempt!, stageId: 's9' } })],
   ['a task that is not there', ({ attempt }) => ({ attempt: { ...attempt!, task: 77 } })],

@@ -1,7 +1,7 @@
 /** Attempts that read what workers of other machines have made. */
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sha256Hex } from '../../../shared/chunk-identity.js';
 import type { ChunkRecord, QueryLeaf, StageProgram } from '../../../shared/plan.js';
 import { sliceOf } from '../../../shared/divided-file.js';
@@ -11,7 +11,9 @@ import {
   fileSliceToWire,
   servedFileFromWire,
 } from '../../../shared/wire.js';
+import { AttemptInputs } from '../../../worker/attempt/attempt-inputs.js';
 import type { ChunkWork, LeafRead } from '../../../worker/attempt/protocol.js';
+import { partitionColumn } from '../../../worker/shuffle/divide.js';
 import type { ServedFile, ServedSlice } from '../../../worker/shuffle/fetch.js';
 import { OtherMachine } from '../shuffle/machines.js';
 import { columns, Place } from './fixture.js';
@@ -172,6 +174,71 @@ it('a divided file that is read whole comes with all its parts', async () => {
   const { failure, records } = await place.run(program, [work(0, read('users', { files }))]);
   expect(failure).toBeUndefined();
   expect(records[0]?.counts).toMatchObject({ rowsIn: 3000, rowsOut: 3000 });
+});
+
+describe('of a divided file with several row groups', () => {
+  const rows = 120_000;
+  const sql = `select (i * 7)::integer as k, i / 7 as amount from range(${rows}) t(i)`;
+  let works: ChunkWork[];
+  beforeEach(async () => {
+    const path = await place.parquet('large.parquet', sql);
+    const divide = { kind: 'hash' as const, partitions, keys: ['"k"'] };
+    const program = queryProgram('from "sales"', [leaf('sales', sales)], sales, { divide });
+    const [only] = await place.worksOf(path);
+    const chunkDirectory = join(place.root, 'one');
+    const reading = work(0, read('sales', { sources: [only!.source!] }));
+    const { records } = await place.run(program, [reading], { chunkDirectory });
+    const files = await onMachine('one', records[0]!.files);
+    const slices = [0, 1, 2].map((partition) => slicesOf(files, partition));
+    const blocks = files[0]!.divided!.blocks.length;
+    expect(blocks).toBeGreaterThan(4);
+    for (const [slice] of slices) expect(slice!.blocks.length).toBeLessThan(blocks);
+    works = slices.map((each, partition) => work(partition, read('sales', { slices: each })));
+  });
+
+  it('only those are fetched that have rows of the partition, and all rows are there', async () => {
+    const program = queryProgram('from "sales"', [leaf('sales', sales)], sales);
+    const { failure, records } = await place.run(program, works);
+    expect(failure).toBeUndefined();
+    const [found] = await place.rowsOf(records, 'count(*) as n, count(distinct k) as keys');
+    expect(found).toEqual({ n: BigInt(rows), keys: BigInt(rows) });
+  });
+
+  it('a row that fails is found behind row groups that were not fetched', async () => {
+    const failing = `select case when "k" = 700007 then error('not this one') else "k" end as k, "amount" from "sales"`;
+    const program = queryProgram(failing, [leaf('sales', sales)], sales);
+    const { failure } = await place.run(program, works);
+    expect(failure).toMatchObject({ code: 'E_SQL_RUNTIME' });
+    expect(failure!.message).toMatch(/^not this one; it fails for the row \{"k":700007,/);
+  });
+});
+
+it('what is gone here after a chunk has read of it comes whole from elsewhere', async () => {
+  const files = await made('one', 'users', usersSql, users, true);
+  const seen = join(place.root, 'seen');
+  cpSync(join(place.root, 'one'), seen, { recursive: true });
+  const machine = await OtherMachine.start(join(place.root, 'one'), { root: seen });
+  machines.push(machine);
+  const served = files.map((file) => {
+    return { ...file, path: machine.nameOf(file.path), servedBy: machine.address };
+  });
+  const works = Array.from({ length: partitions }, (_, partition) =>
+    work(partition, read('users', { slices: slicesOf(served, partition) })),
+  );
+  const program = queryProgram('from "users"', [leaf('users', users)], users);
+  const inputs = new AttemptInputs(place.attempt(program, works), () => undefined);
+  let rows = 0;
+  for (const at of works.keys()) {
+    await inputs.ready(at, async ([leafFiles]) => {
+      for (const { path, from } of leafFiles!.slices) {
+        expect(path.startsWith(seen)).toBe(at === 0);
+        const partition = `from read_parquet('${path}') where ${partitionColumn} = ${from}`;
+        rows += (await place.sql(`select k, name ${partition}`)).length;
+      }
+    });
+    rmSync(seen, { recursive: true, force: true });
+  }
+  expect(rows).toBe(3000);
 });
 
 it('names what another machine has lost or altered, and leaves nothing behind', async () => {
