@@ -26,7 +26,7 @@ import {
 } from "@grpc/grpc-js";
 
 /**
- * The wire protocol of Windrow: clients to coordinator (JobService), workers to coordinator
+ * The wire protocol of Windrow: clients to coordinator (JobService, ScheduleService), workers to coordinator
  * (WorkerService), workers to one another (ShuffleService). Fields ending in _json carry documents whose schema is named in their comment.
  */
 
