@@ -28,8 +28,11 @@ export function checksumOfBlocks(blocks: readonly FileBlock[]): string {
   return sha256Hex(canonicalJson(blocks.map(({ bytes, crc32 }) => [bytes, crc32])));
 }
 
-/** Whether what is said of the file fits together. */
-export function isConsistent({ bytes, rows, divided }: ChunkFile): boolean {
+/**
+ * Whether what is said of the file fits together.
+ * @param partitions of its exchange: rows beyond them nobody would read
+ */
+export function isConsistent({ bytes, rows, divided }: ChunkFile, partitions: number): boolean {
   if (!divided) return true;
   const { parts, blocks } = divided;
   let end = 0;
@@ -40,7 +43,7 @@ export function isConsistent({ bytes, rows, divided }: ChunkFile): boolean {
     return adjoins;
   });
   const ascends = parts.every(({ partition, rows: held }) => {
-    const after = partition > before && held > 0;
+    const after = partition > before && partition < partitions && held > 0;
     before = partition;
     return after;
   });

@@ -13,6 +13,7 @@ import { attemptTag, chunkFilePath, deadLetterFilePath } from '../../shared/stor
 import { attemptFromWire, chunkRecordFromWire } from '../../shared/wire.js';
 import type { Event } from '../core/events.js';
 import { isUntouched, taskChunks } from '../core/stage.js';
+import { partitionCount } from '../planner/exchange-layout.js';
 import type { JobState, StageState, State } from '../core/state.js';
 import { runningTask } from '../core/task.js';
 import type { JobChunks } from '../job-chunks.js';
@@ -89,13 +90,13 @@ export class WorkerReports {
       return refuse(from, `chunk ${chunk} of ${key} in a file that is not its own: ${foreign}`);
     }
     if (isNegative(record)) return refuse(from, `chunk ${chunk} of ${key} with less than no rows`);
-    if (!record.files.every(isConsistent)) {
+    const { divide } = chunks.stage(ref.stageId).program.sink;
+    if (!record.files.every((file) => isConsistent(file, partitionCount(divide)))) {
       return refuse(
         from,
         `chunk ${chunk} of ${key} in a divided file whose parts are not its rows`,
       );
     }
-    const { divide } = chunks.stage(ref.stageId).program.sink;
     if (record.files.some(({ divided }) => (divided === undefined) !== (divide === undefined))) {
       return refuse(from, `chunk ${chunk} of ${key} in a file that is not divided as it is to be`);
     }

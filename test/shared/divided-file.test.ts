@@ -74,7 +74,7 @@ describe('what is said of a divided file', () => {
   const file = divided([2, 3], 2);
   const { parts, blocks } = file.divided!;
   it('fits together where its blocks are its bytes, and its partitions its rows', () => {
-    fc.assert(fc.property(files, (each) => isConsistent(each.file)));
+    fc.assert(fc.property(files, (each) => isConsistent(each.file, each.partitions.length)));
   });
 
   it.each([
@@ -85,10 +85,14 @@ describe('what is said of a divided file', () => {
     ],
     ['rows below none', { parts, blocks: blocks.map((each) => ({ ...each, rows: -each.rows })) }],
     ['a partition twice', { parts: [parts[0]!, { ...parts[1]!, partition: 0 }], blocks }],
-    ['a partition without rows', { parts: [...parts, { partition: 9, rows: 0 }], blocks }],
+    ['a partition without rows', { parts: [...parts, { partition: 2, rows: 0 }], blocks }],
     ['more rows than there are', { parts: [parts[0]!, { partition: 1, rows: 4 }], blocks }],
+    [
+      'a partition that its exchange has not',
+      { parts: [parts[0]!, { partition: 3, rows: 3 }], blocks },
+    ],
     ['no footer', { parts, blocks: blocks.slice(0, -1) }],
   ])('does not with %s', (_, told) => {
-    expect(isConsistent({ ...file, divided: told })).toBe(false);
+    expect(isConsistent({ ...file, divided: told }, 3)).toBe(false);
   });
 });
