@@ -1,5 +1,5 @@
 /**
- * Bytes a second and core through an exchange (divide, fetch, read), by files read at their paths and by gRPC between
+ * Bytes a second and core through an exchange (divide, fetch, read), by files read at their paths and by HTTP between
  * workers that do not read one another's disk, against DuckDB that writes and reads the same rows as Parquet, in turn.
  * With --sort-gb: a sort of so many gigabytes, of rows as they are in memory, with 1 GiB a slot, and whether it is one.
  * Usage: npm run bench:shuffle [-- --gb 1] [--rounds 3] [--sort-gb 10] [--sort-cap-mb 1024] [--keep]
@@ -75,7 +75,7 @@ async function compare(gb: number): Promise<void> {
   };
   for (let round = 0; round < rounds; round += 1) {
     take('files at their paths', await windrow(glob, false));
-    take('gRPC between workers', await windrow(glob, true));
+    take('HTTP between workers', await windrow(glob, true));
     take('DuckDB alone', await duckdbAlone(glob));
   }
   const limit = best.get('DuckDB alone')!;
@@ -96,7 +96,7 @@ async function compare(gb: number): Promise<void> {
       `Read: fetch the parts, read all columns and count in ${groups} groups; for DuckDB alone, read its file and the same. ` +
       `${cores} workers of one slot, DuckDB alone with ${cores} threads, in turn; the best of ${rounds}.`,
     table(lines),
-    'MB/s a core counts bytes in memory, through both halves, for each of the two cores. With gRPC a worker still reads at its path what it wrote itself, about half. CPU is that of workers over the whole job, and of DuckDB.',
+    'MB/s a core counts bytes in memory, through both halves, for each of the two cores. With HTTP a worker still reads at its path what it wrote itself, about half. CPU is that of workers over the whole job, and of DuckDB.',
   ]);
 }
 

@@ -1,9 +1,13 @@
 /** `windrow backfill …`: verbs of backfills. Never: decides what runs again. */
-import type { ReprocessPolicy } from '../shared/schedule-views.js';
+import type { BackfillOptions } from '../client/schedules.js';
+import type { Client } from '../client/types.js';
+import { WindrowError } from '../shared/failure.js';
+import type { BackfillView, ReprocessPolicy } from '../shared/schedule-views.js';
 import { openClient } from './connection.js';
 import { exitCodes, type ExitCode } from './exit.js';
 import type { ReadFlags } from './jobs.js';
-import { print, terminalWidth } from './output.js';
+import { note, print, terminalWidth } from './output.js';
+import { canAsk, confirmed } from './question.js';
 import { backfillPage, backfillTable, previewPage } from './schedule-page.js';
 import { formatValue } from './table.js';
 
@@ -37,10 +41,35 @@ export async function createBackfill(
     const preview = await schedules.previewBackfill(schedule, options);
     print(await formatValue(preview, flags.output, () => previewPage(preview)));
   } else {
-    const backfill = await schedules.backfill(schedule, options);
+    const backfill = await madeOrAsked(schedules, schedule, options);
+    if (!backfill) {
+      note('nothing was started');
+      return exitCodes.usage;
+    }
     print(await formatValue(backfill, flags.output, () => backfillPage(backfill)));
   }
   return exitCodes.done;
+}
+
+/** At a terminal, one of very many runs is made once somebody has said so; undefined: they said no. */
+async function madeOrAsked(
+  schedules: Client['schedules'],
+  schedule: string,
+  options: BackfillOptions,
+): Promise<BackfillView | undefined> {
+  try {
+    return await schedules.backfill(schedule, options);
+  } catch (error) {
+    if (options.many || !canAsk() || !isLarge(error)) throw error;
+    // Of far too many it says so itself.
+    const { total } = await schedules.previewBackfill(schedule, options);
+    if (!(await confirmed(`This is ${String(total)} runs of ${schedule}. Go ahead?`))) return;
+    return schedules.backfill(schedule, { ...options, many: true });
+  }
+}
+
+function isLarge(error: unknown): boolean {
+  return error instanceof WindrowError && error.failure.code === 'E_BACKFILL_LARGE';
 }
 
 export async function listBackfills(flags: ReadFlags & { schedule?: string }): Promise<ExitCode> {

@@ -7,14 +7,12 @@ interface VerbWords {
   readonly name: string;
   readonly description: string;
   readonly options: readonly Option[];
+  /** Verbs of its own, as `windrow schedule` has. */
+  readonly verbs: readonly VerbWords[];
 }
 
 export function completionScript(program: Command, shell: Shell): string {
-  const verbs = program.commands.map((command) => ({
-    name: command.name(),
-    description: command.description(),
-    options: [...command.options].filter((option) => !option.hidden),
-  }));
+  const { verbs } = wordsOf(program);
   switch (shell) {
     case 'bash':
       return bash(verbs);
@@ -25,24 +23,52 @@ export function completionScript(program: Command, shell: Shell): string {
   }
 }
 
+function wordsOf(command: Command): VerbWords {
+  return {
+    name: command.name(),
+    description: command.description(),
+    options: command.options.filter((option) => !option.hidden),
+    verbs: command.commands.map(wordsOf),
+  };
+}
+
 const formats = 'json yaml table';
 
 function bash(verbs: readonly VerbWords[]): string {
+  const withOwn = verbs.filter((verb) => verb.verbs.length > 0);
+  const own = withOwn
+    .map((verb) => `      ${verb.name}) verbs="${namesOf(verb.verbs)}" ;;`)
+    .join('\n');
   const cases = verbs
-    .map((verb) => `    ${verb.name}) words="${flagsOf(verb).join(' ')}" ;;`)
+    .flatMap((verb) => [
+      { words: verb.name, verb },
+      ...verb.verbs.map((each) => ({ words: `${verb.name}\\ ${each.name}`, verb: each })),
+    ])
+    .map(({ words, verb }) => `    ${words}) words="${flagsOf(verb).join(' ')}" ;;`)
     .join('\n');
   return `# bash completion for windrow: source <(windrow completion bash)
 _windrow() {
-  local word="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" words=""
+  local word="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" words="" verbs=""
+  local verb="\${COMP_WORDS[1]}"
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "${verbs.map((verb) => verb.name).join(' ')}" -- "$word"))
+    verbs="${namesOf(verbs)}"
+  elif [ "$COMP_CWORD" -eq 2 ]; then
+    case "$verb" in
+${own}
+    esac
+  fi
+  if [ -n "$verbs" ]; then
+    COMPREPLY=($(compgen -W "$verbs" -- "$word"))
     return
   fi
   case "$before" in
     -o|--output) COMPREPLY=($(compgen -W "${formats}" -- "$word")); return ;;
     completion) COMPREPLY=($(compgen -W "bash zsh fish" -- "$word")); return ;;
   esac
-  case "\${COMP_WORDS[1]}" in
+  case "$verb" in
+    ${withOwn.map(({ name }) => name).join('|')}) verb="$verb \${COMP_WORDS[2]}" ;;
+  esac
+  case "$verb" in
 ${cases}
   esac
   case "$word" in
@@ -55,18 +81,30 @@ complete -o filenames -F _windrow windrow
 }
 
 function zsh(verbs: readonly VerbWords[]): string {
+  return `#compdef windrow
+# zsh completion for windrow: source <(windrow completion zsh)
+${verbs
+  .filter((verb) => verb.verbs.length > 0)
+  .map((verb) => zshFunction(`_windrow_${verb.name}`, verb.verbs))
+  .join('')}${zshFunction('_windrow', verbs)}compdef _windrow windrow
+`;
+}
+
+/** Completes the first word after its command with verbs, and what follows as that verb wants it. */
+function zshFunction(name: string, verbs: readonly VerbWords[]): string {
   const described = verbs
     .map((verb) => `    ${quote(`${verb.name}:${verb.description.replaceAll(':', '\\:')}`)}`)
     .join('\n');
   const cases = verbs
-    .map(
-      (verb) =>
-        `    ${verb.name}) _arguments ${verb.options.map(zshOption).join(' ')} '*:file:_files' ;;`,
-    )
+    .map((verb) => {
+      const does =
+        verb.verbs.length > 0
+          ? `_windrow_${verb.name}`
+          : ['_arguments', ...verb.options.map(zshOption), `'*:file:_files'`].join(' ');
+      return `    ${verb.name}) ${does} ;;`;
+    })
     .join('\n');
-  return `#compdef windrow
-# zsh completion for windrow: source <(windrow completion zsh)
-_windrow() {
+  return `${name}() {
   local -a verbs
   verbs=(
 ${described}
@@ -82,7 +120,6 @@ ${described}
 ${cases}
   esac
 }
-compdef _windrow windrow
 `;
 }
 
@@ -101,18 +138,44 @@ function zshOption(option: Option): string {
 
 function fish(verbs: readonly VerbWords[]): string {
   const lines = verbs.flatMap((verb) => [
-    `complete -c windrow -n __fish_use_subcommand -f -a ${verb.name} -d ${quote(verb.description)}`,
-    ...verb.options.map(
-      (option) =>
-        `complete -c windrow -n ${quote(`__fish_seen_subcommand_from ${verb.name}`)}` +
-        (option.short === undefined ? '' : ` -s ${option.short.slice(1)}`) +
-        (option.long === undefined ? '' : ` -l ${option.long.slice(2)}`) +
-        (option.required ? ' -r' : '') +
-        (option.long === '--output' ? ` -f -a ${quote(formats)}` : '') +
-        ` -d ${quote(option.description)}`,
-    ),
+    fishVerb(verb, '__windrow_after'),
+    ...fishOptions(verb, `__windrow_in ${verb.name}`),
+    ...verb.verbs.flatMap((own) => [
+      fishVerb(own, `__windrow_after ${verb.name}`),
+      ...fishOptions(own, `__windrow_in ${verb.name} ${own.name}`),
+    ]),
   ]);
-  return `# fish completion for windrow: windrow completion fish | source\n${lines.join('\n')}\n`;
+  return `# fish completion for windrow: windrow completion fish | source
+function __windrow_after
+  set -l words (commandline -opc)
+  test "$words[2..-1]" = "$argv"
+end
+function __windrow_in
+  set -l words (commandline -opc)
+  string match -q -- "$argv *" "$words[2..-1] "
+end
+${lines.join('\n')}
+`;
+}
+
+function fishVerb({ name, description }: VerbWords, where: string): string {
+  return `complete -c windrow -n ${quote(where)} -f -a ${name} -d ${quote(description)}`;
+}
+
+function fishOptions({ options }: VerbWords, where: string): string[] {
+  return options.map(
+    (option) =>
+      `complete -c windrow -n ${quote(where)}` +
+      (option.short === undefined ? '' : ` -s ${option.short.slice(1)}`) +
+      (option.long === undefined ? '' : ` -l ${option.long.slice(2)}`) +
+      (option.required ? ' -r' : '') +
+      (option.long === '--output' ? ` -f -a ${quote(formats)}` : '') +
+      ` -d ${quote(option.description)}`,
+  );
+}
+
+function namesOf(verbs: readonly VerbWords[]): string {
+  return verbs.map(({ name }) => name).join(' ');
 }
 
 function flagsOf(verb: VerbWords): string[] {

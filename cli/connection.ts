@@ -20,6 +20,8 @@ export type JobReader = Pick<Client, 'get' | 'list' | 'events' | 'why'>;
 
 /** How long the owner of a state directory may be silent while it, or another, starts again. */
 const ownerAwayMs = 5_000;
+/** Who types an address wants to hear soon that nobody is there. */
+const retryMs = 1_000;
 
 export const defaultStateName = '.windrow';
 
@@ -41,6 +43,7 @@ export async function connectRemote(address: string, flags: ConnectionFlags): Pr
       : readToken('--token-file', flags.tokenFile);
   const tls = clientTls(flags);
   const options: ConnectOptions = {
+    retryMs,
     ...(token === undefined || token === '' ? {} : { token }),
     ...(tls === undefined ? {} : { tls }),
   };
@@ -56,7 +59,7 @@ export async function findClient(flags: ConnectionFlags): Promise<Client | undef
   const owner = await findOwner(directory);
   if (!owner) return undefined;
   const { connect } = await import('../client/client.js');
-  return connect(owner.endpoint, { reconnectMs: ownerAwayMs });
+  return connect(owner.endpoint, { reconnectMs: ownerAwayMs, retryMs });
 }
 
 /** @throws WindrowError E_UNREACHABLE where no coordinator is running */

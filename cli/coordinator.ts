@@ -21,6 +21,7 @@ export interface CoordinatorFlags extends TlsFlags {
   readonly state?: string;
   readonly allowRoot?: readonly string[];
   readonly allowCode?: boolean;
+  readonly allowPrivateWebhooks?: boolean;
   readonly clientTokenFile?: string;
   readonly workerTokenFile?: string;
   readonly scalerTokenFile?: string;
@@ -104,6 +105,7 @@ async function start(
     embedded: false,
     allowRoots: allowRoots.map((root) => resolve(root)),
     allowCode,
+    allowPrivateWebhooks: flags.allowPrivateWebhooks ?? false,
     ...token('clientToken', '--client-token-file', flags.clientTokenFile),
     ...token('workerToken', '--worker-token-file', flags.workerTokenFile),
     ...token('scalerToken', '--scaler-token-file', flags.scalerTokenFile),

@@ -4,7 +4,7 @@
  */
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
-import type { Client } from '../client/types.js';
+import { type Engine, guestEngine } from '../client/engine.js';
 import { makeDirectorySync } from '../shared/storage/directories.js';
 import { shuffleDirectoryOf } from '../shared/storage/paths.js';
 import { note } from './output.js';
@@ -20,24 +20,8 @@ export interface EmbeddedOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface Embedded {
-  readonly client: Client;
-  /** The process that owns the state directory, where that is not this one. */
-  readonly ownerPid?: number;
-  /** Aborted when the engine cannot go on; the reason is an error to show, or OwnerGone. */
-  readonly lost: AbortSignal;
-  /** Waits for whatever others have submitted here, then stops all; `signal` cuts the wait short. */
-  finish(signal: AbortSignal): Promise<void>;
-  /** Stops all at once; unfinished jobs stay as they are and can be gone on with. */
-  suspend(): Promise<void>;
-}
-
-/** The process whose coordinator was used has ended; the state directory is free again. */
-export class OwnerGone extends Error {}
-
 /** Share of the machine's memory that the workers of an embedded run may take together. */
 const memoryShare = 0.75;
-const ownerCheckMs = 500;
 /** About as long as a worker takes to be ready while this process plans. */
 const headStartMs = 400;
 /** The first worker usually speaks within half a second; a loaded machine may need longer. */
@@ -46,7 +30,7 @@ const helloWaitMs = 10_000;
 const longWaitMs = 1000;
 
 /** @throws WindrowError when the state directory cannot be used */
-export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+export async function openEmbedded(options: EmbeddedOptions): Promise<Engine> {
   const [{ startCoordinator }, { connect }] = await Promise.all([
     import('../coordinator/main.js'),
     import('../client/client.js'),
@@ -103,9 +87,11 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     })
     .finally(() => clearTimeout(telling));
   if ('busy' in started) {
-    return guest(await connect(started.busy.endpoint), started.busy.pid);
+    const { endpoint, pid } = started.busy;
+    // Whether an owner that does not answer has gone is for the guest to find out.
+    return guestEngine(connect(endpoint, { retryMs: 0 }), endpoint, pid);
   }
-  const client = await connect(started.endpoint);
+  const client = connect(started.endpoint);
 
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => {
@@ -118,6 +104,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   };
   return {
     client,
+    endpoint: started.endpoint,
     lost: lost.signal,
     async finish(signal) {
       client.close();
@@ -134,29 +121,4 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     },
     suspend: stop,
   };
-}
-
-/** Works in another process's coordinator, and notices when that process is gone. */
-function guest(client: Client, ownerPid: number): Embedded {
-  const lost = new AbortController();
-  const timer = setInterval(() => {
-    if (!processLives(ownerPid)) lost.abort(new OwnerGone());
-  }, ownerCheckMs);
-  timer.unref();
-  const leave = (): Promise<void> => {
-    clearInterval(timer);
-    client.close();
-    return Promise.resolve();
-  };
-  return { client, ownerPid, lost: lost.signal, finish: leave, suspend: leave };
-}
-
-export function processLives(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // A process of another user lives, too.
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

@@ -25,7 +25,9 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
  */
 export function exitCodeOf(failure: Failure): ExitCode {
   if (failure.code === 'E_WAIT_TIMEOUT') return exitCodes.waitTimedOut;
-  if (failure.code === 'E_UNREACHABLE') return exitCodes.unreachable;
+  if (failure.code === 'E_UNREACHABLE' || failure.code === 'E_DEADLINE') {
+    return exitCodes.unreachable;
+  }
   switch (failure.kind) {
     case 'invalidSpec':
     case 'userCode':

@@ -253,6 +253,7 @@ function listening(command: Command): Command {
       .option('--http <address>', 'HOST:PORT for JSON over HTTP, and for metrics (default: none)')
       .option('--state <dir>', 'state directory (default: .windrow)')
       .option('--allow-root <dir>', 'directory that jobs may read and write, repeatable', collect)
+      .option('--allow-private-webhooks', 'let webhooks call addresses that are not public')
       .option('--client-token-file <file>', 'token that clients must show')
       .option('--worker-token-file <file>', 'token that workers must show')
       .option(

@@ -5,17 +5,15 @@
 import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
+import { workOnEngine } from '../client/engine.js';
+import { followJob, type Followed } from '../client/follow.js';
 import type { Client } from '../client/types.js';
 import type { ConnectionFlags } from './connection.js';
 import { connectRemote, defaultStateName, remoteAddress } from './connection.js';
-import { openEmbedded, OwnerGone } from './embedded.js';
-import type { Embedded } from './embedded.js';
+import { openEmbedded } from './embedded.js';
 import type { ExitCode } from './exit.js';
-import { exitCodes, isUnreachable } from './exit.js';
-import type { Followed } from './follow.js';
-import { concludeJob, followJob } from './follow.js';
-import type { Interruption } from './interrupt.js';
+import { exitCodes } from './exit.js';
+import { concludeJob } from './follow.js';
 import { interruption } from './interrupt.js';
 import { note, outliveReader } from './output.js';
 import { unlessAborted } from '../shared/unless-aborted.js';
@@ -75,10 +73,6 @@ export interface RunHereOptions {
   readonly begin: Begin;
 }
 
-/** Owners in a row that were gone before the job was followed; more is not just bad luck. */
-const ownersGoneMax = 10;
-const pauseMs = 50;
-
 /**
  * Runs a job with an engine in this process, or in the process that owns the state directory. When
  * that process ends before the job does, whoever comes first goes on with it.
@@ -87,65 +81,45 @@ export async function runHere(options: RunHereOptions): Promise<ExitCode> {
   outliveReader();
   const interrupt = interruption();
   const followed: Followed = { lastSeq: 0 };
+  /** What would go on without us: a job in another process. */
+  let elsewhere: { pid: number; jobId?: string } | undefined;
   try {
-    for (let inVain = 0, gone: number | undefined; ;) {
-      const engine = await openEmbedded({ ...options, signal: interrupt.signal });
-      if (engine.ownerPid !== undefined) {
-        const owner = String(engine.ownerPid);
-        note(`process ${owner} works on ${options.stateDirectory}: the job runs there`);
-      } else if (gone !== undefined) {
-        note(`process ${String(gone)} is gone: going on here`);
-      }
-      const before = followed.lastSeq;
-      const code = await runOnEngine(engine, options, interrupt, followed);
-      if (typeof code === 'number') return code;
-      inVain = followed.lastSeq > before ? 0 : inVain + 1;
-      if (inVain > ownersGoneMax) throw code.error;
-      await delay(inVain * pauseMs, undefined, { signal: interrupt.signal });
-      gone = engine.ownerPid;
-    }
+    return await workOnEngine({
+      signal: interrupt.signal,
+      open: () => openEmbedded({ ...options, signal: interrupt.signal }),
+      opened: ({ ownerPid }, gone) => {
+        elsewhere = ownerPid === undefined ? undefined : { pid: ownerPid };
+        if (ownerPid !== undefined) {
+          note(
+            `process ${String(ownerPid)} works on ${options.stateDirectory}: the job runs there`,
+          );
+        } else if (gone !== undefined) {
+          note(`process ${String(gone)} is gone: going on here`);
+        }
+      },
+      reached: () => followed.lastSeq,
+      work: async ({ client }, signal) => {
+        const reporter = reporterFor(processStartMs());
+        try {
+          const { jobId } = await unlessAborted(options.begin(client), signal);
+          if (elsewhere) elsewhere.jobId = jobId;
+          const following = followJob(client, jobId, reporter, signal, followed);
+          return concludeJob(await unlessAborted(following, signal), reporter);
+        } finally {
+          reporter.close();
+        }
+      },
+    });
   } catch (error) {
     if (!interrupt.signal.aborted) throw error;
-    note(suspendedText(followed, options));
+    note(
+      elsewhere?.jobId === undefined
+        ? suspendedText(followed, options)
+        : `detached: job ${elsewhere.jobId} goes on in process ${String(elsewhere.pid)}`,
+    );
     return exitCodes.interrupted;
   } finally {
     interrupt.restore();
-  }
-}
-
-async function runOnEngine(
-  engine: Embedded,
-  options: RunHereOptions,
-  interrupt: Interruption,
-  followed: Followed,
-): Promise<ExitCode | { ownerGone: true; error: unknown }> {
-  const signal = AbortSignal.any([interrupt.signal, engine.lost]);
-  const reporter = reporterFor(processStartMs());
-  let accepted: string | undefined;
-  try {
-    accepted = (await unlessAborted(options.begin(engine.client), signal)).jobId;
-    const view = await unlessAborted(
-      followJob(engine.client, accepted, reporter, signal, followed),
-      signal,
-    );
-    const code = concludeJob(view, reporter);
-    await engine.finish(interrupt.signal);
-    return code;
-  } catch (error) {
-    reporter.close();
-    await engine.suspend();
-    if (interrupt.signal.aborted) {
-      note(
-        accepted !== undefined && engine.ownerPid !== undefined
-          ? `detached: job ${accepted} goes on in process ${String(engine.ownerPid)}`
-          : suspendedText(followed, options),
-      );
-      return exitCodes.interrupted;
-    }
-    // An owner that is just ending lives, but answers no more.
-    const unanswered = engine.ownerPid !== undefined && isUnreachable(error);
-    if (unanswered || engine.lost.reason instanceof OwnerGone) return { ownerGone: true, error };
-    throw engine.lost.aborted ? engine.lost.reason : error;
   }
 }
 

@@ -1,10 +1,13 @@
 /** How schedules, runs and backfills look as lists and pages. Pure: views in, text out. */
+import { conditionOf, conditionText } from '../shared/asset-condition.js';
 import type { RunTimes } from '../shared/calendar/intervals.js';
 import type {
+  AssetView,
   BackfillPreview,
   BackfillView,
   RunView,
   ScheduleView,
+  WebhookView,
 } from '../shared/schedule-views.js';
 import { describeFailure } from './exit.js';
 import { formatFields, formatTable } from './table.js';
@@ -40,9 +43,33 @@ export function schedulePage(schedule: ScheduleView, width = Infinity): string {
     ['job', schedule.job],
     ['params', paramsText(schedule)],
     ['next run', next?.runAt],
+    ['waits for', schedule.awaits],
   ]);
-  if (runs.length === 0) return fields;
-  return `${fields}\n\n${runTable(runs.slice(0, runsShown), width)}`;
+  const parts = [fields];
+  if (schedule.assets) parts.push(assetTable(schedule.assets, width));
+  if (runs.length > 0) parts.push(runTable(runs.slice(0, runsShown), width));
+  return parts.join('\n\n');
+}
+
+function assetTable(assets: readonly AssetView[], width?: number): string {
+  return formatTable(
+    assets,
+    [
+      { title: 'DATA SET', value: ({ name }) => name },
+      { title: 'STATE', value: assetState },
+      { title: 'KIND', value: ({ kind }) => kind, spare: true },
+      { title: 'PATH', value: ({ path }) => path, spare: true },
+      { title: 'WHY', value: ({ failure }) => failure && `${failure.code}: ${failure.message}` },
+    ],
+    200,
+    width,
+  );
+}
+
+function assetState({ changed, version, failure }: AssetView): string {
+  if (failure) return 'unseen';
+  if (changed) return 'changed';
+  return version === undefined ? 'awaited, not there yet' : 'awaited';
 }
 
 export function runTable(runs: readonly RunView[], width?: number): string {
@@ -74,6 +101,8 @@ export function runPage(run: RunView): string {
     ['backfill', run.backfill],
     ['started', run.startedAt],
     ['ended', run.endedAt],
+    ['changes', changesText(run)],
+    ['webhook', run.webhook && webhookText(run.webhook)],
   ]);
   return run.failure ? `${fields}\n${describeFailure(run.failure)}` : fields;
 }
@@ -134,10 +163,27 @@ function countsText({ runs }: BackfillView): string {
   return [`${String(total)} in all`, ...parts].join(', ');
 }
 
+function changesText({ triggeringAssetEvents: events }: RunView): string | undefined {
+  if (!events) return undefined;
+  return Object.entries(events)
+    .map(([name, changes]) => (changes.length === 1 ? name : `${name} (${String(changes.length)})`))
+    .join(', ');
+}
+
+function webhookText({ on, state, tries, failure }: WebhookView): string {
+  const words = { owed: 'owed', delivered: 'delivered', givenUp: 'given up' };
+  const why = failure ? `: ${failure.message}` : '';
+  return `on ${on}, ${words[state]}, tries ${String(tries)}${why}`;
+}
+
 function triggerText({ trigger }: ScheduleView): string {
-  const { cronInterval, cronTrigger, delta, timezone } = trigger;
-  if (delta !== undefined) return `every ${delta}`;
-  return `${cronInterval ?? `at ${cronTrigger ?? ''}`} ${timezone}`;
+  const { timezone, asset, assetOrTime } = trigger;
+  const awaited = asset ?? assetOrTime?.asset;
+  const changes = awaited && `changes of ${conditionText(conditionOf(awaited))}`;
+  const { cronInterval, cronTrigger, delta } = assetOrTime ?? trigger;
+  const cron = cronInterval ?? (cronTrigger && `at ${cronTrigger}`);
+  const time = delta === undefined ? cron && `${cron} ${timezone}` : `every ${delta}`;
+  return [time, changes].filter((part) => part !== undefined).join(', or ');
 }
 
 function paramsText({ params }: ScheduleView): string {

@@ -1,7 +1,8 @@
 /** `windrow schedule …`: verbs of schedules. Never: decides when anything runs. */
 import { existsSync } from 'node:fs';
+import { conditionText } from '../shared/asset-condition.js';
 import { nextRuns, type RunTimes } from '../shared/calendar/intervals.js';
-import { timetableOf } from '../shared/schedule-meaning.js';
+import { assetTriggerOf, timetableOf } from '../shared/schedule-meaning.js';
 import type { TriggerSpec } from '../shared/schedule-spec.js';
 import type { ScheduleView } from '../shared/schedule-views.js';
 import type { ConnectionFlags } from './connection.js';
@@ -35,8 +36,12 @@ export async function nextOfSchedule(
   specOrName: string,
   flags: ReadFlags & { from?: number; count: number },
 ): Promise<ExitCode> {
-  const trigger = await triggerOf(specOrName, flags);
-  const runs: RunTimes[] = nextRuns(timetableOf(trigger), flags.from ?? Date.now(), flags.count);
+  const { trigger, awaits } = await nextOf(specOrName, flags);
+  const timetable = timetableOf(trigger);
+  const runs: RunTimes[] = timetable
+    ? nextRuns(timetable, flags.from ?? Date.now(), flags.count)
+    : [];
+  if (awaits !== undefined) note(`a run is made once these have changed: ${awaits}`);
   print(await formatValue(runs, flags.output, () => timesTable(runs)));
   return exitCodes.done;
 }
@@ -80,10 +85,16 @@ async function show(schedule: ScheduleView, flags: ReadFlags): Promise<ExitCode>
   return exitCodes.done;
 }
 
-async function triggerOf(specOrName: string, flags: ReadFlags): Promise<TriggerSpec> {
+/** When it runs; of data sets, what is awaited: of a schedule that was made, what still is. */
+async function nextOf(
+  specOrName: string,
+  flags: ReadFlags,
+): Promise<{ trigger: TriggerSpec; awaits?: string | undefined }> {
   if (!/[/\\]|\.(ya?ml|json)$/i.test(specOrName) && !existsSync(specOrName)) {
-    return (await (await openClient(flags)).schedules.get(specOrName)).trigger;
+    return (await openClient(flags)).schedules.get(specOrName);
   }
   const { readSchedule } = await import('../client/load-schedule.js');
-  return (await readSchedule(specOrName)).trigger;
+  const { trigger } = await readSchedule(specOrName);
+  const assets = assetTriggerOf(trigger);
+  return { trigger, awaits: assets && conditionText(assets.condition) };
 }

@@ -3,21 +3,27 @@
  * anything that YAML could not say.
  */
 import type { JobSpecInput } from '../shared/job-spec.js';
+import type { StepKind } from '../shared/step-spec.js';
 import { prepareJob, type LoadOptions } from './load.js';
 import type { LoadedJob } from './types.js';
 
-type SourceInput = JobSpecInput['sources'][string];
-type StepInput = NonNullable<JobSpecInput['steps']>[number];
-type OutputInput = JobSpecInput['outputs'][number];
-type ParamInput = NonNullable<JobSpecInput['params']>[string];
-type KindInput<Kind extends string> =
+/** A source as a spec says it (docs/SPEC.md, `sources`). */
+export type SourceInput = JobSpecInput['sources'][string];
+/** A step with its id, as a spec says it. */
+export type StepInput = NonNullable<JobSpecInput['steps']>[number];
+/** An output as a spec says it (docs/SPEC.md, `outputs`). */
+export type OutputInput = JobSpecInput['outputs'][number];
+/** Text, number, boolean or null. */
+export type ParamInput = NonNullable<JobSpecInput['params']>[string];
+/** The fields of one kind of step, as a spec says them (docs/SPEC.md, `steps`). */
+export type StepBody<Kind extends StepKind> =
   Extract<StepInput, Record<Kind, unknown>> extends infer Step
     ? Step extends Record<Kind, infer Body>
       ? Body
       : never
     : never;
 /** A step's fields with `from` narrowed to ids that are there already. */
-type Reading<Body, Ids extends string> = Omit<Body, 'from'> & { from: Ids };
+export type Reading<Body, Ids extends string> = Omit<Body, 'from'> & { from: Ids };
 
 /** A Parquet source: path, glob or list of them, relative to where the job is loaded from. */
 export function parquet(
@@ -38,39 +44,57 @@ export function job(name: string): JobBuilder<never> {
   });
 }
 
+/**
+ * A job in the making. `Ids` are the sources and steps that are there: only those can be read. What a
+ * step's fields mean stands in docs/SPEC.md; everything is checked by `load`.
+ */
 export class JobBuilder<Ids extends string> {
+  /** @param spec what has been said so far; `job` begins with the name alone */
   constructor(private readonly spec: JobSpecInput) {}
 
+  /** Values that SQL binds as `$name` and paths paste as `{{ name }}`; added to those before. */
   params(params: Readonly<Record<string, ParamInput>>): JobBuilder<Ids> {
     return new JobBuilder({ ...this.spec, params: { ...this.spec.params, ...params } });
   }
 
+  /** Labels of one's own, in place of those before. */
   labels(labels: Readonly<Record<string, string>>): JobBuilder<Ids> {
     const metadata = { ...this.spec.metadata, labels: { ...labels } };
     return new JobBuilder({ ...this.spec, metadata });
   }
 
+  /** How it is run: priority, weight, pool, timeouts, attempts; added to what was said before. */
   run(run: NonNullable<JobSpecInput['run']>): JobBuilder<Ids> {
     return new JobBuilder({ ...this.spec, run: { ...this.spec.run, ...run } });
   }
 
+  /** Where finished chunks lie, and how long they are kept. */
   checkpoints(checkpoints: NonNullable<JobSpecInput['checkpoints']>): JobBuilder<Ids> {
     return new JobBuilder({ ...this.spec, checkpoints });
   }
 
+  /** Where rows between the stages of wide steps lie, if not on the workers. */
+  shuffle(shuffle: NonNullable<JobSpecInput['shuffle']>): JobBuilder<Ids> {
+    return new JobBuilder({ ...this.spec, shuffle });
+  }
+
+  /** Where rows go that cannot be processed, and how many may. */
   deadLetters(deadLetters: NonNullable<JobSpecInput['deadLetters']>): JobBuilder<Ids> {
     return new JobBuilder({ ...this.spec, deadLetters });
   }
 
+  /** What is read, under an id. */
   source<Id extends string>(id: Id, source: SourceInput): JobBuilder<Ids | Id> {
     return new JobBuilder({ ...this.spec, sources: { ...this.spec.sources, [id]: source } });
   }
 
-  filter<Id extends string>(id: Id, filter: Reading<KindInput<'filter'>, Ids>) {
+  /** Keeps the rows for which `where` is true. */
+  filter<Id extends string>(id: Id, filter: Reading<StepBody<'filter'>, Ids>) {
     return this.step<Id>({ id, filter });
   }
 
-  select<Id extends string>(id: Id, select: Reading<KindInput<'select'>, Ids>) {
+  /** Makes columns. */
+  select<Id extends string>(id: Id, select: Reading<StepBody<'select'>, Ids>) {
     return this.step<Id>({ id, select });
   }
 
@@ -79,57 +103,70 @@ export class JobBuilder<Ids extends string> {
     return this.step<Id>({ id, sql: { query } });
   }
 
-  map<Id extends string>(id: Id, map: Reading<KindInput<'map'>, Ids>) {
+  /** Calls a function of a module; rows travel as Arrow batches, or one by one. */
+  map<Id extends string>(id: Id, map: Reading<StepBody<'map'>, Ids>) {
     return this.step<Id>({ id, map });
   }
 
-  infer<Id extends string>(id: Id, infer: Reading<KindInput<'infer'>, Ids>) {
+  /** Runs an ONNX model: columns become tensors, tensors columns. */
+  infer<Id extends string>(id: Id, infer: Reading<StepBody<'infer'>, Ids>) {
     return this.step<Id>({ id, infer });
   }
 
-  expect<Id extends string>(id: Id, expect: Reading<KindInput<'expect'>, Ids>) {
+  /** Checks rows; what fails a check fails the job, is told, or becomes a dead letter. */
+  expect<Id extends string>(id: Id, expect: Reading<StepBody<'expect'>, Ids>) {
     return this.step<Id>({ id, expect });
   }
 
+  /** Pairs of rows of two inputs. */
   join<Id extends string>(
     id: Id,
-    join: Omit<KindInput<'join'>, 'left' | 'right'> & { left: Ids; right: Ids },
+    join: Omit<StepBody<'join'>, 'left' | 'right'> & { left: Ids; right: Ids },
   ) {
     return this.step<Id>({ id, join });
   }
 
-  aggregate<Id extends string>(id: Id, aggregate: Reading<KindInput<'aggregate'>, Ids>) {
+  /** One row for each group. */
+  aggregate<Id extends string>(id: Id, aggregate: Reading<StepBody<'aggregate'>, Ids>) {
     return this.step<Id>({ id, aggregate });
   }
 
-  distinct<Id extends string>(id: Id, distinct: Reading<KindInput<'distinct'>, Ids>) {
+  /** One row for each combination of keys, or of all columns. */
+  distinct<Id extends string>(id: Id, distinct: Reading<StepBody<'distinct'>, Ids>) {
     return this.step<Id>({ id, distinct });
   }
 
-  sort<Id extends string>(id: Id, sort: Reading<KindInput<'sort'>, Ids>) {
+  /** All rows in an order, which the output's files keep. */
+  sort<Id extends string>(id: Id, sort: Reading<StepBody<'sort'>, Ids>) {
     return this.step<Id>({ id, sort });
   }
 
-  limit<Id extends string>(id: Id, limit: Reading<KindInput<'limit'>, Ids>) {
+  /** The first rows of an order, or any. */
+  limit<Id extends string>(id: Id, limit: Reading<StepBody<'limit'>, Ids>) {
     return this.step<Id>({ id, limit });
   }
 
-  window<Id extends string>(id: Id, window: Reading<KindInput<'window'>, Ids>) {
+  /** Columns computed over neighbouring rows. */
+  window<Id extends string>(id: Id, window: Reading<StepBody<'window'>, Ids>) {
     return this.step<Id>({ id, window });
   }
 
-  union<Id extends string>(id: Id, union: Omit<KindInput<'union'>, 'inputs'> & { inputs: Ids[] }) {
+  /** The rows of several inputs. */
+  union<Id extends string>(id: Id, union: Omit<StepBody<'union'>, 'inputs'> & { inputs: Ids[] }) {
     return this.step<Id>({ id, union });
   }
 
-  sample<Id extends string>(id: Id, sample: Reading<KindInput<'sample'>, Ids>) {
+  /** Some of the rows. */
+  sample<Id extends string>(id: Id, sample: Reading<StepBody<'sample'>, Ids>) {
     return this.step<Id>({ id, sample });
   }
 
-  repartition<Id extends string>(id: Id, repartition: Reading<KindInput<'repartition'>, Ids>) {
+  /** The same rows in other chunks. */
+  repartition<Id extends string>(id: Id, repartition: Reading<StepBody<'repartition'>, Ids>) {
     return this.step<Id>({ id, repartition });
   }
 
+  /** What is written, and where. A job needs at least one. */
   output(output: Reading<OutputInput, Ids>): JobBuilder<Ids> {
     return new JobBuilder({ ...this.spec, outputs: [...this.spec.outputs, output] });
   }

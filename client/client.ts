@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Metadata, type ClientUnaryCall } from '@grpc/grpc-js';
+import { Metadata } from '@grpc/grpc-js';
 import type { RecordBatch } from 'apache-arrow';
 import { fail } from '../shared/failure.js';
 import {
@@ -13,17 +13,23 @@ import {
   type SubmitRequest,
   type UploadedFile,
 } from '../shared/gen/windrow.js';
-import { channelOptions, statusToError } from '../shared/rpc.js';
+import { channelOptions } from '../shared/rpc.js';
+import { unlessAborted } from '../shared/unless-aborted.js';
 import type { JobStateName, JobView, WhyView, WorkerView } from '../shared/views.js';
 import { recordBatches } from './arrow-stream.js';
 import { putMissingBlobs } from './blobs.js';
+import { Calls, isUnanswered, type Unary } from './calls.js';
 import { credentialsFor } from './credentials.js';
 import { watchEvents } from './events.js';
-import { Schedules, type Unary } from './schedules.js';
+import { Schedules } from './schedules.js';
 import { readStream } from './streams.js';
 import type { Client, ConnectOptions, LoadedJob, LocalFile, SubmitOptions } from './types.js';
 
 const endPollMs = 200;
+/** A last look at a job whose wait is over may take so long. */
+const lastLookMs = 500;
+/** Calls that read the job's data, or start it, may take so many times longer. */
+const longFactor = 10;
 
 const endStates: ReadonlySet<JobStateName> = new Set([
   'succeeded',
@@ -45,33 +51,29 @@ export function connect(target: string, options: ConnectOptions = {}): Client {
   const jobs = new JobServiceClient(target, credentials, channel);
   const shared = { channelOverride: jobs.getChannel() };
   const schedules = new ScheduleServiceClient(target, credentials, shared);
-  return new GrpcClient(jobs, schedules, metadata, options);
+  const calls = new Calls(metadata, options.timeoutMs ?? 30_000, options.retryMs ?? 5_000);
+  return new GrpcClient(jobs, schedules, calls, options.reconnectMs);
 }
 
 class GrpcClient implements Client {
   readonly schedules: Schedules;
-  private readonly timeoutMs: number;
-  private readonly calls = new Set<ClientUnaryCall>();
+  private readonly metadata: Metadata;
 
   constructor(
     private readonly service: JobServiceClient,
     scheduleService: ScheduleServiceClient,
-    private readonly metadata: Metadata,
-    private readonly options: ConnectOptions,
+    private readonly calls: Calls,
+    private readonly reconnectMs: number | undefined,
   ) {
-    this.timeoutMs = options.timeoutMs ?? 30_000;
-    this.schedules = new Schedules({
-      service: scheduleService,
-      call: (method, request) => this.callOf(scheduleService, method, request, this.timeoutMs),
-      upload: (job) => this.upload(job),
-      filesOf,
-    });
+    this.metadata = calls.metadata;
+    const upload = (job: LoadedJob): Promise<void> => this.upload(job);
+    this.schedules = new Schedules({ service: scheduleService, calls, upload, filesOf });
   }
 
   async submit(job: LoadedJob, options: SubmitOptions = {}) {
     const request = submitRequest(job, options);
     await this.upload(job);
-    return this.call(this.service.submit, request, 10 * this.timeoutMs);
+    return this.call(this.service.submit, request, longFactor * this.calls.timeoutMs);
   }
 
   async explain(job: LoadedJob) {
@@ -79,22 +81,26 @@ class GrpcClient implements Client {
     const reply = await this.call(
       this.service.explain,
       submitRequest(job, {}),
-      10 * this.timeoutMs,
+      longFactor * this.calls.timeoutMs,
     );
     return { plan: JSON.parse(reply.planJson) as unknown, text: reply.text };
   }
 
-  async *preview(
+  preview(
     job: LoadedJob,
-    options: { step?: string; rows?: number },
-  ): AsyncGenerator<RecordBatch> {
-    await this.upload(job);
-    const request = {
-      job: submitRequest(job, {}),
-      step: options.step ?? '',
-      rows: options.rows ?? 20,
-    };
-    yield* recordBatches(readStream(() => this.service.preview(request, this.metadata)));
+    options: { step?: string; rows?: number; signal?: AbortSignal } = {},
+  ): AsyncGenerator<RecordBatch, void, undefined> {
+    const { step = '', rows = 20 } = options;
+    const { calls, service, metadata } = this;
+    const upload = (): Promise<void> => this.upload(job);
+    return calls.streamed(async function* (left) {
+      await upload();
+      const request = { job: submitRequest(job, {}), step, rows };
+      yield* recordBatches(
+        readStream(() => service.preview(request, metadata), left),
+        left,
+      );
+    }, options.signal);
   }
 
   async get(job: string): Promise<JobView> {
@@ -109,11 +115,12 @@ class GrpcClient implements Client {
   }
 
   events(job: string, options: { afterSeq?: number; follow?: boolean; signal?: AbortSignal } = {}) {
-    const { reconnectMs } = this.options;
-    return watchEvents(this.service, this.metadata, job, {
-      ...options,
-      ...(reconnectMs === undefined ? {} : { reconnectMs }),
-    });
+    const { calls, service, metadata, reconnectMs } = this;
+    const more = reconnectMs === undefined ? {} : { reconnectMs };
+    return calls.streamed(
+      (left) => watchEvents(service, metadata, job, { ...options, ...more, signal: left }),
+      options.signal,
+    );
   }
 
   async wait(
@@ -123,24 +130,39 @@ class GrpcClient implements Client {
     // Timers take whole milliseconds only.
     const timeoutMs = options.timeoutMs === undefined ? undefined : Math.ceil(options.timeoutMs);
     const timeout = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
-    const signals = [timeout, options.signal].filter((signal) => signal !== undefined);
-    const signal = AbortSignal.any(signals);
+    const signals = [timeout, options.signal, this.calls.closed];
+    const signal = AbortSignal.any(signals.filter((one) => one !== undefined));
     let afterSeq = 0;
     for (;;) {
       for await (const event of this.events(job, { follow: true, signal, afterSeq })) {
         afterSeq = Math.max(afterSeq, event.seq);
       }
-      const view = await this.get(job);
-      if (endStates.has(view.state)) return view;
-      if (timeout?.aborted) {
-        const message = `job ${job} is ${view.state} after ${timeoutMs} ms`;
-        fail('cancelled', 'E_WAIT_TIMEOUT', message, { hint: 'it goes on; wait again' });
-      }
-      if (options.signal?.aborted) {
+      if (options.signal?.aborted || this.calls.closed.aborted) {
         fail('cancelled', 'E_CANCELLED', `waiting for job ${job} was cancelled`);
+      }
+      const view = await this.look(job, signal);
+      if (view && endStates.has(view.state)) return view;
+      if (timeout?.aborted) {
+        const state = view ? `is ${view.state}` : 'is not known to have ended';
+        const message = `job ${job} ${state} after ${timeoutMs} ms`;
+        fail('cancelled', 'E_WAIT_TIMEOUT', message, { hint: 'it goes on; wait again' });
       }
       // The stream ended before the job did; the job's end is what counts.
       await delay(endPollMs);
+    }
+  }
+
+  /** The job, unless nobody answers: then `events` knows how long to be patient. */
+  private async look(job: string, signal: AbortSignal): Promise<JobView | undefined> {
+    try {
+      if (!signal.aborted) return await unlessAborted(this.get(job), signal);
+      const { service } = this;
+      const request = { jobId: job };
+      const reply = await this.calls.callOnce(service, service.getJob, request, lastLookMs);
+      return JSON.parse(reply.jobJson) as JobView;
+    } catch (error) {
+      if (signal.aborted || isUnanswered(error)) return undefined;
+      throw error;
     }
   }
 
@@ -160,20 +182,31 @@ class GrpcClient implements Client {
       requestId: options.requestId ?? randomUUID(),
       onlyDeadLetters: options.onlyDeadLetters ?? false,
     };
-    return this.call(this.service.retryJob, request, 10 * this.timeoutMs);
+    return this.call(this.service.retryJob, request, longFactor * this.calls.timeoutMs);
   }
 
-  result(job: string, output = '', options: { maxRows?: number } = {}) {
+  result(job: string, output = '', options: { maxRows?: number; signal?: AbortSignal } = {}) {
     const request = { jobId: job, output, maxRows: options.maxRows ?? 0 };
-    return recordBatches(readStream(() => this.service.fetchResult(request, this.metadata)));
+    const { calls, service, metadata } = this;
+    return calls.streamed(
+      (left) =>
+        recordBatches(
+          readStream(() => service.fetchResult(request, metadata), left),
+          left,
+        ),
+      options.signal,
+    );
   }
 
-  async *logs(job: string, options: { follow?: boolean; signal?: AbortSignal } = {}) {
+  logs(job: string, options: { follow?: boolean; signal?: AbortSignal } = {}) {
     const request = { jobId: job, follow: options.follow ?? false };
-    const lines = readStream(() => this.service.logs(request, this.metadata), options.signal);
-    for await (const { timeMs, level, workerId, text } of lines) {
-      yield { timeMs, level, worker: workerId, text };
-    }
+    const { calls, service, metadata } = this;
+    return calls.streamed(async function* (left) {
+      const lines = readStream(() => service.logs(request, metadata), left);
+      for await (const { timeMs, level, workerId, text } of lines) {
+        yield { timeMs, level, worker: workerId, text };
+      }
+    }, options.signal);
   }
 
   async workers(): Promise<WorkerView[]> {
@@ -182,45 +215,31 @@ class GrpcClient implements Client {
   }
 
   async drain(worker: string): Promise<void> {
-    await this.call(this.service.drainWorker, { workerId: worker });
+    const { service } = this;
+    await this.calls.callOnce(service, service.drainWorker, { workerId: worker });
   }
 
   close(): void {
-    // A closed channel would let them wait; the other side must hear that nobody does any more.
-    for (const call of this.calls) call.cancel();
+    this.calls.close();
     this.service.close();
   }
 
   private async upload(job: LoadedJob): Promise<void> {
     if (job.files.size === 0) return;
-    await putMissingBlobs(this.service, this.metadata, [...job.files.values()], (digests) =>
-      this.call(this.service.missingBlobs, { digests }).then((reply) => reply.digests),
+    // What has arrived is not missing the next time.
+    await this.calls.again(longFactor * this.calls.timeoutMs, () =>
+      putMissingBlobs(this.service, this.metadata, [...job.files.values()], (digests) =>
+        this.call(this.service.missingBlobs, { digests }).then((reply) => reply.digests),
+      ),
     );
   }
 
   private call<Request, Response>(
     method: Unary<Request, Response>,
     request: Request,
-    timeoutMs = this.timeoutMs,
+    timeoutMs?: number,
   ): Promise<Response> {
-    return this.callOf(this.service, method, request, timeoutMs);
-  }
-
-  private callOf<Request, Response>(
-    service: JobServiceClient | ScheduleServiceClient,
-    method: Unary<Request, Response>,
-    request: Request,
-    timeoutMs: number,
-  ): Promise<Response> {
-    return new Promise((resolve, reject) => {
-      const options = { deadline: Date.now() + timeoutMs };
-      const call = method.call(service, request, this.metadata, options, (error, reply) => {
-        this.calls.delete(call);
-        if (error) reject(statusToError(error));
-        else resolve(reply);
-      });
-      this.calls.add(call);
-    });
+    return this.calls.call(this.service, method, request, timeoutMs);
   }
 }
 

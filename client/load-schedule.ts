@@ -3,18 +3,25 @@
  * comes. Never: asks a coordinator.
  */
 import { dirname, resolve } from 'node:path';
+import { mapAssetPaths } from '../shared/asset-condition.js';
+import { WindrowError } from '../shared/failure.js';
 import { parseScheduleText } from '../shared/schedule-file.js';
 import type { ScheduleSpec } from '../shared/schedule-spec.js';
 import { runVariables } from '../shared/schedule-variables.js';
-import { loadJob, readSpec, type LoadOptions } from './load.js';
+import { absolutePath, loadJob, readSpec, type LoadOptions } from './load.js';
 import type { LoadedSchedule } from './types.js';
 
 /**
- * Reads and checks the spec of a schedule; its job is not looked at.
+ * Reads and checks the spec of a schedule; its job is not looked at. Paths of data sets become
+ * absolute.
  * @throws WindrowError of kind invalidSpec, codes as in docs/ERRORS.md
  */
 export async function readSchedule(specPath: string): Promise<ScheduleSpec> {
-  return parseScheduleText(await readSpec(specPath), specPath);
+  const spec = parseScheduleText(await readSpec(specPath), specPath);
+  const directory = dirname(resolve(specPath));
+  return mapAssetPaths(spec, (path, field) =>
+    absolutePath(path, directory, `trigger: ${field} of a data set`),
+  );
 }
 
 /**
@@ -28,10 +35,19 @@ export async function loadSchedule(
 ): Promise<LoadedSchedule> {
   const spec = await readSchedule(specPath);
   const set = Object.entries(spec.params).map(([name, value]) => `${name}=${String(value)}`);
-  const job = await loadJob(resolve(dirname(specPath), spec.job), {
-    ...options,
-    set,
-    later: runVariables,
-  });
+  const path = resolve(dirname(specPath), spec.job);
+  const job = await loadJob(path, { ...options, set, later: runVariables }).catch(
+    (error: unknown) => {
+      throw jobMissing(error, specPath);
+    },
+  );
   return { name: spec.metadata.name, specJson: JSON.stringify(spec), job };
+}
+
+/** Of a job that is not there: where its path stands. Anything else is told as it is. */
+function jobMissing(error: unknown, specPath: string): unknown {
+  if (!(error instanceof WindrowError) || error.failure.code !== 'E_SPEC_MISSING') return error;
+  const message = `the job of this schedule: ${error.failure.message}`;
+  const hint = `correct job in ${specPath}; it is relative to that file`;
+  return new WindrowError({ ...error.failure, message, hint }, error);
 }

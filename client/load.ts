@@ -110,7 +110,8 @@ function settings(set: LoadOptions['set']): readonly string[] {
 /** Embedded jobs have no path limits beyond the user's own rights; a server checks its own roots. */
 const anywhere = new Roots();
 
-function absolutePath(text: string, directory: string, place: string): string {
+/** @throws WindrowError E_URI_SCHEME | E_URI_DENIED, saying at which place */
+export function absolutePath(text: string, directory: string, place: string): string {
   try {
     return anywhere.resolve(text, directory);
   } catch (error) {

@@ -1,6 +1,5 @@
 /** The client's verbs of schedules and backfills: ScheduleService as methods. Never: decides anything. */
 import { randomUUID } from 'node:crypto';
-import type { ClientUnaryCall, Metadata, ServiceError } from '@grpc/grpc-js';
 import type { ScheduleServiceClient, UploadedFile } from '../shared/gen/windrow.js';
 import type {
   BackfillPreview,
@@ -9,15 +8,8 @@ import type {
   RunView,
   ScheduleView,
 } from '../shared/schedule-views.js';
+import type { Calls, Unary } from './calls.js';
 import type { LoadedJob, LoadedSchedule } from './types.js';
-
-/** A unary method of a generated service client. */
-export type Unary<Request, Response> = (
-  request: Request,
-  metadata: Metadata,
-  options: { deadline: number },
-  callback: (error: ServiceError | null, response: Response) => void,
-) => ClientUnaryCall;
 
 /** A range of logical dates, both included. */
 export interface BackfillOptions {
@@ -27,6 +19,7 @@ export interface BackfillOptions {
   readonly reprocess?: ReprocessPolicy;
   /** Runs at a time; default as many as the schedule has. */
   readonly maxActiveRuns?: number;
+  /** The latest interval first. */
   readonly reverse?: boolean;
   /** Go ahead although it is more than 1000 runs. */
   readonly many?: boolean;
@@ -34,6 +27,7 @@ export interface BackfillOptions {
   readonly requestId?: string;
 }
 
+/** Which run is made by hand. */
 export interface TriggerOptions {
   /** What the run covers; default the latest interval that is complete. */
   readonly interval?: { readonly start: Date; readonly end: Date };
@@ -44,49 +38,54 @@ export interface TriggerOptions {
 /** What the verbs need of the connection they go over. */
 export interface ScheduleCalls {
   readonly service: ScheduleServiceClient;
-  readonly call: <Request, Response>(
-    method: Unary<Request, Response>,
-    request: Request,
-  ) => Promise<Response>;
+  readonly calls: Calls;
   readonly upload: (job: LoadedJob) => Promise<void>;
   readonly filesOf: (job: LoadedJob) => Record<string, UploadedFile>;
 }
 
+/** Schedules and backfills of a coordinator: what `client.schedules` is. Throws as Client does. */
 export class Schedules {
-  constructor(private readonly calls: ScheduleCalls) {}
+  /** @internal */
+  private readonly service: ScheduleServiceClient;
+
+  constructor(private readonly tools: ScheduleCalls) {
+    this.service = tools.service;
+  }
 
   /** Makes a schedule, or gives one of that name a new spec and job; its runs stay. */
   async create(schedule: LoadedSchedule): Promise<ScheduleView> {
-    const { calls } = this;
-    await calls.upload(schedule.job);
+    const { tools, service } = this;
+    await tools.upload(schedule.job);
     const request = {
       specJson: schedule.specJson,
       jobJson: schedule.job.specJson,
-      files: calls.filesOf(schedule.job),
+      files: tools.filesOf(schedule.job),
     };
-    const { scheduleJson } = await calls.call(calls.service.putSchedule, request);
+    const { scheduleJson } = await this.call(service.putSchedule, request);
     return JSON.parse(scheduleJson) as ScheduleView;
   }
 
+  /** By name. */
   async list(): Promise<ScheduleView[]> {
-    const { schedulesJson } = await this.calls.call(this.calls.service.listSchedules, {});
+    const { schedulesJson } = await this.call(this.service.listSchedules, {});
     return schedulesJson.map((json) => JSON.parse(json) as ScheduleView);
   }
 
   /** @throws WindrowError E_NO_SCHEDULE, as all verbs that take a name */
   async get(name: string): Promise<ScheduleView> {
-    const { scheduleJson } = await this.calls.call(this.calls.service.getSchedule, { name });
+    const { scheduleJson } = await this.call(this.service.getSchedule, { name });
     return JSON.parse(scheduleJson) as ScheduleView;
   }
 
   /** No run is made and none that waits is started; what runs goes on. */
   async pause(name: string): Promise<ScheduleView> {
-    const { scheduleJson } = await this.calls.call(this.calls.service.pauseSchedule, { name });
+    const { scheduleJson } = await this.call(this.service.pauseSchedule, { name });
     return JSON.parse(scheduleJson) as ScheduleView;
   }
 
+  /** Runs are made again, and those that wait are started. */
   async resume(name: string): Promise<ScheduleView> {
-    const { scheduleJson } = await this.calls.call(this.calls.service.resumeSchedule, { name });
+    const { scheduleJson } = await this.call(this.service.resumeSchedule, { name });
     return JSON.parse(scheduleJson) as ScheduleView;
   }
 
@@ -101,46 +100,53 @@ export class Schedules {
         endMs: interval.end.getTime(),
       },
     };
-    const { runJson } = await this.calls.call(this.calls.service.triggerSchedule, request);
+    const { runJson } = await this.call(this.service.triggerSchedule, request);
     return JSON.parse(runJson) as RunView;
   }
 
   /** @throws WindrowError E_SCHEDULE_BUSY while a job of it runs */
   async delete(name: string): Promise<void> {
-    await this.calls.call(this.calls.service.deleteSchedule, { name });
+    await this.tools.calls.callOnce(this.service, this.service.deleteSchedule, { name });
   }
 
   /** @throws WindrowError E_BACKFILL_INVALID, E_BACKFILL_LARGE */
   async backfill(name: string, options: BackfillOptions): Promise<BackfillView> {
     const request = backfillRequest(name, options);
-    const { backfillJson } = await this.calls.call(this.calls.service.createBackfill, request);
+    const { backfillJson } = await this.call(this.service.createBackfill, request);
     return JSON.parse(backfillJson) as BackfillView;
   }
 
   /** What `backfill` would do, as far as it is known now. */
   async previewBackfill(name: string, options: BackfillOptions): Promise<BackfillPreview> {
     const request = backfillRequest(name, options);
-    const { previewJson } = await this.calls.call(this.calls.service.previewBackfill, request);
+    const { previewJson } = await this.call(this.service.previewBackfill, request);
     return JSON.parse(previewJson) as BackfillPreview;
   }
 
   /** Newest first; of one schedule, or of all. */
   async backfills(name = ''): Promise<BackfillView[]> {
-    const { service } = this.calls;
-    const { backfillsJson } = await this.calls.call(service.listBackfills, { schedule: name });
+    const { service } = this;
+    const { backfillsJson } = await this.call(service.listBackfills, { schedule: name });
     return backfillsJson.map((json) => JSON.parse(json) as BackfillView);
   }
 
   /** @throws WindrowError E_NO_BACKFILL */
   async getBackfill(backfill: string): Promise<BackfillView> {
-    const { backfillJson } = await this.calls.call(this.calls.service.getBackfill, { backfill });
+    const { backfillJson } = await this.call(this.service.getBackfill, { backfill });
     return JSON.parse(backfillJson) as BackfillView;
   }
 
   /** Its runs are cancelled; what they published before stays. @throws WindrowError E_NO_BACKFILL */
   async cancelBackfill(backfill: string): Promise<BackfillView> {
-    const { backfillJson } = await this.calls.call(this.calls.service.cancelBackfill, { backfill });
+    const { backfillJson } = await this.call(this.service.cancelBackfill, { backfill });
     return JSON.parse(backfillJson) as BackfillView;
+  }
+
+  private call<Request, Response>(
+    method: Unary<Request, Response>,
+    request: Request,
+  ): Promise<Response> {
+    return this.tools.calls.call(this.service, method, request);
   }
 }
 

@@ -49,6 +49,26 @@ export async function* readStream<T>(
   }
 }
 
+/**
+ * An iterator that can be left at any time: `return` ends what `make` gives at once, even while a
+ * `next` waits, as does the signal, which `make` gets.
+ */
+export function leavable<T>(
+  make: (signal: AbortSignal) => AsyncGenerator<T, void, undefined>,
+  ...signals: readonly (AbortSignal | undefined)[]
+): AsyncGenerator<T, void, undefined> {
+  const left = new AbortController();
+  const given = signals.filter((signal) => signal !== undefined);
+  const items = make(AbortSignal.any([left.signal, ...given]));
+  const leave = items.return.bind(items);
+  items.return = (value) => {
+    // A generator answers one call after the other: the one that waits has to end first.
+    left.abort();
+    return leave(value);
+  };
+  return items;
+}
+
 function isStatus(error: unknown): error is ServiceError {
   const status = error as Partial<ServiceError> | null;
   return typeof status?.code === 'number' && typeof status.details === 'string';

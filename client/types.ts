@@ -30,49 +30,112 @@ export interface LoadedSchedule {
   readonly job: LoadedJob;
 }
 
+/** How a coordinator is reached. */
 export interface ConnectOptions {
+  /** The client token that the coordinator was started with, if it was. */
   readonly token?: string;
   /** PEM files; all absent means plaintext (loopback and UNIX sockets only). */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
-  /** For each call that is not a stream; default 30 000, and ten times that for submit and explain. */
+  /**
+   * Deadline of each call that is not a stream, E_DEADLINE beyond it; default 30 000, and ten times
+   * that for `submit`, `explain` and `retry`.
+   */
   readonly timeoutMs?: number;
+  /**
+   * How long a call is made again while nobody answers, within its deadline; default 5 000, 0 for
+   * never. `drain` and `schedules.delete` are made once: a second one would find nothing to do.
+   */
+  readonly retryMs?: number;
   /** How long `events` tries to reconnect in one go; default 60 000. */
   readonly reconnectMs?: number;
 }
 
+/** How a job is handed over. */
 export interface SubmitOptions {
   /** Same id, same job; default a random one. */
   readonly requestId?: string;
+  /** Does the chunks with dead-lettered rows again. */
   readonly redoDeadLetters?: boolean;
 }
 
+/**
+ * A connection to a coordinator. Jobs are named by id or, the newest of it, by name. Every method
+ * throws WindrowError: E_UNREACHABLE where nobody answers, E_DEADLINE where not in time,
+ * E_UNAUTHENTICATED, E_VERSION_MISMATCH, and what stands with it. A stream ends on the other side
+ * too when its loop is left, when `signal` is aborted (events and logs then end without an error),
+ * and with `close`.
+ */
 export interface Client {
+  /**
+   * Hands a job over, its models and bundles with it. `existing`: the request id is that of a job
+   * that is there already.
+   * @throws WindrowError whatever is wrong with it; then nothing was started
+   */
   submit(job: LoadedJob, options?: SubmitOptions): Promise<{ jobId: string; existing: boolean }>;
+  /** The plan of a job as `windrow explain` tells it; nothing is started. */
   explain(job: LoadedJob): Promise<{ plan: unknown; text: string }>;
-  preview(job: LoadedJob, options: { step?: string; rows?: number }): AsyncIterable<RecordBatch>;
+  /**
+   * The first rows (default 20) of a step or source; default of the first output. Nothing is kept.
+   * @throws WindrowError E_CANCELLED where `signal` or `close` ended it before all were read
+   */
+  preview(
+    job: LoadedJob,
+    options?: { step?: string; rows?: number; signal?: AbortSignal },
+  ): AsyncIterable<RecordBatch>;
+  /** @throws WindrowError E_NO_JOB, as all methods that take a job */
   get(job: string): Promise<JobView>;
+  /** Newest first, at most `limit` (default 100); with `state` only those in it. */
   list(query?: { state?: string; limit?: number }): Promise<JobView[]>;
-  /** Survives a coordinator restart: reconnects and goes on after the last event seen. */
+  /**
+   * A job's events in order, from the first, or after number `afterSeq`, to its end; with
+   * `follow: false` those that are there. Numbered ones (`seq` from 1) come once each, also over
+   * restarts of the coordinator, which are waited for up to `reconnectMs`; `progress` (`seq` 0) only
+   * while it is news.
+   */
   events(
     job: string,
     options?: { afterSeq?: number; follow?: boolean; signal?: AbortSignal },
   ): AsyncIterable<EventView>;
-  /** Resolves when the job has ended. @throws WindrowError E_WAIT_TIMEOUT */
+  /**
+   * Resolves with the job when it has ended, however it has; over restarts, as `events`.
+   * @throws WindrowError E_WAIT_TIMEOUT after `timeoutMs` (default never) and half a second at most,
+   *   also while nobody answers; E_CANCELLED after `signal` or `close`
+   */
   wait(job: string, options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<JobView>;
+  /** Why a job is not done yet, or how it ended, in words and as data. */
   why(job: string): Promise<WhyView>;
+  /** Ends a job for good; one that has ended stays as it is. @throws WindrowError E_COMMITTING */
   cancel(job: string): Promise<JobView>;
+  /**
+   * Runs a failed job again, or with `onlyDeadLetters` the chunks of one that had some.
+   * @throws WindrowError E_NOT_FINISHED, E_NOTHING_TO_RETRY, E_CHUNKS_IN_USE
+   */
   retry(
     job: string,
     options?: { onlyDeadLetters?: boolean; requestId?: string },
   ): Promise<{ jobId: string; existing: boolean }>;
-  result(job: string, output?: string, options?: { maxRows?: number }): AsyncIterable<RecordBatch>;
+  /**
+   * Rows of a published output (default the first) in the order of its files, 2,048 a batch at most,
+   * read as fast as the loop takes them.
+   * @throws WindrowError E_NO_RESULT, E_NO_OUTPUT; E_CANCELLED where `signal` or `close` ended it
+   *   before all were read
+   */
+  result(
+    job: string,
+    output?: string,
+    options?: { maxRows?: number; signal?: AbortSignal },
+  ): AsyncIterable<RecordBatch>;
+  /** What workers have said about a job, as far as the coordinator remembers it. */
   logs(
     job: string,
     options?: { follow?: boolean; signal?: AbortSignal },
   ): AsyncIterable<{ timeMs: number; level: string; worker: string; text: string }>;
+  /** Workers that are connected, or were a moment ago. */
   workers(): Promise<WorkerView[]>;
+  /** Lets a worker finish what it runs, then leave. @throws WindrowError E_NO_WORKER */
   drain(worker: string): Promise<void>;
   /** Schedules and backfills. */
   readonly schedules: Schedules;
+  /** Ends the connection, and all calls and streams that are open on it. */
   close(): void;
 }

@@ -16,10 +16,7 @@ export class BlobStore {
 
   /** Where a blob lies or would lie. @throws WindrowError E_BLOB for what is no SHA-256 in hex */
   path(digest: string): string {
-    if (!digestShape.test(digest)) {
-      fail('invalidSpec', 'E_BLOB', `'${digest.slice(0, 80)}' is not a SHA-256 digest in hex`);
-    }
-    return join(this.directory, digest);
+    return join(this.directory, checked(digest));
   }
 
   has(digest: string): boolean {
@@ -65,7 +62,10 @@ export class BlobStore {
     return removed;
   }
 
-  /** @throws WindrowError E_BLOB when the bytes do not have the digest or are too many */
+  /**
+   * The first part says the digest, and may bring no bytes: a wrong one is refused before any come.
+   * @throws WindrowError E_BLOB when the bytes do not have the digest or are too many
+   */
   async put(parts: AsyncIterable<BlobPart>): Promise<{ digest: string; bytes: number }> {
     await mkdir(this.directory, { recursive: true, mode: 0o700 });
     const hash = createHash('sha256');
@@ -76,7 +76,7 @@ export class BlobStore {
       const file = await open(partial, 'wx', 0o600);
       try {
         for await (const part of parts) {
-          promised ??= part.digest;
+          promised ??= checked(part.digest);
           bytes += part.data.length;
           if (bytes > limits.blobBytes) {
             fail('invalidSpec', 'E_BLOB', `a blob of over ${limits.blobBytes} bytes`);
@@ -113,6 +113,13 @@ export class BlobStore {
 }
 
 let counter = 0;
+
+function checked(digest: string): string {
+  if (digestShape.test(digest)) return digest;
+  return fail('invalidSpec', 'E_BLOB', `'${digest.slice(0, 80)}' is not a SHA-256 digest in hex`, {
+    hint: 'a blob is called by the SHA-256 of its bytes, in lower-case hex',
+  });
+}
 
 /** Digests of all files that a request names. */
 export function digestsOf(files: Record<string, UploadedFile>): string[] {

@@ -30,7 +30,7 @@ import { type LostChunks, unreadable } from './lost-chunks.js';
 import type { Notices } from './notices.js';
 import type { ProgressMeter } from './progress-meter.js';
 import { addressesOf } from './shuffle-files.js';
-import type { RunEffect } from './schedules/run-jobs.js';
+import type { ScheduleEffect } from './schedules/room.js';
 import type { StagePlanning } from './stage-planning.js';
 import type { WorkerService } from './rpc/worker-service.js';
 
@@ -48,7 +48,7 @@ export interface EffectsRunnerDependencies {
   readonly planning: StagePlanning;
   readonly blobs: BlobStore;
   /** Does what is asked for about runs of schedules. */
-  readonly runs: (effect: RunEffect) => void;
+  readonly runs: (effect: ScheduleEffect) => void;
   readonly chunksOf: (job: JobState) => JobChunks;
   readonly forget: (job: JobId) => void;
   readonly loop: () => Loop;
@@ -86,6 +86,7 @@ export class EffectsRunner {
         return this.deps.workers.drain(effect.workerId);
       case 'startRun':
       case 'cancelRun':
+      case 'callWebhook':
       case 'scheduleDeleted':
         return this.deps.runs(effect);
       case 'record':

@@ -8,6 +8,7 @@ import {
 import { fail } from '../shared/failure.js';
 import type { JobId, StageId } from '../shared/ids.js';
 import type { InputFile, JobPlan, SourceRange, StagePlan } from '../shared/plan.js';
+import type { JobState } from './core/state.js';
 import {
   exchangeChunkCount,
   leafNeeds,
@@ -193,5 +194,24 @@ export class JobChunks {
     let table = this.tables.get(stage);
     if (!table) this.tables.set(stage, (table = new ChunkTable(stage, this.jobId)));
     return table;
+  }
+}
+
+/** Those of all living jobs. */
+export class ChunksByJob {
+  private readonly known = new Map<JobId, JobChunks>();
+
+  of(job: JobState): JobChunks {
+    let chunks = this.known.get(job.id);
+    if (!chunks) {
+      const groups = (id: StageId) => job.stages.find((stage) => stage.id === id)?.groups;
+      chunks = new JobChunks(job.id, job, groups);
+      this.known.set(job.id, chunks);
+    }
+    return chunks;
+  }
+
+  forget(id: JobId): void {
+    this.known.delete(id);
   }
 }

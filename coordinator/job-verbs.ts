@@ -14,6 +14,8 @@ import { checkRetry } from '../shared/retry-check.js';
 import type { JobView, WhyView, WorkerView } from '../shared/views.js';
 import type { BlobStore } from './blob-store.js';
 import type { Catalogue } from './catalogue.js';
+import type { Event } from './core/events.js';
+import type { State } from './core/state.js';
 import type { Notice } from './notices.js';
 import type { Previews } from './previews.js';
 import type { ResultReader } from './result-reader.js';
@@ -27,7 +29,9 @@ export interface JobVerbsDependencies {
   readonly blobs: BlobStore;
   readonly results: Pick<ResultReader, 'output'>;
   readonly logs: (job: string) => readonly LogEntry[];
-  readonly drainWorker: (id: string) => Promise<void>;
+  readonly state: Pick<State, 'workers'>;
+  readonly post: (...events: Event[]) => Promise<void>;
+  readonly nowMs: () => number;
 }
 
 /** Notices a watcher may have waiting before it is dropped. */
@@ -141,7 +145,15 @@ export class JobVerbs {
   }
 
   /** @throws WindrowError E_NO_WORKER */
-  drain(worker: string): Promise<void> {
-    return this.deps.drainWorker(worker);
+  async drain(id: string): Promise<void> {
+    const { state, post, nowMs } = this.deps;
+    const worker = [...state.workers.values()].find((each) => each.id === id);
+    if (!worker) {
+      const names = [...state.workers.keys()].join(', ') || 'none';
+      fail('invalidSpec', 'E_NO_WORKER', `there is no worker '${id}'`, {
+        hint: `workers here: ${names}`,
+      });
+    }
+    await post({ type: 'worker.drain', workerId: worker.id, nowMs: nowMs() });
   }
 }

@@ -9,6 +9,7 @@ import { makeJobId, type JobId } from '../shared/ids.js';
 import type { JobSpec } from '../shared/job-spec.js';
 import { limits } from '../shared/limits.js';
 import { validateSpec } from '../shared/spec-file.js';
+import { mapPaths } from '../shared/spec-paths.js';
 import type { DeviceFacts } from './analyse/devices.js';
 import type { PlannedJob } from './analyse/plan-job.js';
 import { type BlobStore, digestsOf } from './blob-store.js';
@@ -40,11 +41,7 @@ export class Preparation {
   async prepare(request: SubmitRequest, checkPlace = this.deps.checkPath): Promise<Prepared> {
     const { deps } = this;
     const spec = specOf(request);
-    if (!deps.allowCode && spec.steps.some((step) => 'map' in step)) {
-      fail('invalidSpec', 'E_CODE_DENIED', 'this coordinator does not run user code (map steps)', {
-        hint: 'start it with --allow-code if you trust all who can submit',
-      });
-    }
+    this.checkCode(spec);
     const nowMs = deps.nowMs();
     const id = makeJobId(nowMs, randomBytes(3).toString('hex'));
     // DuckDB comes with it: a coordinator listens before that is loaded.
@@ -61,6 +58,34 @@ export class Preparation {
       nowMs,
     });
     return { id, spec, specJson: request.specJson, planned };
+  }
+
+  /**
+   * What can be said of a job long before it runs, without its data: whether this server lets it read
+   * and write there, run its code, and has what was uploaded for it. A run is checked all the same.
+   * @throws WindrowError E_CODE_DENIED | E_URI_DENIED | E_MODEL_MISSING | E_MAP_MODULE | E_BLOB
+   */
+  admit(spec: JobSpec, files: Record<string, UploadedFile>): void {
+    this.checkCode(spec);
+    mapPaths(spec, (path, role) => {
+      if (role !== 'model' && role !== 'module') this.deps.checkPath(path);
+      else if (!Object.hasOwn(files, path)) {
+        const code = role === 'model' ? 'E_MODEL_MISSING' : 'E_MAP_MODULE';
+        fail('invalidSpec', code, `'${path}' was not uploaded with the job`, {
+          at: { file: path },
+          hint: 'check the path; the client and the CLI upload it',
+        });
+      }
+      return path;
+    });
+    this.filesOf(files);
+  }
+
+  private checkCode(spec: JobSpec): void {
+    if (this.deps.allowCode || !spec.steps.some((step) => 'map' in step)) return;
+    fail('invalidSpec', 'E_CODE_DENIED', 'this coordinator does not run user code (map steps)', {
+      hint: 'start it with --allow-code if you trust all who can submit',
+    });
   }
 
   private filesOf(files: Record<string, UploadedFile>): Record<string, UploadedFile> {

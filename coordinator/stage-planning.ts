@@ -88,7 +88,7 @@ export class StagePlanning {
       const bounds = stage.part?.bounds ? { bounds: await boundsIn(records) } : {};
       results.set(id, { ...resultOf(stage, records), ...bounds });
     }
-    const step = planQuery({
+    const { expected: _, ...step } = planQuery({
       query,
       parts,
       sources,

@@ -1,6 +1,6 @@
 /**
- * Gathers each program of the build (the CLI, a worker process and its two kinds of threads) into a
- * few files: loading hundreds of small modules costs a short run more than its work does. The files
+ * Gathers each program of the build (the CLI, the engine of `runEmbedded`, a worker process and its
+ * two kinds of threads) into a few files: loading hundreds of small modules costs a short run more than its work does. The files
  * that `tsc` made for these programs become one-liners that lead there; the published API stays as
  * `tsc` makes it.
  */
@@ -13,6 +13,7 @@ import { root } from './ready.mjs';
 /** Name in the bundle -> source. All lie side by side, so that relative paths hold in each. */
 const programs = {
   cli: 'cli/main.ts',
+  engine: 'cli/engine.ts',
   worker: 'worker/main.ts',
   thread: 'worker/attempt/thread.ts',
   'device-loop': 'worker/inference/device-loop.ts',

@@ -44,6 +44,10 @@ export function tokenMatches(given: string, wanted: string): boolean {
 
 /** The token that a call brings; empty where there is none. */
 export function bearerToken(metadata: Metadata): string {
-  const text = String(metadata.get('authorization')[0] ?? '');
-  return text.startsWith('Bearer ') ? text.slice(7) : '';
+  return bearerIn(String(metadata.get('authorization')[0] ?? ''));
+}
+
+/** The token in an `authorization` header; empty where there is none. */
+export function bearerIn(header = ''): string {
+  return header.startsWith('Bearer ') ? header.slice(7) : '';
 }

@@ -21,41 +21,10 @@ import {
   whyShape,
   workerShape,
 } from './http-shapes.js';
+import { json, type Operation } from './http-operation.js';
+import { scheduleOperations } from './http-schedule-operations.js';
+import { flag, number } from './http-values.js';
 import { jobStateNames } from './views.js';
-
-export const mediaTypes = {
-  json: 'application/json',
-  problem: 'application/problem+json',
-  lines: 'application/x-ndjson',
-  arrow: 'application/vnd.apache.arrow.stream',
-  bytes: 'application/octet-stream',
-  metrics: 'text/plain; version=0.0.4; charset=utf-8',
-} as const;
-
-export type Answer =
-  | { readonly kind: 'json'; readonly shape: z.ZodType; readonly statuses: readonly number[] }
-  /** One JSON document a line, as they come. */
-  | { readonly kind: 'lines'; readonly shape: z.ZodType }
-  | { readonly kind: 'arrow' | 'metrics' }
-  | { readonly kind: 'nothing' };
-
-export interface Operation {
-  readonly method: 'GET' | 'POST' | 'PUT';
-  /** As OpenAPI writes it: `{name}` stands for one segment. */
-  readonly path: string;
-  readonly summary: string;
-  readonly query?: z.ZodObject;
-  /** JSON that may be left out where all its members may, or a body of bytes. */
-  readonly body?: z.ZodObject | 'bytes';
-  readonly answer: Answer;
-}
-
-const json = <Shape extends z.ZodType>(shape: Shape, ...statuses: number[]) =>
-  ({ kind: 'json', shape, statuses: statuses.length > 0 ? statuses : [200] }) as const;
-
-/** Numbers and words as they stand in a query string. */
-const number = (most: number) => z.coerce.number().int().min(0).max(most);
-const flag = (unless: 'true' | 'false') => z.enum(['true', 'false']).default(unless);
 
 const jobsMax = 10_000;
 const safe = Number.MAX_SAFE_INTEGER;
@@ -74,7 +43,7 @@ export const operations = {
     summary: 'Jobs, newest first.',
     query: z.strictObject({
       state: z.enum(jobStateNames).optional().describe('only jobs in this state'),
-      limit: number(jobsMax).default(100),
+      limit: number(0, jobsMax).default(100),
     }),
     answer: json(z.strictObject({ jobs: z.array(jobShape) })),
   },
@@ -93,7 +62,7 @@ export const operations = {
   whyJob: {
     method: 'GET',
     path: '/v1/jobs/{job}/why',
-    summary: 'Why a job is not done yet.',
+    summary: 'Why a job, or a run of a schedule, is not done yet.',
     answer: json(whyShape),
   },
   watchJob: {
@@ -101,7 +70,7 @@ export const operations = {
     path: '/v1/jobs/{job}/events',
     summary: 'Events of a job, one a line, until it ends or the reader goes.',
     query: z.strictObject({
-      after: number(safe).default(0).describe('only events with a larger seq'),
+      after: number(0, safe).default(0).describe('only events with a larger seq'),
       follow: flag('true').describe('false: events so far, then the end'),
     }),
     answer: { kind: 'lines', shape: z.union([eventShape, brokenOffShape]) },
@@ -118,7 +87,7 @@ export const operations = {
     summary: "Rows of a finished job's output as an Arrow IPC stream.",
     query: z.strictObject({
       output: z.string().default('').describe('name of the output; absent: the first'),
-      maxRows: number(safe).default(0).describe('0: all'),
+      maxRows: number(0, safe).default(0).describe('0: all'),
     }),
     answer: { kind: 'arrow' },
   },
@@ -145,9 +114,9 @@ export const operations = {
   validateJob: {
     method: 'POST',
     path: '/v1/validate',
-    summary: 'Checks a job, its data and its models; starts nothing.',
+    summary: 'Checks a job, its data and its models; starts nothing. 422: it is not valid.',
     body: jobRequestShape,
-    answer: json(validityShape),
+    answer: json(validityShape, 200, 422),
   },
   explainJob: {
     method: 'POST',
@@ -162,11 +131,12 @@ export const operations = {
     summary: 'The first rows of a step, a source or an output as an Arrow IPC stream.',
     query: z.strictObject({
       step: z.string().default('').describe('step or source; absent: the first output'),
-      rows: z.coerce.number().int().min(1).max(10_000).default(20),
+      rows: number(1, 10_000).default(20),
     }),
     body: jobRequestShape,
     answer: { kind: 'arrow' },
   },
+  ...scheduleOperations,
   missingBlobs: {
     method: 'POST',
     path: '/v1/blobs/missing',

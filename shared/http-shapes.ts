@@ -4,21 +4,10 @@
  */
 import * as z from 'zod';
 import type { Failure } from './failure.js';
+import { count, describes, digest, files, requestId, time } from './http-values.js';
+import { identifier } from './spec-values.js';
 import { jobStateNames } from './views.js';
 import type { EventView, JobView, LogView, WhyView, WorkerView } from './views.js';
-
-const count = z.int().min(0);
-const time = z.iso.datetime();
-const digest = z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in lower-case hex');
-
-type Fixed<Type> = Type extends object ? { readonly [Key in keyof Type]: Fixed<Type[Key]> } : Type;
-
-/** Compiles where a schema describes exactly that type, member by member. */
-function describes<Type>() {
-  return <Schema extends z.ZodType<Type>>(
-    schema: Schema & (Type extends Fixed<z.output<Schema>> ? unknown : never),
-  ): Schema => schema;
-}
 
 export const failureShape = describes<Failure>()(
   z
@@ -173,26 +162,20 @@ export const workerShape = describes<WorkerView>()(
     .meta({ id: 'Worker' }),
 );
 
-const blob = z.strictObject({ digest, bytes: count, name: z.string().max(1000) });
+/** Checked as every spec is, with its own errors; the document has the whole schema under this id. */
+export const jobSpecShape = z
+  .record(z.string(), z.unknown())
+  .meta({ id: 'Spec', description: 'a job, all paths absolute' });
 
-/** A job as it is handed in; `spec` itself is checked as every spec is, with its own errors. */
+/** A job as it is handed in. */
 export const jobRequestShape = z.strictObject({
-  spec: z.record(z.string(), z.unknown()).describe('all paths absolute'),
+  spec: jobSpecShape,
   params: z
-    .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
+    .record(identifier, z.union([z.string(), z.number(), z.boolean()]))
     .default({})
     .describe('values of params that the spec declares'),
-  files: z
-    .record(z.string(), blob.extend({ external: z.array(blob).max(1000).default([]) }))
-    .default({})
-    .describe('uploaded models and bundles, by the path that the spec names'),
+  files,
 });
-
-const requestId = z
-  .string()
-  .max(200)
-  .default('')
-  .describe('same id, same job: makes repeating the request safe; absent: a new one');
 
 export const submitShape = jobRequestShape.extend({ requestId });
 export const retryShape = z.strictObject({

@@ -1,7 +1,12 @@
 /** The specs' JSON Schemas (draft-7), as text that is the same each time. Never: files. */
 import * as z from 'zod';
 import { jobSpecSchema } from './job-spec.js';
-import { scheduleSpecSchema, triggerSchema } from './schedule-spec.js';
+import {
+  assetOrTimeSchema,
+  assetSchema,
+  scheduleSpecSchema,
+  triggerSchema,
+} from './schedule-spec.js';
 
 export function jobSchemaText(): string {
   return schemaText('Windrow job', jobSpecSchema, ({ zodSchema, jsonSchema }) => {
@@ -12,12 +17,18 @@ export function jobSchemaText(): string {
 
 export function scheduleSchemaText(): string {
   return schemaText('Windrow schedule', scheduleSpecSchema, ({ zodSchema, jsonSchema }) => {
-    if (zodSchema !== triggerSchema) return;
-    jsonSchema.oneOf = ['cronInterval', 'cronTrigger', 'delta'].map((kind) => ({
-      required: [kind],
-    }));
+    const kinds = alternatives.get(zodSchema);
+    if (kinds) jsonSchema.oneOf = kinds.map((kind) => ({ required: [kind] }));
   });
 }
+
+/** Exactly one of these fields. */
+const times = ['cronInterval', 'cronTrigger', 'delta'];
+const alternatives = new Map<unknown, readonly string[]>([
+  [triggerSchema, [...times, 'asset', 'assetOrTime']],
+  [assetOrTimeSchema, times],
+  [assetSchema, ['output', 'files', 'all', 'any']],
+]);
 
 type Override = NonNullable<NonNullable<Parameters<typeof z.toJSONSchema>[1]>['override']>;
 

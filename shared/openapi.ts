@@ -1,8 +1,11 @@
 /** The OpenAPI 3.1 document of the HTTP door, as text that is the same each time. Never: files. */
 import * as z from 'zod';
 import { jobSpecSchema } from './job-spec.js';
-import { type Answer, mediaTypes, type Operation, operations } from './http-operations.js';
+import { type Answer, mediaTypes, type Operation } from './http-operation.js';
+import { operations } from './http-operations.js';
+import * as scheduleShapes from './http-schedule-shapes.js';
 import * as shapes from './http-shapes.js';
+import { scheduleSpecSchema } from './schedule-spec.js';
 
 type Json = Record<string, unknown>;
 
@@ -35,7 +38,12 @@ export function openApiDocument(): Json {
           description: 'the client token, where the coordinator wants one',
         },
       },
-      schemas: { Spec: specSchema(), ...componentSchemas() },
+      schemas: {
+        ...componentSchemas(),
+        // Of these, what a request holds is checked by their own text, not by its shape.
+        Spec: specSchema('Windrow job', jobSpecSchema),
+        ScheduleSpec: specSchema('Windrow schedule', scheduleSpecSchema),
+      },
     },
   };
 }
@@ -65,9 +73,6 @@ function describeOperation(id: string, operation: Operation): Json {
 function requestBody(body: z.ZodObject | 'bytes'): Json {
   if (body === 'bytes') return { required: true, content: { [mediaTypes.bytes]: {} } };
   const schema = schemaOf(body, 'input');
-  const properties = schema['properties'] as Record<string, Json>;
-  const { description } = properties['spec'] ?? {};
-  if (description) properties['spec'] = { $ref: '#/components/schemas/Spec', description };
   const required = schema['required'] !== undefined;
   return { required, content: { [mediaTypes.json]: { schema } } };
 }
@@ -76,9 +81,9 @@ function answers(answer: Answer): Json {
   switch (answer.kind) {
     case 'json': {
       const content = { [mediaTypes.json]: { schema: schemaOf(answer.shape) } };
-      const said = (status: number): string => (status === 201 ? 'made' : 'done');
+      const said: Readonly<Record<number, string>> = { 201: 'made', 422: 'it is not valid' };
       return Object.fromEntries(
-        answer.statuses.map((status) => [status, { description: said(status), content }]),
+        answer.statuses.map((status) => [status, { description: said[status] ?? 'done', content }]),
       );
     }
     case 'lines': {
@@ -107,10 +112,8 @@ function schemaOf(shape: z.ZodType, io: 'input' | 'output' = 'output'): Json {
 }
 
 function componentSchemas(): Json {
-  const named = Object.values<z.ZodType>(shapes).flatMap((shape) => {
-    const id = shape.meta()?.id;
-    return id === undefined ? [] : [[id, generated(shape, 'output').named[id]] as const];
-  });
+  const all = [...Object.values<z.ZodType>(shapes), ...Object.values<z.ZodType>(scheduleShapes)];
+  const named = all.flatMap((shape) => Object.entries(generated(shape, 'output').named));
   return Object.fromEntries(named.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
@@ -121,11 +124,7 @@ function generated(shape: z.ZodType, io: 'input' | 'output'): { schema: Json; na
   return { schema, named: ($defs ?? {}) as Json };
 }
 
-/** The schema of specs, with what only its own text can say. */
-function specSchema(): Json {
-  const { $schema: _schema, ...schema } = z.toJSONSchema(jobSpecSchema, {
-    target: 'draft-2020-12',
-    io: 'input',
-  });
-  return { title: 'Windrow job', ...schema };
+/** With what only the whole schema can say of a spec. */
+function specSchema(title: string, whole: z.ZodType): Json {
+  return { title, ...generated(whole, 'input').schema };
 }

@@ -239,6 +239,8 @@ export interface ExpectCheck {
   readonly name: string;
   /** Closed boolean expression; a row passes when it is true (NULL fails). */
   readonly predicate: string;
+  /** Closed text expression: what to show of a row that does not pass; absent, all its columns. */
+  readonly example?: string;
   readonly action: 'fail' | 'warn' | 'deadLetter';
 }
 export interface ExpectStep {
@@ -279,6 +281,8 @@ export interface SinkProgram {
   readonly rowGroupSize?: number;
   /** Non-empty: one file for each combination of values (hive layout). */
   readonly partitionBy: readonly string[];
+  /** Of a stage that rewrites chunks: a chunk becomes several files of about so many bytes. */
+  readonly fileBytes?: number;
   /** The rows go to an exchange: one divided file a chunk. Then `partitionBy` is empty. */
   readonly divide?: Division;
   /** The files are read by later stages of the job alone, and not waited for until they are on disk. */
@@ -294,6 +298,8 @@ export interface QueryLeaf {
   readonly hive?: readonly ColumnDef[];
   /** Its rows count as the chunk's own; those of other leaves are read whole by every chunk. */
   readonly driving: boolean;
+  /** What users call columns that files have under other names: for messages alone. */
+  readonly shown?: Readonly<Record<string, string>>;
 }
 
 /** What a chunk of a wide stage computes first, from all that it reads. */

@@ -135,7 +135,15 @@ function plainReason(text: string): string {
 
 function transportFailure(error: ServiceError): Failure {
   const message = plainReason(error.details || error.message);
-  if (isUnreachable(error) || error.code === status.DEADLINE_EXCEEDED) {
+  if (error.code === status.DEADLINE_EXCEEDED) {
+    return {
+      kind: 'io',
+      code: 'E_DEADLINE',
+      message: `the coordinator has not answered in time: ${message}`,
+      hint: 'give the call more time; what it asked for may have been done',
+    };
+  }
+  if (isUnreachable(error)) {
     return {
       kind: 'io',
       code: 'E_UNREACHABLE',

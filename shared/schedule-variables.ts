@@ -2,8 +2,10 @@
  * What a run's job may ask of its run: variables bound in SQL (`$ds`) and pasted in paths
  * (`{{ ds }}`), under Airflow's names. Never: the clock; a run is the same whenever it is made.
  */
+import { assetEventsOf, type AssetChange } from './asset-condition.js';
 import type { JobSpec, ParamValue } from './job-spec.js';
-import { pasteTemplates } from './spec-paths.js';
+import { mapPaths, pasteTemplates } from './spec-paths.js';
+import { SpecProblems } from './spec-problems.js';
 
 export const runVariables = [
   'data_interval_start',
@@ -15,6 +17,7 @@ export const runVariables = [
   'ts_nodash',
   'run_id',
   'prev_data_interval_start_success',
+  'triggering_asset_events',
 ] as const;
 
 /** The run that a job is submitted for; instants in ms since 1970. */
@@ -24,11 +27,16 @@ export interface RunFacts {
   readonly endMs: number;
   /** Where the interval of the latest earlier run that succeeded began; absent: there is none. */
   readonly previousSuccessMs?: number;
+  /** Changes of data sets that it was made for. */
+  readonly changes?: readonly AssetChange[];
 }
 
-/** Times are in UTC. `prev_data_interval_start_success` is null where no run succeeded before. */
+/**
+ * Times are in UTC. `prev_data_interval_start_success` is null where no run succeeded before;
+ * `triggering_asset_events` is JSON text of AssetEvents, `{}` where no change made the run.
+ */
 export function variablesOf(run: RunFacts): Record<(typeof runVariables)[number], ParamValue> {
-  const { runId, startMs, endMs, previousSuccessMs } = run;
+  const { runId, startMs, endMs, previousSuccessMs, changes = [] } = run;
   const ts = timeText(startMs);
   return {
     data_interval_start: ts,
@@ -41,6 +49,7 @@ export function variablesOf(run: RunFacts): Record<(typeof runVariables)[number]
     run_id: runId,
     prev_data_interval_start_success:
       previousSuccessMs === undefined ? null : timeText(previousSuccessMs),
+    triggering_asset_events: JSON.stringify(assetEventsOf(changes)),
   };
 }
 
@@ -50,13 +59,33 @@ export function variablesOf(run: RunFacts): Record<(typeof runVariables)[number]
  * @throws WindrowError E_SPEC_INVALID where a variable cannot stand in a path
  */
 export function jobOfRun(spec: JobSpec, run: RunFacts): JobSpec {
+  refuseEventsInPaths(spec);
   const params = { ...spec.params, ...variablesOf(run) };
   return pasteTemplates({ ...spec, params, metadata: { ...spec.metadata, name: run.runId } });
+}
+
+/** JSON text is a value for SQL: as a path it would mean nothing that anybody wants. */
+function refuseEventsInPaths(spec: JobSpec): void {
+  const problems = new SpecProblems();
+  mapPaths(spec, (text, _role, at) => {
+    if (/\{\{\s*triggering_asset_events\s*\}\}/.test(text)) {
+      problems.add('E_SPEC_INVALID', at, 'triggering_asset_events is JSON, and no part of a path', {
+        hint: 'use it in SQL, as $triggering_asset_events; paths may hold ts_nodash or run_id',
+      });
+    }
+    return text;
+  });
+  problems.throwIfAny();
 }
 
 /** `2026-01-31T06:00:00+00:00`, as Airflow writes it; milliseconds only where there are some. */
 function timeText(ms: number): string {
   return new Date(ms).toISOString().replace('.000', '').replace('Z', '+00:00');
+}
+
+/** The id of the run that changes of data sets led to; never that of an interval's. */
+export function assetRunIdOf(schedule: string, atMs: number): string {
+  return `${runIdOf(schedule, atMs)}-asset`;
 }
 
 /** The id of a schedule's run of an interval: `nightly-20260131T060000`. */

@@ -1,4 +1,5 @@
 /** What users see of schedules, runs and backfills: the JSON of `-o json` and of the client. */
+import type { AssetEvents } from './asset-condition.js';
 import type { RunTimes } from './calendar/intervals.js';
 import type { Failure } from './failure.js';
 import type { TriggerSpec } from './schedule-spec.js';
@@ -19,10 +20,24 @@ export const runStateNames = [
 ] as const;
 export type RunStateName = (typeof runStateNames)[number];
 
+/** `asset`: made because data sets had changed. */
+export const runKinds = ['scheduled', 'manual', 'backfill', 'asset'] as const;
+export type RunKind = (typeof runKinds)[number];
+
+/** What became of telling somebody how a run ended. */
+export interface WebhookView {
+  readonly on: 'success' | 'failure';
+  /** `delivered`: it was answered with 2xx. */
+  readonly state: 'owed' | 'delivered' | 'givenUp';
+  readonly tries: number;
+  /** Of the last try. */
+  readonly failure?: Failure;
+}
+
 /** Times are ISO 8601 in UTC. */
 export interface RunView extends RunTimes {
   readonly run: string;
-  readonly kind: 'scheduled' | 'manual' | 'backfill';
+  readonly kind: RunKind;
   readonly state: RunStateName;
   /** How often it was tried. */
   readonly tries: number;
@@ -34,6 +49,22 @@ export interface RunView extends RunTimes {
   readonly failure?: Failure;
   /** What it waits for, or why it was skipped, in words. */
   readonly because?: string;
+  /** The changes that it was made for: of runs of kind `asset`. */
+  readonly triggeringAssetEvents?: AssetEvents;
+  readonly webhook?: WebhookView;
+}
+
+/** A data set that a schedule waits for. */
+export interface AssetView {
+  readonly name: string;
+  readonly kind: 'output' | 'files';
+  readonly path: string;
+  /** Whether it has changed since the last run that was made for its changes. */
+  readonly changed: boolean;
+  /** As it was seen last; absent while nothing is there. */
+  readonly version?: string;
+  /** Why it could not be looked at. */
+  readonly failure?: Failure;
 }
 
 export interface ScheduleView {
@@ -46,6 +77,10 @@ export interface ScheduleView {
   readonly maxActiveRuns: number;
   /** The next run that the schedule makes by itself, if it is not paused and has one. */
   readonly next?: RunTimes;
+  /** Of schedules of data sets. */
+  readonly assets?: readonly AssetView[];
+  /** Changes that the next run is made for, in words such as `orders and (users or prices)`. */
+  readonly awaits?: string;
   /** Newest intervals first, at most 100. */
   readonly runs: readonly RunView[];
 }

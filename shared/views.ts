@@ -13,8 +13,10 @@ export const jobStateNames = [
   'cancelled',
   'superseded',
 ] as const;
+/** States of a job; `succeeded`, `failed`, `cancelled` and `superseded` are its ends. */
 export type JobStateName = (typeof jobStateNames)[number];
 
+/** Where rows went: `in = out + filtered + deadLettered` for jobs whose steps are all row by row. */
 export interface RowTotals {
   readonly in: number;
   readonly out: number;
@@ -22,6 +24,7 @@ export interface RowTotals {
   readonly deadLettered: number;
 }
 
+/** How far a job is; what was reused counts as done. */
 export interface ProgressView {
   readonly rowsDone: number;
   readonly rowsTotal: number;
@@ -35,23 +38,31 @@ export interface ProgressView {
   readonly waitingFor?: string;
 }
 
+/** An output of a job; its numbers are there once it is published. */
 export interface OutputView {
   readonly name: string;
+  /** Absolute, of its directory. */
   readonly path: string;
   readonly rows?: number;
   readonly files?: number;
+  /** SHA-256 over the manifest, in hexadecimal: equal for equal schema, names, rows and identities. */
   readonly manifestHash?: string;
 }
 
+/** A job. Times are ISO 8601 in UTC. */
 export interface JobView {
+  /** Its id. */
   readonly job: string;
   readonly name: string;
   readonly state: JobStateName;
   readonly submittedAt: string;
   readonly endedAt?: string;
   readonly rows: RowTotals;
+  /** Rows that a model has seen in this job. */
   readonly rowsInferred: number;
+  /** Rows of chunks that had been done before it. */
   readonly rowsReused: number;
+  /** What it would have published was there already. */
   readonly upToDate: boolean;
   readonly progress: ProgressView;
   readonly stages: readonly {
@@ -86,6 +97,7 @@ export interface LogView {
   readonly text: string;
 }
 
+/** A worker process; `slots` attempts at a time, `busy` of them taken. */
 export interface WorkerView {
   readonly worker: string;
   readonly state: 'connected' | 'disconnected' | 'draining';
@@ -98,7 +110,9 @@ export interface WorkerView {
   readonly rssBytes: number;
 }
 
+/** Why a job is not done yet, or how it ended. */
 export interface WhyView {
+  /** In words. */
   readonly answer: string;
   /** `reason` is a stable word; other members depend on it. */
   readonly detail: Readonly<Record<string, unknown>> & { readonly reason: string };

@@ -7,16 +7,19 @@ import { spawn } from 'node:child_process';
 import {
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { globSync } from 'tinyglobby';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { verbHere } from './verb-here.js';
 
 const root = path.resolve(import.meta.dirname, '..');
 const documents = ['README.md', ...globSync('docs/**/*.md', { cwd: root }).sort()];
@@ -69,13 +72,38 @@ function killMarked(): void {
   }
 }
 
+/** Stands for npx, which takes longer than most of what it starts: what it finds is looked up here. */
+function writeShortNpx(): void {
+  const { bin } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
+    bin: Readonly<Record<string, string>>;
+  };
+  const own = Object.entries(bin).map(([name, file]) => `${name}) exec node ${file} "$@";;`);
+  const script = `#!/bin/sh
+name=$1; shift
+case $name in
+${own.join('\n')}
+*) exec "node_modules/.bin/$name" "$@";;
+esac
+`;
+  mkdirSync(path.join(scratch, 'short'));
+  writeFileSync(path.join(scratch, 'short/npx'), script, { mode: 0o755 });
+}
+
 /** Runs a script as a reader would, in the scratch copy, and kills what it left behind. */
-async function bash(script: string): Promise<{ code: number | null; output: string }> {
+async function bash(
+  script: string,
+  npx: 'short' | 'real' = 'short',
+): Promise<{ code: number | null; output: string }> {
+  const { PATH = '' } = process.env;
   const child = spawn('bash', ['-euo', 'pipefail', '-c', script], {
     cwd: scratch,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, [mark]: scratch },
+    env: {
+      ...process.env,
+      PATH: npx === 'real' ? PATH : `${path.join(scratch, 'short')}:${PATH}`,
+      [mark]: scratch,
+    },
   });
   let output = '';
   child.stdout.on('data', (data: Buffer) => (output += data.toString()));
@@ -98,6 +126,7 @@ beforeAll(async () => {
   for (const name of ['node_modules', 'dist', 'shared', 'schema', 'docs', 'tsconfig.json']) {
     symlinkSync(path.join(root, name), path.join(scratch, name));
   }
+  writeShortNpx();
   const prepared = await bash('npx tsx examples/data.ts && npx tsx examples/quickstart/prepare.ts');
   expect(prepared.code, prepared.output).toBe(0);
 }, 120_000);
@@ -108,8 +137,8 @@ describe('examples', () => {
     '%s is valid, runs, and has nothing left to do the second time',
     async (file) => {
       expect(readFileSync(path.join(root, file), 'utf8')).toMatch(/^# /);
-      const valid = await bash(`npx windrow validate ${file}`);
-      expect(valid.code, valid.output).toBe(0);
+      const valid = await verbHere(['validate', path.join(scratch, file)]);
+      expect(valid.code, valid.stderr).toBe(0);
 
       const first = await bash(`npx windrow run ${file} --workers 1`);
       expect(first.code, first.output).toBe(0);
@@ -121,6 +150,27 @@ describe('examples', () => {
       expect(resultOf(second.output).rowsInferred).toBe(0);
     },
   );
+});
+
+describe('examples of the client', () => {
+  test('all of them run, one after the other, against one coordinator', async () => {
+    const programs = globSync('examples/client/*.ts', { cwd: root }).sort();
+    expect(programs.length).toBeGreaterThan(2);
+    const { code, output } = await bash(`
+      npx windrow dev --listen 127.0.0.1:0 --state client-state --workers 1 &
+      for _ in $(seq 100); do
+        if npx windrow workers --state client-state > /dev/null 2>&1; then break; fi
+      done
+      for program in ${programs.join(' ')}; do
+        npx tsx "$program" unix:client-state/windrow.sock
+      done`);
+    expect(code, output).toBe(0);
+    expect(output).toContain('succeeded: 8 of 10 rows');
+    expect(output).toContain('hello Ada');
+    expect(output).toContain('succeeded: 2 of 2 runs done');
+    expect(output).toContain('DE: 3');
+    expect(output).toMatch(/10 rows in [0-9a-f]{64}/);
+  });
 });
 
 describe('schedules among the examples', () => {
@@ -146,6 +196,15 @@ describe('documents', () => {
   test('the README shows commands and a job', () => {
     expect(scripts.some(({ document }) => document === 'README.md')).toBe(true);
     expect(blocks.some(({ language }) => language === 'yaml')).toBe(true);
+  });
+
+  test('npx itself finds the command in a built checkout', async () => {
+    const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
+      version: string;
+    };
+    const { code, output } = await bash('npx windrow --version', 'real');
+    expect(code, output).toBe(0);
+    expect(output).toContain(version);
   });
 
   test.each(scripts)(

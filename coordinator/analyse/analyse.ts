@@ -110,14 +110,15 @@ class Analysis {
     this.noteUnused(ordered, reads);
     const { sources, steps, wide, readTwice } = this;
     const outputs = this.spec.outputs.map((output) => output.from);
-    const { queries, notes } = await queriesOf({ sources, steps, wide, outputs, readTwice });
+    const regions = { sources, steps, wide, outputs, readTwice };
+    const { queries, notes } = await queriesOf(regions, this.database);
     this.notes.push(...notes);
     return {
       sources,
       steps,
       wide,
       queries,
-      hiveVerdicts: await hiveVerdicts(steps, sources, this.database),
+      hiveVerdicts: await hiveVerdicts({ steps, sources, queries }, this.database),
       versions: { duckdb: this.database.version, onnxruntime: onnxruntimeVersion() },
       notes: this.notes,
     };

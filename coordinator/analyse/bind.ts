@@ -9,7 +9,7 @@ import type { BoundStep, FilterOperator, SelectOperator } from '../planner/facts
 import type { BindDatabase } from './bind-database.js';
 import { bindFailure } from './bind-failures.js';
 import { closeExpression, columnsByName, type Closed, type Scope } from './expressions.js';
-import { comparisonsOf } from './literals.js';
+import { boundsOf } from './literals.js';
 import { parseExpressions } from './parsing.js';
 import { conjunctsOf, type TreeNode } from './syntax.js';
 import { quoteName } from '../../shared/sql-text.js';
@@ -89,7 +89,7 @@ export async function filterOperator(
     conjuncts: partTexts.map((text, index) => ({
       sql: text,
       columns: columnSets[index] ?? [],
-      comparisons: comparisonsOf(parts[index]!, relation.columns),
+      bounds: boundsOf(parts[index]!, relation.columns),
     })),
   };
 }

@@ -60,7 +60,7 @@ export async function bindExpect(
     kind: 'expect',
     step: { kind: 'expect', id, checks: names.map((name) => bound.get(name)!) },
     columns,
-    reads: [...rows.reads, ...unique.added],
+    reads: [...rows.reads, ...unique.reads],
     deterministic: rows.deterministic,
     rowCounts,
   };
@@ -124,18 +124,30 @@ async function bindUniqueChecks(
   context: BindContext,
 ): Promise<{
   readonly checks: readonly ExpectCheck[];
+  readonly reads: readonly string[];
+  /** Columns that the query has and the rows do not. */
   readonly added: readonly string[];
   readonly query?: WideStep;
 }> {
-  if (named.length === 0) return { checks: [], added: [] };
+  if (named.length === 0) return { checks: [], reads: [], added: [] };
   const lists = named.map(({ check }) =>
     [check.unique].flat().map((name) => findColumn(name, relation.columns, { step: id }).name),
   );
-  const { wide, verdicts } = await uniqueQuery(id, lists, relation, context);
-  const checks = named.map(({ name, action }, index) => {
-    return { name, predicate: quoteName(verdicts[index]!), action };
+  const { wide, verdicts, times } = await uniqueQuery(id, lists, relation, context);
+  const checks = named.map(({ name, action }, index): ExpectCheck => {
+    const check = { name, predicate: quoteName(verdicts[index]!), action };
+    return action === 'fail' ? { ...check, example: keyText(lists[index]!, times[index]!) } : check;
   });
-  return { checks, added: verdicts, query: wide };
+  const told = times.filter((_, index) => checks[index]!.example !== undefined);
+  return { checks, reads: [...verdicts, ...told], added: [...verdicts, ...times], query: wide };
+}
+
+/** `id = 7, in 3 rows`. */
+function keyText(columns: readonly string[], times: string): string {
+  const values = columns.map(
+    (name) => `${quoteText(`${name} = `)} || cast(${quoteName(name)} as VARCHAR)`,
+  );
+  return `${values.join(` || ', ' || `)} || ', in ' || ${quoteName(times)} || ' rows'`;
 }
 
 /** The rows without columns that only the checks read. */

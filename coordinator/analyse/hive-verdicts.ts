@@ -3,29 +3,49 @@
  * guess; where DuckDB cannot evaluate one on the partition values, there is no verdict.
  */
 import { quoteName, quoteText } from '../../shared/sql-text.js';
-import { hiveKey, type BoundStep, type SourceFacts } from '../planner/facts.js';
+import { hiveKey, type Conjunct, type Facts, type SourceFacts } from '../planner/facts.js';
+import type { BoundStep } from '../planner/facts.js';
 import type { BindDatabase } from './bind-database.js';
+
+type Conditions = Pick<Facts, 'steps' | 'sources' | 'queries'>;
 
 /** For each such condition, by `hiveKey`, which files of the source may meet it. */
 export async function hiveVerdicts(
-  steps: ReadonlyMap<string, BoundStep>,
-  sources: ReadonlyMap<string, SourceFacts>,
+  facts: Conditions,
   database: BindDatabase,
 ): Promise<Map<string, readonly boolean[]>> {
   const verdicts = new Map<string, readonly boolean[]>();
-  for (const step of steps.values()) {
-    const source = sourceOf(step, steps, sources);
-    const names = new Set(source?.hive.map((column) => column.name));
-    for (const operator of step.operators) {
-      if (!source || operator.kind !== 'filter' || !operator.deterministic) continue;
-      for (const { sql, columns } of operator.conjuncts) {
-        if (columns.length === 0 || !columns.every((name) => names.has(name))) continue;
-        const kept = await matchingFiles(source, sql, database).catch(() => undefined);
-        if (kept) verdicts.set(hiveKey(source.id, sql), kept);
-      }
+  for (const { source, conjuncts } of conditionsOf(facts)) {
+    const names = new Set(source.hive.map((column) => column.name));
+    for (const { sql, columns } of conjuncts) {
+      if (columns.length === 0 || !columns.every((name) => names.has(name))) continue;
+      const kept = await matchingFiles(source, sql, database).catch(() => undefined);
+      if (kept) verdicts.set(hiveKey(source.id, sql), kept);
     }
   }
   return verdicts;
+}
+
+/** Of filters over a source's rows, and of the scans of queries. */
+function conditionsOf({
+  steps,
+  sources,
+  queries,
+}: Conditions): { source: SourceFacts; conjuncts: readonly Conjunct[] }[] {
+  const ofSteps = [...steps.values()].flatMap((step) => {
+    const source = sourceOf(step, steps, sources);
+    if (!source) return [];
+    return step.operators.flatMap((operator) =>
+      operator.kind === 'filter' && operator.deterministic
+        ? [{ source, conjuncts: operator.conjuncts }]
+        : [],
+    );
+  });
+  const scans = [...queries.values()].flatMap((query) => query.scans);
+  return [
+    ...ofSteps,
+    ...scans.map(({ source, conjuncts }) => ({ source: sources.get(source)!, conjuncts })),
+  ];
 }
 
 async function matchingFiles(

@@ -1,11 +1,11 @@
 /**
- * Recognises `column op literal` in a closed expression, with the literal in the units that
- * statistics have. Never: guesses at a conversion; what DuckDB might cast otherwise has no form here.
+ * Recognises `column op literal` in a closed expression, `IN` lists and alternatives of such, with
+ * the literal in the units that statistics have. Never: guesses at a conversion; what DuckDB might cast otherwise has no form here.
  */
 import type { ColumnDef } from '../../shared/plan.js';
-import type { Comparison, ComparisonOp, LiteralKind } from '../planner/facts.js';
+import type { Bound, Comparison, ComparisonOp, LiteralKind } from '../planner/facts.js';
 import { columnsByName } from './expressions.js';
-import { isNode, textsOf, wholeNumber, type TreeNode } from './syntax.js';
+import { isNode, nodesOf, textsOf, wholeNumber, type TreeNode } from './syntax.js';
 
 const operators: Readonly<Record<string, { op: ComparisonOp; flipped: ComparisonOp }>> = {
   COMPARE_EQUAL: { op: '=', flipped: '=' },
@@ -15,27 +15,47 @@ const operators: Readonly<Record<string, { op: ComparisonOp; flipped: Comparison
   COMPARE_GREATERTHANOREQUALTO: { op: '>=', flipped: '<=' },
 };
 
-/** Comparisons that all hold where the expression is true; none when it has another shape. */
-export function comparisonsOf(node: TreeNode, columns: readonly ColumnDef[]): Comparison[] {
+/** A longer list is not worth holding against every row group. */
+const alternativesMax = 1000;
+
+/** Bounds that all hold where the expression is true; none when it has another shape. */
+export function boundsOf(node: TreeNode, columns: readonly ColumnDef[]): Bound[] {
   const byName = columnsByName(columns);
   const compare = (left: unknown, op: ComparisonOp, right: unknown): Comparison[] => {
     const column = columnOf(left, byName);
     const literal = column && literalOf(right, column.type);
     return column && literal ? [{ column: column.name, op, ...literal }] : [];
   };
-  if (node.class === 'COMPARISON') {
-    const form = operators[String(node.type)];
-    if (!form) return [];
-    const straight = compare(node['left'], form.op, node['right']);
-    return straight.length > 0 ? straight : compare(node['right'], form.flipped, node['left']);
-  }
-  if (node.class === 'BETWEEN' && node.type === 'COMPARE_BETWEEN') {
-    return [
-      ...compare(node['input'], '>=', node['lower']),
-      ...compare(node['input'], '<=', node['upper']),
-    ];
-  }
-  return [];
+  const bounds = (part: TreeNode): Bound[] => {
+    if (part.class === 'COMPARISON') {
+      const form = operators[String(part.type)];
+      if (!form) return [];
+      const straight = compare(part['left'], form.op, part['right']);
+      return straight.length > 0 ? straight : compare(part['right'], form.flipped, part['left']);
+    }
+    if (part.class === 'BETWEEN' && part.type === 'COMPARE_BETWEEN') {
+      return [
+        ...compare(part['input'], '>=', part['lower']),
+        ...compare(part['input'], '<=', part['upper']),
+      ];
+    }
+    if (part.class === 'OPERATOR' && part.type === 'COMPARE_IN') {
+      const [input, ...values] = nodesOf(part['children']);
+      return anyOf(values.map((value) => compare(input, '=', value)));
+    }
+    if (part.class === 'CONJUNCTION') {
+      const parts = nodesOf(part['children']).map(bounds);
+      return part.type === 'CONJUNCTION_AND' ? parts.flat() : anyOf(parts);
+    }
+    return [];
+  };
+  return bounds(node);
+}
+
+/** Nothing where nothing is known of one of them. */
+function anyOf(any: readonly Bound[][]): Bound[] {
+  const known = any.length <= alternativesMax && any.every((all) => all.length > 0);
+  return known ? [{ any }] : [];
 }
 
 function columnOf(node: unknown, byName: ReadonlyMap<string, ColumnDef>): ColumnDef | undefined {
@@ -44,6 +64,8 @@ function columnOf(node: unknown, byName: ReadonlyMap<string, ColumnDef>): Column
   return names.length === 1 ? byName.get((names[0] ?? '').toLowerCase()) : undefined;
 }
 
+const integers = /^(TINYINT|SMALLINT|INTEGER|BIGINT)$/;
+
 interface Literal {
   readonly kind: LiteralKind;
   readonly value: bigint | string;
@@ -51,13 +73,13 @@ interface Literal {
 
 function literalOf(node: unknown, columnType: string): Literal | undefined {
   if (!isNode(node)) return undefined;
-  if (/^(TINYINT|SMALLINT|INTEGER|BIGINT)$/.test(columnType)) {
-    const value = constantOf(node, /^(TINYINT|SMALLINT|INTEGER|BIGINT)$/);
+  if (integers.test(columnType)) {
+    const value = constantOf(uncast(node, integers), integers);
     const whole = wholeNumber(value);
     return whole === undefined ? undefined : { kind: 'integer', value: whole };
   }
   if (columnType === 'VARCHAR') {
-    const value = constantOf(node, /^VARCHAR$/);
+    const value = constantOf(uncast(node, /^VARCHAR$/), /^VARCHAR$/);
     // U+0001 marks numbers in the tree.
     return typeof value === 'string' && !value.startsWith('\u0001')
       ? { kind: 'string', value }
@@ -78,6 +100,13 @@ function constantOf(node: TreeNode, type: RegExp): unknown {
   if (node.class !== 'CONSTANT' || !isNode(node['value'])) return undefined;
   const { value, is_null: isNull, type: of } = node['value'] as Record<string, unknown>;
   return isNode(of) && type.test(String(of['id'])) && isNull === false ? value : undefined;
+}
+
+/** What a cast to such a type stands around; a value that does not fit fails wherever it is asked. */
+function uncast(node: TreeNode, to: RegExp): TreeNode {
+  if (node.class !== 'CAST' || node['try_cast'] !== false) return node;
+  const { cast_type: type, child } = node;
+  return isNode(type) && to.test(String(type['id'])) && isNode(child) ? child : node;
 }
 
 /** The text of a string constant, bare or cast to one of the types. */

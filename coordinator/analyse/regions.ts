@@ -2,11 +2,16 @@
  * Puts wide steps and the steps between them that SQL can say into as few queries as there are
  * results to keep, and has DuckDB plan each. Never: decides how a query is divided.
  */
+import { fail } from '../../shared/failure.js';
 import type { ColumnDef, PlanNote } from '../../shared/plan.js';
 import { quoteName } from '../../shared/sql-text.js';
 import type { BoundStep, Operator, QueryFacts, SourceFacts, WideStep } from '../planner/facts.js';
 import { decodeQuery } from '../planner/relational/decode.js';
+import { Estimates } from '../planner/relational/estimate.js';
+import { pairsWithoutKeys } from '../planner/relational/explosion.js';
 import { inputsOf, type Query, type Relation } from '../planner/relational/relation.js';
+import type { BindDatabase } from './bind-database.js';
+import { scanConditions } from './scan-conditions.js';
 import { shownStep } from './unique.js';
 import { rowsOfFiles } from '../planner/splits.js';
 import { serialiseQuery, type NamedQuery, type RelationalInput } from './relational.js';
@@ -24,24 +29,32 @@ export interface RegionFacts {
 /** Queries by the step whose rows they give, each after those it reads. */
 export async function queriesOf(
   facts: RegionFacts,
+  database: BindDatabase,
 ): Promise<{ queries: Map<string, QueryFacts>; notes: PlanNote[] }> {
   const queries = new Map<string, QueryFacts>();
   const notes: PlanNote[] = [];
   if (facts.wide.size === 0) return { queries, notes };
-  const regions = new Regions(facts);
+  const regions = new Regions(facts, database);
   for (const id of regions.roots()) {
-    const { query, note } = await regions.query(id);
+    const { query, notes: found } = await regions.query(id);
     queries.set(id, query);
-    if (note !== undefined) notes.push({ kind: 'exchange', step: shownStep(id), text: note });
+    notes.push(...found);
   }
   return { queries, notes };
 }
+
+/** A core looks at some 10^9 pairs a second: minutes, and weeks for a thousand cores. */
+const pairsToWarnOf = 1e11;
+const pairsMax = 1e18;
 
 class Regions {
   private readonly readers = new Map<string, string[]>();
   private readonly used: string[];
 
-  constructor(private readonly facts: RegionFacts) {
+  constructor(
+    private readonly facts: RegionFacts,
+    private readonly database: BindDatabase,
+  ) {
     this.used = this.stepsUsed();
     for (const id of this.used) {
       for (const read of this.readsOf(id)) {
@@ -68,7 +81,7 @@ class Regions {
     });
   }
 
-  async query(id: string): Promise<{ query: QueryFacts; note?: string }> {
+  async query(id: string): Promise<{ query: QueryFacts; notes: PlanNote[] }> {
     const inside: string[] = [];
     const tables: string[] = [];
     const roots = new Set(this.roots());
@@ -83,12 +96,17 @@ class Regions {
     const sql = `select * from ${quoteName(id)}`;
     const given = named.map((each) => `${quoteName(each.name)} as (${each.sql})`);
     const relational = await this.relational(sql, named, tables);
+    const { sources } = this.facts;
+    const scans = relational.query
+      ? await scanConditions(relational.query, sources, this.database)
+      : [];
     const layout = this.facts.wide.get(id)?.layout;
     const query: QueryFacts = {
       id,
       steps: inside.map(shownStep),
       sql: `with ${given.join(', ')} ${sql}`,
       ...(relational.query ? { relational: JSON.stringify(relational.query) } : {}),
+      scans,
       tables: tables.map((table) => ({
         id: table,
         columns: this.tableColumns(table, relational.query),
@@ -98,8 +116,30 @@ class Regions {
       sorted: relational.query !== undefined && isSorted(relational.query.relation),
       ...(layout ? { layout } : {}),
     };
-    if (relational.query) return { query };
-    return { query, note: `runs in one task that reads everything: ${relational.why}` };
+    const step = shownStep(id);
+    if (relational.query) {
+      return { query, notes: this.pairNotes(relational.query, { step, tables }) };
+    }
+    const text = `runs in one task that reads everything: ${relational.why}`;
+    return { query, notes: [{ kind: 'exchange', step, text }] };
+  }
+
+  /** @throws WindrowError E_JOIN_EXPLODES */
+  private pairNotes(
+    { relation }: Query,
+    { step, tables }: { readonly step: string; readonly tables: readonly string[] },
+  ): PlanNote[] {
+    const rows = new Map(tables.map((id) => [id, { rows: this.rowsOf(id) }]));
+    const pairs = pairsWithoutKeys(relation, new Estimates(rows));
+    if (pairs < pairsToWarnOf) return [];
+    const text = `joins without keys: about ${pairs.toExponential(0)} pairs of rows are looked at`;
+    if (pairs > pairsMax) {
+      fail('invalidSpec', 'E_JOIN_EXPLODES', text, {
+        at: { step },
+        hint: 'join by keys, or filter or aggregate the sides first',
+      });
+    }
+    return [{ kind: 'warning', step, text }];
   }
 
   private async relational(

@@ -7,7 +7,7 @@ import type { StageId } from '../../shared/ids.js';
 import type { JobPlan, OutputPlan, StagePlan } from '../../shared/plan.js';
 import type { RowTotals } from '../../shared/views.js';
 import { stagesRead } from '../planner/exchange-chunks.js';
-import { rowsOfFiles } from '../planner/splits.js';
+import { rowsOfFiles, rowsPruned } from '../planner/splits.js';
 import { deadLetterFailure } from '../core/dead-letter-cap.js';
 import { unbalanced, type Ledgers, type StageLedger } from './ledger.js';
 
@@ -124,11 +124,7 @@ function sourceRows(stage: StagePlan): number {
 
 function prunedRows(stage: StagePlan): number {
   if (stage.input.kind !== 'source') return 0;
-  return stage.input.files.reduce(
-    (sum, file) =>
-      sum + file.prunedRowGroups.reduce((rows, group) => rows + (file.rowGroupRows[group] ?? 0), 0),
-    0,
-  );
+  return rowsPruned(stage.input.files);
 }
 
 function sumsOf(ledgers: Ledgers, stage: StageId): StageLedger['sums'] {

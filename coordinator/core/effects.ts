@@ -40,6 +40,8 @@ export type Effect =
   | { readonly type: 'startRun'; readonly scheduleId: ScheduleId; readonly runId: string }
   /** Cancel the job of a run that was started. */
   | { readonly type: 'cancelRun'; readonly scheduleId: ScheduleId; readonly runId: string }
+  /** Tell somebody of a run's end, and answer with `webhook.tried`. */
+  | { readonly type: 'callWebhook'; readonly scheduleId: ScheduleId; readonly callId: string }
   /** Remove what the journal has of the schedule. */
   | { readonly type: 'scheduleDeleted'; readonly scheduleId: ScheduleId }
   | { readonly type: 'drainWorker'; readonly workerId: WorkerId }

@@ -28,9 +28,11 @@ function pending(job: JobState): Effect[] {
 }
 
 function unanswered(schedule: ScheduleState): Effect[] {
-  const { id: scheduleId, runs, deleted } = schedule;
+  const { id: scheduleId, runs, calls, deleted } = schedule;
   if (deleted) return [{ type: 'scheduleDeleted', scheduleId }];
-  return [...runs.values()].flatMap(({ id: runId, phase }): Effect[] => {
+  const made = [...calls.values()].filter(({ atMs }) => atMs === undefined);
+  const told = made.map(({ id }): Effect => ({ type: 'callWebhook', scheduleId, callId: id }));
+  const asked = [...runs.values()].flatMap(({ id: runId, phase }): Effect[] => {
     const about = { scheduleId, runId };
     if (phase.kind === 'running') return [{ type: 'startRun', ...about }];
     if (phase.kind !== 'stopping') return [];
@@ -39,6 +41,7 @@ function unanswered(schedule: ScheduleState): Effect[] {
       { type: 'cancelRun', ...about },
     ];
   });
+  return [...asked, ...told];
 }
 
 /** For attempts whose workers have not come back within the grace period after a start. */

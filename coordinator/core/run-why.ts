@@ -1,12 +1,18 @@
 /** Why a run of a schedule has no job, in one line: derived when asked. Never: changes anything. */
 import type { WhyView } from '../../shared/views.js';
-import type { RunState } from './schedule-state.js';
+import { assetViews, awaitedText } from './schedule-assets.js';
+import type { RunState, ScheduleState } from './schedule-state.js';
 import { becauseOf } from './schedule-views.js';
 import type { State } from './state.js';
 
-/** Undefined where there is no such run, or its job can say more. */
+/**
+ * Undefined where there is no such run, or its job can say more.
+ * @param runId of a run, or the name of a schedule that waits for data sets
+ */
 export function whyRun(state: State, runId: string): WhyView | undefined {
   for (const schedule of state.schedules.values()) {
+    if (schedule.name === runId && !schedule.deleted && schedule.assets)
+      return whySchedule(schedule);
     const run = schedule.runs.get(runId);
     const because = run ? (becauseOf(schedule, run) ?? neverAJob(run)) : undefined;
     if (!run || because === undefined) continue;
@@ -16,6 +22,20 @@ export function whyRun(state: State, runId: string): WhyView | undefined {
     };
   }
   return undefined;
+}
+
+/** Of the name of a schedule: which data sets its next run waits for. */
+function whySchedule(schedule: ScheduleState): WhyView {
+  const { name } = schedule;
+  const awaited = awaitedText(schedule);
+  const unseen = assetViews(schedule).find(({ failure }) => failure);
+  const trouble = unseen ? `; ${unseen.name} cannot be looked at: ${unseen.failure!.message}` : '';
+  const answer = schedule.paused
+    ? `schedule ${name} is paused`
+    : awaited === undefined
+      ? `schedule ${name} makes a run as soon as it has room for one`
+      : `schedule ${name} waits for changes of ${awaited}${trouble}`;
+  return { answer, detail: { reason: 'assets', schedule: name } };
 }
 
 /** Why no job could be made, as when there was nothing to read. */

@@ -1,10 +1,12 @@
 /**
- * What time brings about for schedules: runs that are due, tries whose wait is over, runs whose time
- * is up, and how far backfills can go on. Never: reads a clock, changes the state.
+ * What time brings about for schedules: runs that are due, by the calendar or by what was seen of
+ * data sets, tries whose wait is over, runs whose time is up, and how far backfills can go on. Never:
+ * reads a clock, changes the state.
  */
 import { nextRun, type DataInterval } from '../../shared/calendar/intervals.js';
-import { runIdOf } from '../../shared/schedule-variables.js';
+import { assetRunIdOf, runIdOf } from '../../shared/schedule-variables.js';
 import { dueBackfill, hasRoom } from './backfill.js';
+import { assetInterval } from './schedule-assets.js';
 import type { RunMade, ScheduleEvent } from './schedule-events.js';
 import { isFinished, type RunState, type ScheduleState } from './schedule-state.js';
 import type { State } from './state.js';
@@ -34,38 +36,45 @@ export function wakeOf(schedule: ScheduleState, nowMs: number): number {
   const limits = [...timeLimits(schedule)].map(({ atMs }) => atMs);
   if (schedule.paused) return Math.min(...limits, Infinity);
   if ([...schedule.backfills.values()].some(hasRoom)) return nowMs;
-  const firing = isFull(schedule) ? undefined : nextFiring(schedule, schedule.last, nowMs);
+  const full = isFull(schedule);
+  if (!full && assetInterval(schedule)) return nowMs;
+  const firing =
+    full && !mayBeLate(schedule) ? undefined : nextFiring(schedule, schedule.last, nowMs);
   return Math.min(...limits, firing?.endMs ?? Infinity);
 }
 
 /** Runs that the schedule makes by itself: every one whose time has come and that has its place. */
 function dueFirings(schedule: ScheduleState, nowMs: number): RunMade[] {
   const { definition, name } = schedule;
+  const { maxActiveRuns, overlap, startWithinMs = Infinity } = definition;
+  const about = { type: 'run.made', scheduleId: schedule.id, order: '', nowMs } as const;
   const made: RunMade[] = [];
   let unfinished = unfinishedOf(schedule);
   let { last } = schedule;
+  const place = (
+    run: Pick<RunMade, 'runId' | 'interval' | 'kind'>,
+    late: boolean,
+  ): 'made' | 'waits' => {
+    const full = unfinished >= maxActiveRuns;
+    // It stays due; without catchup, only the latest does.
+    if (!late && full && overlap === 'wait') return 'waits';
+    const skipped = late ? 'late' : full && overlap === 'skip' ? 'overlap' : undefined;
+    made.push({ ...about, ...run, ...(skipped ? { skipped } : {}) });
+    // One that takes another's place leaves as many as there were.
+    if (!skipped && !full) unfinished += 1;
+    return 'made';
+  };
   while (made.length < madeAtOnce) {
     const interval = nextFiring(schedule, last, nowMs);
     if (!interval || interval.endMs > nowMs) break;
-    const late = nowMs - interval.endMs > (definition.startWithinMs ?? Infinity);
-    const full = unfinished >= definition.maxActiveRuns;
-    // It stays due; without catchup, only the latest does.
-    if (!late && full && definition.overlap === 'wait') break;
-    const skipped = late ? 'late' : full && definition.overlap === 'skip' ? 'overlap' : undefined;
-    made.push({
-      type: 'run.made',
-      scheduleId: schedule.id,
-      runId: runIdOf(name, interval.startMs),
-      interval,
-      kind: 'scheduled',
-      ...(skipped ? { skipped } : {}),
-      order: '',
-      nowMs,
-    });
-    // One that takes another's place leaves as many as there were.
-    if (!skipped && !full) unfinished += 1;
+    const runId = runIdOf(name, interval.startMs);
+    const late = nowMs - interval.endMs > startWithinMs;
+    if (place({ runId, interval, kind: 'scheduled' }, late) === 'waits') break;
     last = interval;
   }
+  const interval = assetInterval(schedule);
+  if (!interval) return made;
+  place({ runId: assetRunIdOf(name, interval.startMs), interval, kind: 'asset' }, false);
   return made;
 }
 
@@ -74,15 +83,18 @@ function nextFiring(
   last: DataInterval | undefined,
   nowMs: number,
 ): DataInterval | undefined {
-  return nextRun(definition.timetable, last, nowMs);
+  return definition.timetable && nextRun(definition.timetable, last, nowMs);
 }
 
 /** Whether the schedule itself makes no run until another has ended. */
 function isFull(schedule: ScheduleState): boolean {
-  const { maxActiveRuns, overlap, startWithinMs } = schedule.definition;
-  return (
-    overlap === 'wait' && startWithinMs === undefined && unfinishedOf(schedule) >= maxActiveRuns
-  );
+  const { maxActiveRuns, overlap } = schedule.definition;
+  return overlap === 'wait' && unfinishedOf(schedule) >= maxActiveRuns;
+}
+
+/** Whether a run that has no place may come to be skipped for that. */
+function mayBeLate({ definition }: ScheduleState): boolean {
+  return definition.startWithinMs !== undefined;
 }
 
 /** Those that count towards `maxActiveRuns`. */
@@ -111,6 +123,11 @@ function* timeLimits(schedule: ScheduleState): Generator<TimeLimit> {
     const retryMs = retryAt(run);
     if (retryMs === undefined) continue;
     yield { atMs: retryMs, event: (nowMs) => ({ type: 'run.retried', ...about, nowMs }) };
+  }
+  for (const { id: callId, atMs } of schedule.calls.values()) {
+    const about = { scheduleId: schedule.id, callId };
+    if (atMs === undefined) continue;
+    yield { atMs, event: (nowMs) => ({ type: 'webhook.due', ...about, nowMs }) };
   }
 }
 

@@ -2,11 +2,12 @@
  * Everything the core can be told about schedules. Facts only, in plain JSON, all of them durable:
  * what was asked, which runs became due, and how their jobs ended.
  */
+import type { AssetFacts, AssetTrigger } from '../../shared/asset-condition.js';
 import type { DataInterval, Timetable } from '../../shared/calendar/intervals.js';
 import type { Failure } from '../../shared/failure.js';
 import type { JobId, ScheduleId } from '../../shared/ids.js';
 import type { OverlapPolicy } from '../../shared/schedule-spec.js';
-import type { ReprocessPolicy } from '../../shared/schedule-views.js';
+import type { ReprocessPolicy, RunKind } from '../../shared/schedule-views.js';
 
 /** What a schedule says, in the units the core works with. */
 export interface ScheduleDefinition {
@@ -14,7 +15,9 @@ export interface ScheduleDefinition {
   readonly spec: string;
   /** `{ specJson, files }` as JSON text: what the job of each run is made from. */
   readonly job: string;
-  readonly timetable: Timetable;
+  /** Absent: only changes of data sets make runs. */
+  readonly timetable?: Timetable;
+  readonly assets?: AssetTrigger;
   readonly maxActiveRuns: number;
   readonly overlap: OverlapPolicy;
   readonly startWithinMs?: number;
@@ -23,6 +26,15 @@ export interface ScheduleDefinition {
   readonly retries: number;
   readonly retryDelayMs: number;
   readonly timeoutMs?: number;
+  readonly onSuccess?: WebhookDefinition;
+  readonly onFailure?: WebhookDefinition;
+}
+
+export interface WebhookDefinition {
+  readonly url: string;
+  readonly tries: number;
+  /** Of one try. */
+  readonly timeoutMs: number;
 }
 
 interface About {
@@ -37,6 +49,8 @@ export interface ScheduleDefined extends About {
   readonly definition: ScheduleDefinition;
   /** Absent: a new schedule runs, an old one stays as it is. */
   readonly paused?: boolean;
+  /** Versions of its data sets by key, as they were then: what is there already is no change. */
+  readonly seen?: Readonly<Record<string, string>>;
 }
 export interface SchedulePaused extends About {
   readonly type: 'schedule.paused';
@@ -54,7 +68,7 @@ export interface RunMade extends About {
   readonly type: 'run.made';
   readonly runId: string;
   readonly interval: DataInterval;
-  readonly kind: 'scheduled' | 'manual' | 'backfill';
+  readonly kind: RunKind;
   /** Set for a run that is not to be tried: too late, or too many before it. */
   readonly skipped?: 'late' | 'overlap';
   /** Tells the tries of an interval that is run once more from those before; else empty. */
@@ -121,6 +135,34 @@ export interface BackfillCancelled extends About {
   readonly backfillId: string;
 }
 
+/** A data set was looked at: it has a version that is new, or can be looked at again. */
+export interface AssetSeen extends About {
+  readonly type: 'asset.seen';
+  readonly key: string;
+  /** Absent: as it was known before. */
+  readonly news?: { readonly version: string; readonly facts: AssetFacts };
+}
+/** A data set could not be looked at. */
+export interface AssetUnseen extends About {
+  readonly type: 'asset.unseen';
+  readonly key: string;
+  readonly failure: Failure;
+}
+
+/** The wait before a webhook's next try is over. */
+export interface WebhookDue extends About {
+  readonly type: 'webhook.due';
+  readonly callId: string;
+}
+/** A webhook was called: it has answered, or not. */
+export interface WebhookTried extends About {
+  readonly type: 'webhook.tried';
+  readonly callId: string;
+  /** Counts from 1. */
+  readonly try: number;
+  readonly failure?: Failure;
+}
+
 export type ScheduleEvent =
   | ScheduleDefined
   | SchedulePaused
@@ -133,4 +175,8 @@ export type ScheduleEvent =
   | RunTimedOut
   | BackfillCreated
   | BackfillPassed
-  | BackfillCancelled;
+  | BackfillCancelled
+  | AssetSeen
+  | AssetUnseen
+  | WebhookDue
+  | WebhookTried;

@@ -1,5 +1,6 @@
 /** What must always hold of schedules, by number (docs/STATE-MACHINES.md). Never: repairs. */
-import { runIdOf } from '../../shared/schedule-variables.js';
+import { assetsOf, assetKey } from '../../shared/asset-condition.js';
+import { assetRunIdOf, runIdOf } from '../../shared/schedule-variables.js';
 import { holds } from './holds.js';
 import {
   isFinished,
@@ -12,12 +13,18 @@ import { hindranceOf } from './schedule-waiting.js';
 /** @throws WindrowError E_INVARIANT naming the number of the first invariant that does not hold */
 export function checkSchedule(schedule: ScheduleState): void {
   for (const [id, run] of schedule.runs) {
-    const expected = runIdOf(schedule.name, run.interval.startMs);
+    const idOf = run.kind === 'asset' ? assetRunIdOf : runIdOf;
+    const expected = idOf(schedule.name, run.interval.startMs);
     const named = id === run.id && (run.kind === 'manual' || id === expected);
     holds(14, named, () => `run ${id} of ${schedule.name} is not the one of its interval`);
     checkRun(schedule, run);
   }
   for (const backfill of schedule.backfills.values()) checkBackfill(schedule, backfill);
+  checkAssets(schedule);
+  for (const [id, call] of schedule.calls) {
+    const owed = id === call.id && call.tries < call.triesMost;
+    holds(20, owed, () => `webhook ${id} of ${schedule.name} is owed after ${call.tries} tries`);
+  }
 }
 
 function checkRun(schedule: ScheduleState, run: RunState): void {
@@ -44,4 +51,20 @@ function checkBackfill(schedule: ScheduleState, backfill: BackfillState): void {
   holds(18, !done || unfinished === 0, () => `backfill ${id} is ${phase}, ${counted}`);
   const over = exhausted && unfinished === 0;
   holds(18, phase !== 'running' || !over, () => `backfill ${id} runs with nothing left to do`);
+}
+
+function checkAssets(schedule: ScheduleState): void {
+  const { name, definition, assets, runs, lastAssetMs = -Infinity } = schedule;
+  const wanted = definition.assets ? assetsOf(definition.assets.condition).map(assetKey) : [];
+  const { seen = {}, changes = [] } = assets ?? {};
+  const known = wanted.length === Object.keys(seen).length && wanted.every((key) => seen[key]);
+  holds(19, known, () => `schedule ${name} does not keep what was seen of its data sets`);
+  const latest = new Map(changes.map(({ key, version }) => [key, version]));
+  for (const [key, version] of latest) {
+    holds(19, seen[key]?.version === version, () => `${name}: ${key} is not what changed last`);
+  }
+  for (const { id, kind, interval } of runs.values()) {
+    const made = kind !== 'asset' || interval.endMs <= lastAssetMs;
+    holds(19, made, () => `run ${id} was made of changes that are kept for another`);
+  }
 }

@@ -1,8 +1,9 @@
 /** What the core knows of schedules, their runs and backfills. Plain data; the machine is schedule.ts. */
+import type { AssetChange } from '../../shared/asset-condition.js';
 import type { DataInterval, Timetable } from '../../shared/calendar/intervals.js';
 import type { Failure } from '../../shared/failure.js';
 import type { JobId, ScheduleId } from '../../shared/ids.js';
-import type { ReprocessPolicy } from '../../shared/schedule-views.js';
+import type { ReprocessPolicy, RunKind, WebhookView } from '../../shared/schedule-views.js';
 import type { ScheduleDefinition } from './schedule-events.js';
 
 export type RunPhase =
@@ -22,10 +23,12 @@ export type RunOutcome =
 export interface RunState {
   readonly id: string;
   readonly interval: DataInterval;
-  readonly kind: 'scheduled' | 'manual' | 'backfill';
+  readonly kind: RunKind;
   /** Part of the request that each try submits: see `requestIdOf`. */
   readonly order: string;
   readonly backfillId?: string;
+  /** What it was made for: of runs of kind `asset`. */
+  readonly changes?: readonly AssetChange[];
   phase: RunPhase;
   tries: number;
   /** The job of the last try, once it is known. */
@@ -33,6 +36,40 @@ export interface RunState {
   /** When the first try began. */
   startedMs?: number;
   endedMs?: number;
+  /** How telling of its end went, once that is over. */
+  webhook?: WebhookView;
+}
+
+/** What is known of the data sets that a schedule waits for. */
+export interface AssetsState {
+  /** By key: all that the definition names, and no others. */
+  readonly seen: Record<string, AssetSight>;
+  /** Changes that no run was made for yet, oldest first. */
+  changes: AssetChange[];
+}
+export interface AssetSight {
+  /** As it was last; absent: nothing was ever there. */
+  version?: string;
+  /** Why it cannot be looked at. */
+  failure?: Failure;
+}
+
+/** Somebody has to be told of a run's end; the run itself may have been run once more by then. */
+export interface WebhookCall {
+  readonly id: string;
+  readonly runId: string;
+  readonly on: WebhookView['on'];
+  readonly url: string;
+  /** JSON, as it is sent. */
+  readonly body: string;
+  readonly timeoutMs: number;
+  readonly triesMost: number;
+  /** Those that failed. */
+  tries: number;
+  /** Of the last try. */
+  failure?: Failure;
+  /** Waits until then; absent: it is being made. */
+  atMs?: number;
 }
 
 export interface BackfillState {
@@ -69,10 +106,16 @@ export interface ScheduleState {
   deleted: boolean;
   /** The latest interval that the schedule itself has made a run of. */
   last?: DataInterval;
+  /** The moment of the latest run that changes of data sets led to, ms. */
+  lastAssetMs?: number;
   /** Unfinished ones, and those that ended last; in the order in which they were made. */
   readonly runs: Map<string, RunState>;
   /** Running ones, and the last that ended. */
   readonly backfills: Map<string, BackfillState>;
+  /** Of a schedule that waits for data sets. */
+  assets?: AssetsState;
+  /** Webhooks that have not answered yet, in the order in which runs ended. */
+  readonly calls: Map<string, WebhookCall>;
   /** Time brings nothing about before this; derived. */
   wakeMs: number;
 }

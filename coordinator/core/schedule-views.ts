@@ -1,17 +1,29 @@
 /** Schedules, runs and backfills as users see them, derived from the state. Never: changes it. */
+import { assetEventsOf } from '../../shared/asset-condition.js';
 import { nextRun, runTimes } from '../../shared/calendar/intervals.js';
 import type { ScheduleSpec } from '../../shared/schedule-spec.js';
-import type { BackfillView, RunView, ScheduleView } from '../../shared/schedule-views.js';
-import type { BackfillState, RunState, ScheduleState } from './schedule-state.js';
+import type {
+  BackfillView,
+  RunView,
+  ScheduleView,
+  WebhookView,
+} from '../../shared/schedule-views.js';
+import { assetViews, awaitedText } from './schedule-assets.js';
+import {
+  requestIdOf,
+  type BackfillState,
+  type RunState,
+  type ScheduleState,
+} from './schedule-state.js';
 import { hindranceOf } from './schedule-waiting.js';
 
 const runsShown = 100;
 
 export function scheduleView(schedule: ScheduleState, nowMs: number): ScheduleView {
   const spec = JSON.parse(schedule.definition.spec) as ScheduleSpec;
-  const next = schedule.paused
-    ? undefined
-    : nextRun(schedule.definition.timetable, schedule.last, nowMs);
+  const { timetable } = schedule.definition;
+  const next = schedule.paused || !timetable ? undefined : nextRun(timetable, schedule.last, nowMs);
+  const awaits = awaitedText(schedule);
   const runs = [...schedule.runs.values()]
     .sort((a, b) => b.interval.startMs - a.interval.startMs)
     .slice(0, runsShown);
@@ -23,12 +35,15 @@ export function scheduleView(schedule: ScheduleState, nowMs: number): ScheduleVi
     params: spec.params,
     maxActiveRuns: spec.maxActiveRuns,
     ...(next ? { next: runTimes(next) } : {}),
+    ...(schedule.assets ? { assets: assetViews(schedule) } : {}),
+    ...(awaits === undefined ? {} : { awaits }),
     runs: runs.map((run) => runView(schedule, run)),
   };
 }
 
 export function runView(schedule: ScheduleState, run: RunState): RunView {
-  const { phase, startedMs, endedMs } = run;
+  const { phase, startedMs, endedMs, changes } = run;
+  const webhook = webhookView(schedule, run);
   const because = becauseOf(schedule, run);
   const failure = 'failure' in phase ? phase.failure : undefined;
   return {
@@ -43,7 +58,18 @@ export function runView(schedule: ScheduleState, run: RunState): RunView {
     ...(endedMs === undefined ? {} : { endedAt: timeText(endedMs) }),
     ...(failure ? { failure } : {}),
     ...(because === undefined ? {} : { because }),
+    ...(changes ? { triggeringAssetEvents: assetEventsOf(changes) } : {}),
+    ...(webhook ? { webhook } : {}),
   };
+}
+
+/** How it goes, or went, with telling somebody of a run's end. */
+function webhookView(schedule: ScheduleState, run: RunState): WebhookView | undefined {
+  if (run.webhook) return run.webhook;
+  const call = schedule.calls.get(requestIdOf(schedule, run));
+  if (!call) return undefined;
+  const { on, tries, failure } = call;
+  return { on, state: 'owed', tries, ...(failure ? { failure } : {}) };
 }
 
 /** What an unfinished run without a job waits for, or why one was skipped. */

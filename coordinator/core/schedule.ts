@@ -17,6 +17,7 @@ import {
 } from './backfill.js';
 import type { Effect } from './effects.js';
 import { IllegalTransition } from './illegal.js';
+import { assetsDefined, assetSeen, assetUnseen, takeChanges } from './schedule-assets.js';
 import { unfinishedOf, wakeOf } from './schedule-due.js';
 import type { RunEnded, RunMade, ScheduleDefined, ScheduleEvent } from './schedule-events.js';
 import {
@@ -27,6 +28,7 @@ import {
   type ScheduleState,
 } from './schedule-state.js';
 import { hindranceOf } from './schedule-waiting.js';
+import { oweWebhook, webhookDue, webhookTried } from './schedule-webhooks.js';
 import type { State } from './state.js';
 
 /** Ended runs that are kept: for people, and for those that ask whether an interval was run. */
@@ -57,9 +59,10 @@ function defined(state: State, event: ScheduleDefined): void {
   if (known) {
     known.definition = definition;
     known.paused = paused ?? known.paused;
+    assetsDefined(known, event);
     return;
   }
-  state.schedules.set(id, {
+  const made: ScheduleState = {
     id,
     name,
     definition,
@@ -67,8 +70,11 @@ function defined(state: State, event: ScheduleDefined): void {
     deleted: false,
     runs: new Map(),
     backfills: new Map(),
+    calls: new Map(),
     wakeMs: 0,
-  });
+  };
+  assetsDefined(made, event);
+  state.schedules.set(id, made);
 }
 
 function apply(schedule: ScheduleState, event: ScheduleEvent, effects: Effect[]): void {
@@ -92,7 +98,7 @@ function apply(schedule: ScheduleState, event: ScheduleEvent, effects: Effect[])
       return;
     }
     case 'run.ended':
-      return ended(schedule, event);
+      return ended(schedule, event, effects);
     case 'run.retried': {
       const run = schedule.runs.get(event.runId);
       if (run?.phase.kind === 'retrying') run.phase = { kind: 'queued' };
@@ -113,6 +119,14 @@ function apply(schedule: ScheduleState, event: ScheduleEvent, effects: Effect[])
       return backfillCancelled(schedule, event, (run) =>
         stop(schedule, run, { kind: 'cancelled' }, nowMs, effects),
       );
+    case 'asset.seen':
+      return assetSeen(schedule, event);
+    case 'asset.unseen':
+      return assetUnseen(schedule, event);
+    case 'webhook.due':
+      return webhookDue(schedule, event, effects);
+    case 'webhook.tried':
+      return webhookTried(schedule, event);
   }
 }
 
@@ -127,6 +141,8 @@ function deleted(schedule: ScheduleState, effects: Effect[]): void {
 function made(schedule: ScheduleState, event: RunMade, effects: Effect[]): void {
   const { runId, interval, kind, skipped, order, backfill, nowMs } = event;
   const known = schedule.runs.get(runId);
+  const changes = kind === 'asset' ? takeChanges(schedule, interval) : undefined;
+  if (kind === 'asset' && !changes) return;
   if (kind === 'scheduled') {
     if (schedule.last && interval.endMs <= schedule.last.endMs) return;
     schedule.last = interval;
@@ -140,7 +156,7 @@ function made(schedule: ScheduleState, event: RunMade, effects: Effect[]): void 
     state.counts[inUse ? 'passed' : 'unfinished'] += 1;
   }
   if (inUse) return;
-  if (!skipped && kind === 'scheduled') makeRoom(schedule, nowMs, effects);
+  if (!skipped && (kind === 'scheduled' || kind === 'asset')) makeRoom(schedule, nowMs, effects);
   // Once more: it is the newest now.
   schedule.runs.delete(runId);
   schedule.runs.set(runId, {
@@ -149,6 +165,7 @@ function made(schedule: ScheduleState, event: RunMade, effects: Effect[]): void 
     kind,
     order,
     ...(backfill ? { backfillId: backfill.id } : {}),
+    ...(changes ? { changes } : {}),
     phase: skipped ? { kind: 'skipped', reason: skipped } : { kind: 'queued' },
     tries: 0,
     ...(skipped ? { endedMs: nowMs } : {}),
@@ -179,16 +196,17 @@ function tried(
   return isCurrent && run.tries === event.try ? run : undefined;
 }
 
-function ended(schedule: ScheduleState, event: RunEnded): void {
+function ended(schedule: ScheduleState, event: RunEnded, effects: Effect[]): void {
   const run = tried(schedule, event);
   if (!run) return;
   const { outcome, nowMs } = event;
   const { retries, retryDelayMs } = schedule.definition;
-  if (outcome === 'succeeded') return finish(schedule, run, { kind: 'succeeded' }, nowMs);
-  if (run.phase.kind === 'stopping') return finish(schedule, run, run.phase.outcome, nowMs);
-  if (outcome === 'cancelled') return finish(schedule, run, { kind: 'cancelled' }, nowMs);
+  const over = (phase: RunPhase): void => finish(schedule, run, phase, nowMs, effects);
+  if (outcome === 'succeeded') return over({ kind: 'succeeded' });
+  if (run.phase.kind === 'stopping') return over(run.phase.outcome);
+  if (outcome === 'cancelled') return over({ kind: 'cancelled' });
   const failure = event.failure ?? unknownFailure();
-  if (run.tries > retries) return finish(schedule, run, { kind: 'failed', failure }, nowMs);
+  if (run.tries > retries) return over({ kind: 'failed', failure });
   run.phase = { kind: 'retrying', atMs: nowMs + retryDelayMs, failure };
 }
 
@@ -201,14 +219,21 @@ function stop(
   effects: Effect[],
 ): void {
   if (run.phase.kind === 'stopping') return;
-  if (run.phase.kind !== 'running') return finish(schedule, run, outcome, nowMs);
+  if (run.phase.kind !== 'running') return finish(schedule, run, outcome, nowMs, effects);
   run.phase = { kind: 'stopping', outcome };
   effects.push({ type: 'cancelRun', scheduleId: schedule.id, runId: run.id });
 }
 
-function finish(schedule: ScheduleState, run: RunState, phase: RunPhase, nowMs: number): void {
+function finish(
+  schedule: ScheduleState,
+  run: RunState,
+  phase: RunPhase,
+  nowMs: number,
+  effects: Effect[],
+): void {
   run.phase = phase;
   run.endedMs = nowMs;
+  oweWebhook(schedule, run, effects);
   backfillRunEnded(schedule, run);
   forgetOldest(schedule);
 }

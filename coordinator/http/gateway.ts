@@ -2,13 +2,13 @@
  * The HTTP door of a coordinator that is told to have one, and the metrics that it shows. Fastify and
  * prom-client are loaded only then: most runs have neither.
  */
-import type { JobVerbs } from '../job-verbs.js';
 import type { Journal } from '../journal/journal.js';
 import type { LoopDependencies } from '../loop.js';
 import type { Metrics } from '../metrics/metrics.js';
 import type { Observed } from '../metrics/state-gauges.js';
 import type { TlsFiles } from '../rpc/servers.js';
 import type { WorkerServiceDependencies } from '../rpc/worker-service.js';
+import type { HandlersDependencies } from './handlers.js';
 import type { HttpDoor } from './http-door.js';
 
 export interface GatewayOptions {
@@ -46,10 +46,10 @@ export class Gateway {
   }
 
   /** @returns HOST:PORT @throws WindrowError E_LISTEN, E_TLS_FILE */
-  async open(verbs: JobVerbs): Promise<string> {
+  async open(verbs: Omit<HandlersDependencies, 'metrics'>): Promise<string> {
     const { HttpDoor } = await import('./http-door.js');
     const metrics = (): Promise<string> => this.metrics.text();
-    this.door = await HttpDoor.open({ ...this.options, verbs, metrics });
+    this.door = await HttpDoor.open({ ...this.options, ...verbs, metrics });
     return this.door.address;
   }
 

@@ -1,71 +1,47 @@
 /**
  * The verbs of the HTTP door: each turns what was asked into a call of the one verb there is, and its
- * answer into what shared/http-operations.ts says. Never: decides about jobs, or who may ask.
+ * answer into what shared/http-operations.ts says; those of schedules are in schedule-handlers.ts.
+ * Never: decides about jobs, or who may ask.
  */
 import type * as z from 'zod';
-import { WindrowError } from '../../shared/failure.js';
-import type { SubmitRequest, SubmitResponse } from '../../shared/gen/windrow.js';
-import { mediaTypes, type OperationId, type operations } from '../../shared/http-operations.js';
+import { type FailureKind, WindrowError } from '../../shared/failure.js';
+import type { SubmitResponse } from '../../shared/gen/windrow.js';
+import { mediaTypes } from '../../shared/http-operation.js';
 import type { jobRequestShape } from '../../shared/http-shapes.js';
-import { applyParams } from '../../shared/spec-params.js';
-import { pasteTemplates } from '../../shared/spec-paths.js';
-import { validateSpec } from '../../shared/spec-file.js';
 import type { JobVerbs } from '../job-verbs.js';
 import { eventView } from '../notices.js';
+import { type Handlers, nothing, ok, type Reply } from './asked.js';
 import { problemOf } from './problems.js';
+import { submitRequest } from './requests.js';
+import { scheduleHandlers, type ScheduleVerbs } from './schedule-handlers.js';
 import { begun, type SentStream } from './sent-streams.js';
 
-export type Reply =
-  | { readonly status: number; readonly json?: unknown; readonly location?: string }
-  | { readonly stream: SentStream }
-  | { readonly text: string; readonly mediaType: string };
-
-type Shape<Part> = Part extends z.ZodType ? z.output<Part> : undefined;
-type Member<Operation, Name extends string> = Operation extends {
-  readonly [key in Name]: infer Part;
-}
-  ? Shape<Part>
-  : undefined;
-
-/** What was asked, checked by the operation's shapes. */
-export interface Asked<Operation> {
-  /** Of the path, by name. */
-  readonly params: Readonly<Record<string, string>>;
-  readonly query: Member<Operation, 'query'>;
-  readonly body: Member<Operation, 'body'>;
-  /** The body where it is bytes. */
-  readonly bytes: AsyncIterable<Uint8Array>;
-  /** Aborted once the caller has hung up. */
-  readonly gone: AbortSignal;
-}
-
-export type Handlers = {
-  readonly [Id in OperationId]: (asked: Asked<(typeof operations)[Id]>) => Promise<Reply>;
-};
-
-export interface HandlersDependencies {
-  readonly verbs: JobVerbs;
+export interface HandlersDependencies extends ScheduleVerbs {
+  readonly jobs: JobVerbs;
   readonly metrics: () => Promise<string>;
 }
+
+const faultsOfJobs: ReadonlySet<FailureKind> = new Set(['invalidSpec', 'userCode', 'badData']);
 
 /** Of a description, as `windrow describe` has it. */
 const lastEvents = 20;
 
-export function handlers({ verbs, metrics }: HandlersDependencies): Handlers {
+export function handlers({ jobs, metrics, ...scheduleVerbs }: HandlersDependencies): Handlers {
   return {
+    ...scheduleHandlers(scheduleVerbs),
     submitJob: async ({ body, gone }) =>
-      submitted(await verbs.submit(submitRequest(body, body.requestId), gone)),
-    listJobs: async ({ query }) => ok({ jobs: await verbs.list(query.state, query.limit) }),
-    getJob: async ({ params }) => ok(await verbs.get(params['job']!)),
-    describeJob: async ({ params, gone }) => ok(await description(verbs, params['job']!, gone)),
-    whyJob: async ({ params }) => ok(await verbs.why(params['job']!)),
+      submitted(await jobs.submit(submitRequest(body, body.requestId), gone)),
+    listJobs: async ({ query }) => ok({ jobs: await jobs.list(query.state, query.limit) }),
+    getJob: async ({ params }) => ok(await jobs.get(params['job']!)),
+    describeJob: async ({ params, gone }) => ok(await description(jobs, params['job']!, gone)),
+    whyJob: async ({ params }) => ok(await jobs.why(params['job']!)),
     watchJob: async ({ params, query, gone }) => {
-      const { job } = await verbs.get(params['job']!);
-      const notices = verbs.watch(job, query.after, query.follow === 'true', gone);
+      const { job } = await jobs.get(params['job']!);
+      const notices = jobs.watch(job, query.after, query.follow === 'true', gone);
       return { stream: lines(notices, eventView) };
     },
     readLogs: async ({ params }) => {
-      const logs = await verbs.logs(params['job']!);
+      const logs = await jobs.logs(params['job']!);
       return {
         stream: lines(logs, ({ timeMs, level, workerId, text }) => {
           return { time: new Date(timeMs).toISOString(), level, worker: workerId, text };
@@ -73,19 +49,19 @@ export function handlers({ verbs, metrics }: HandlersDependencies): Handlers {
       };
     },
     readResult: async ({ params, query: { output, maxRows } }) =>
-      arrow(await begun(verbs.result(params['job']!, output, maxRows || undefined))),
-    cancelJob: async ({ params }) => ok(await verbs.cancel(params['job']!)),
+      arrow(await begun(jobs.result(params['job']!, output, maxRows || undefined))),
+    cancelJob: async ({ params }) => ok(await jobs.cancel(params['job']!)),
     retryJob: async ({ params, body: { requestId, onlyDeadLetters }, gone }) =>
-      submitted(await verbs.retry(params['job']!, requestId, onlyDeadLetters, gone)),
+      submitted(await jobs.retry(params['job']!, requestId, onlyDeadLetters, gone)),
     resubmitJob: async ({ params, body: { requestId }, gone }) =>
-      submitted(await verbs.again(params['job']!, requestId, false, gone)),
-    validateJob: async ({ body }) => ok(await validity(verbs, body)),
+      submitted(await jobs.again(params['job']!, requestId, false, gone)),
+    validateJob: async ({ body }) => validity(jobs, body),
     explainJob: async ({ body }) => {
-      const { planJson, text } = await verbs.explain(submitRequest(body));
+      const { planJson, text } = await jobs.explain(submitRequest(body));
       return ok({ plan: JSON.parse(planJson) as unknown, text });
     },
     previewJob: async ({ body, query, gone }) => {
-      const rows = verbs.preview({ job: submitRequest(body), ...query }, gone);
+      const rows = jobs.preview({ job: submitRequest(body), ...query }, gone);
       const parts = await begun(rows);
       return arrow(
         (async function* () {
@@ -93,24 +69,23 @@ export function handlers({ verbs, metrics }: HandlersDependencies): Handlers {
         })(),
       );
     },
-    missingBlobs: async ({ body }) => ok({ digests: verbs.missingBlobs(body.digests) }),
+    missingBlobs: async ({ body }) => ok({ digests: jobs.missingBlobs(body.digests) }),
     putBlob: async ({ params, bytes }) => {
       const digest = params['digest']!;
       const parts = (async function* () {
-        let name = digest;
+        // The digest goes ahead, so that a wrong one is refused before any bytes are asked for.
+        yield { digest, name: digest, data: Buffer.alloc(0) };
         for await (const data of bytes) {
-          yield { digest, name, data: Buffer.from(data.buffer, data.byteOffset, data.byteLength) };
-          name = '';
+          const part = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+          yield { digest, name: '', data: part };
         }
-        // A blob of no bytes has a digest, too.
-        yield { digest, name: '', data: Buffer.alloc(0) };
       })();
-      return { status: 201, json: await verbs.putBlob(parts) };
+      return { status: 201, json: await jobs.putBlob(parts) };
     },
-    listWorkers: async () => ok({ workers: verbs.workers() }),
+    listWorkers: async () => ok({ workers: jobs.workers() }),
     drainWorker: async ({ params }) => {
-      await verbs.drain(params['worker']!);
-      return { status: 204 };
+      await jobs.drain(params['worker']!);
+      return nothing;
     },
     readOpenApi: async () => {
       const { openApiDocument } = await import('../../shared/openapi.js');
@@ -120,8 +95,6 @@ export function handlers({ verbs, metrics }: HandlersDependencies): Handlers {
   };
 }
 
-const ok = (json: unknown): Reply => ({ status: 200, json });
-
 function submitted({ jobId, existing }: SubmitResponse): Reply {
   return {
     status: existing ? 200 : 201,
@@ -130,41 +103,25 @@ function submitted({ jobId, existing }: SubmitResponse): Reply {
   };
 }
 
-/** The spec made ready as the client makes it ready, as far as no file has to be read for it. */
-function submitRequest(body: z.output<typeof jobRequestShape>, requestId = ''): SubmitRequest {
-  const set = Object.entries(body.params).map(([name, value]) => `${name}=${String(value)}`);
-  const spec = validateSpec(pasteTemplates(applyParams(validateSpec(body.spec), set)));
-  const files = Object.entries(body.files).map(([path, file]) => {
-    const external = file.external.map((each) => ({ ...each, external: [] }));
-    return [path, { ...file, external }] as const;
-  });
-  return {
-    requestId,
-    specJson: JSON.stringify(spec),
-    files: Object.fromEntries(files),
-    redoDeadLetters: false,
-  };
-}
-
-/** What is wrong with the request itself is the answer; what is wrong with us is a problem. */
-async function validity(verbs: JobVerbs, body: z.output<typeof jobRequestShape>) {
+/** Whatever is wrong with the job is the answer; what is wrong with us is a problem. */
+async function validity(jobs: JobVerbs, body: z.output<typeof jobRequestShape>): Promise<Reply> {
   try {
-    await verbs.explain(submitRequest(body));
-    return { valid: true, problems: [] };
+    await jobs.explain(submitRequest(body));
+    return ok({ valid: true, problems: [] });
   } catch (error) {
-    if (!(error instanceof WindrowError) || error.failure.kind !== 'invalidSpec') throw error;
-    return { valid: false, problems: error.problems };
+    if (!(error instanceof WindrowError) || !faultsOfJobs.has(error.failure.kind)) throw error;
+    return { status: 422, json: { valid: false, problems: error.problems } };
   }
 }
 
-async function description(verbs: JobVerbs, name: string, gone: AbortSignal) {
-  const view = await verbs.get(name);
+async function description(jobs: JobVerbs, name: string, gone: AbortSignal) {
+  const view = await jobs.get(name);
   const events = [];
-  for await (const notice of verbs.watch(view.job, 0, false, gone)) {
+  for await (const notice of jobs.watch(view.job, 0, false, gone)) {
     events.push(eventView(notice));
     if (events.length > lastEvents) events.shift();
   }
-  return { ...view, why: await verbs.why(view.job), events };
+  return { ...view, why: await jobs.why(view.job), events };
 }
 
 function arrow(parts: AsyncIterable<Uint8Array>): Reply {

@@ -1,5 +1,5 @@
 /**
- * The HTTP door: the verbs of jobs as JSON, for what cannot speak gRPC. Routes, shapes and answers are
+ * The HTTP door: the verbs of a coordinator as JSON, for what cannot speak gRPC. Routes, shapes and answers are
  * those of shared/http-operations.ts; every error is a problem document. Never: decides about jobs.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -9,16 +9,13 @@ import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type * as z from 'zod';
 import { joinAddress, splitAddress } from '../../shared/endpoints.js';
 import { fail } from '../../shared/failure.js';
-import {
-  mediaTypes,
-  type Operation,
-  type OperationId,
-  operations,
-} from '../../shared/http-operations.js';
+import { mediaTypes, type Operation } from '../../shared/http-operation.js';
+import { type OperationId, operations } from '../../shared/http-operations.js';
 import { limits } from '../../shared/limits.js';
 import { readTlsFiles, type TlsFiles } from '../rpc/servers.js';
 import { checkRequest } from './guards.js';
-import { type Asked, handlers, type HandlersDependencies, type Reply } from './handlers.js';
+import type { Asked, Reply } from './asked.js';
+import { handlers, type HandlersDependencies } from './handlers.js';
 import { problemOf } from './problems.js';
 import { sendStream } from './sent-streams.js';
 
@@ -33,6 +30,8 @@ export interface HttpDoorOptions extends HandlersDependencies {
 }
 
 const stallMsDefault = 60_000;
+/** How long one who was refused may take to hang up. */
+const lingerMs = 1000;
 
 export class HttpDoor {
   private constructor(
@@ -198,6 +197,8 @@ async function answer(
 
 /** What is no HTTP, or has more headers than a request may have. */
 function refuseText(error: Error, socket: Socket): void {
+  // Said already: what else comes is not looked at.
+  if (socket.writableEnded) return;
   if (!socket.writable) return void socket.destroy();
   const problem = problemOf(Object.assign(error, { statusCode: 400 }));
   const body = JSON.stringify(problem);
@@ -208,6 +209,9 @@ function refuseText(error: Error, socket: Socket): void {
     'Connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+  // Closed at once, with bytes on their way, it would lose the answer; left open, it keeps its place.
+  const late = setTimeout(() => socket.destroy(), lingerMs).unref();
+  socket.once('close', () => clearTimeout(late));
 }
 
 function sendProblem(reply: FastifyReply, error: unknown): FastifyReply {

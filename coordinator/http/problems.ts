@@ -11,7 +11,7 @@ import {
 import type { failureShape, Problem } from '../../shared/http-shapes.js';
 
 const statusOfKind: Record<FailureKind, number> = {
-  invalidSpec: 400,
+  invalidSpec: 422,
   userCode: 422,
   badData: 422,
   io: 500,
@@ -22,21 +22,30 @@ const statusOfKind: Record<FailureKind, number> = {
   broken: 500,
 };
 
+/** Where the kind says too little: among these are all failures of the request itself. */
 const statusOfCode: Readonly<Record<string, number>> = {
+  E_BLOB: 400,
+  E_REQUEST: 400,
   E_UNAUTHENTICATED: 401,
   E_BROWSER_DENIED: 403,
   E_CODE_DENIED: 403,
   E_URI_DENIED: 403,
+  E_WEBHOOK_DENIED: 403,
   E_NO_ROUTE: 404,
   E_NO_JOB: 404,
   E_NO_OUTPUT: 404,
   E_NO_WORKER: 404,
+  E_NO_SCHEDULE: 404,
+  E_NO_BACKFILL: 404,
   E_METHOD: 405,
   E_COMMITTING: 409,
   E_NOT_FINISHED: 409,
   E_NOTHING_TO_RETRY: 409,
   E_OUTPUT_BUSY: 409,
   E_OUTPUT_EXISTS: 409,
+  E_RUN_EXISTS: 409,
+  E_SCHEDULE_BUSY: 409,
+  E_SCHEDULES_OFF: 409,
   E_BODY_TOO_LARGE: 413,
   E_SPEC_TOO_LARGE: 413,
   E_MEDIA_TYPE: 415,

@@ -11,9 +11,9 @@ import type { JobState, StageState, State } from '../core/state.js';
 import { sourceRows } from '../core/task.js';
 import { transition } from '../core/transition.js';
 import { stateName } from '../core/views.js';
-import { endedStates, failureKinds } from './labels.js';
-
-type StartRun = Extract<Effect, { type: 'startRun' }>;
+import { endedRunStates, endedStates, failureKinds } from './labels.js';
+import { LeaseCounts, leaseEnds } from './lease-counts.js';
+import { RunCounts } from './run-counts.js';
 
 /** From a tenth of a second to a day. */
 const longSeconds = [0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14_400, 86_400];
@@ -24,9 +24,13 @@ export class EventCounts {
   /** When each stage could run first, as far as this process has seen it. */
   private readonly readyMs = new WeakMap<StageState, number>();
   private readonly counts: ReturnType<typeof metrics>;
+  private readonly runs: RunCounts;
+  private readonly leases: LeaseCounts;
 
   constructor(registry: Registry) {
     this.counts = metrics(registry);
+    this.runs = new RunCounts(this.counts.runsEnded, this.counts.scheduleLag);
+    this.leases = new LeaseCounts(this.counts.leasesGranted, this.counts.leasesEnded);
   }
 
   /** The core's `transition`, looked at. */
@@ -34,7 +38,10 @@ export class EventCounts {
     const job = 'jobId' in event ? state.jobs.get(event.jobId) : jobOfAttempt(state, event);
     const chunksBefore = job?.counts.chunksDone ?? 0;
     const waited = event.type === 'attempt.started' ? this.waitedMs(job, event) : undefined;
+    this.leases.look(state, event);
+    const runsSeen = this.runs.look(state, event);
     const effects = transition(state, event);
+    runsSeen();
     this.see(state, event, waited);
     if (event.type === 'chunk.done' && job && job.counts.chunksDone > chunksBefore) {
       this.chunkDone(job, event);
@@ -78,7 +85,7 @@ export class EventCounts {
 
   private follows(state: State, effect: Effect, nowMs: number): void {
     if (effect.type === 'record') return this.attemptEnded(effect.event);
-    if (effect.type === 'startRun') return this.runStarts(state, effect, nowMs);
+    if (effect.type === 'startRun') return this.runs.starts(state, effect, nowMs);
     if (effect.type !== 'notify' && effect.type !== 'jobEnded') return;
     const job = state.jobs.get(effect.jobId);
     if (!job) return;
@@ -92,13 +99,6 @@ export class EventCounts {
       case 'retry':
         return this.counts.retries.inc({ kind: String(effect.data['kind']) });
     }
-  }
-
-  /** A run asked for by hand or by a backfill is due whenever there is room. */
-  private runStarts(state: State, { scheduleId, runId }: StartRun, nowMs: number): void {
-    const run = state.schedules.get(scheduleId)?.runs.get(runId);
-    if (run?.kind !== 'scheduled' || run.tries > 1) return;
-    this.counts.scheduleLag.observe(seconds(nowMs - run.interval.endMs));
   }
 
   private jobEnded(job: JobState): void {
@@ -194,6 +194,12 @@ function metrics(registry: Registry) {
       'From the time that a scheduled run was due to its first try.',
       longSeconds,
     ),
+    runsEnded: counter(
+      'windrow_schedule_runs_ended_total',
+      'Runs of schedules that ended.',
+      'state',
+      endedRunStates,
+    ),
     taskQueue: histogram(
       'windrow_task_queue_seconds',
       'How long a task could have run before an attempt at it started.',
@@ -228,6 +234,8 @@ function metrics(registry: Registry) {
     rowsInferred: counter('windrow_rows_inferred_total', 'Rows that went through a model.'),
     rowsReused: counter('windrow_rows_reused_total', 'Source rows of chunks that were reused.'),
     hellos: counter('windrow_worker_hellos_total', 'Workers that joined or came back.'),
+    leasesGranted: counter('windrow_leases_granted_total', 'Leases given to workers.'),
+    leasesEnded: counter('windrow_leases_ended_total', 'Leases that ended.', 'how', leaseEnds),
     left: counter('windrow_workers_left_total', 'Workers that are gone.', 'how', [
       'exited',
       'crashed',

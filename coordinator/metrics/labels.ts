@@ -1,5 +1,6 @@
 /** Values that labels can have, where there are few enough to count each from the start. */
 import type { FailureKind } from '../../shared/failure.js';
+import type { RunStateName } from '../../shared/schedule-views.js';
 import type { JobStateName, WorkerView } from '../../shared/views.js';
 
 const kinds: Readonly<Record<FailureKind, true>> = {
@@ -29,6 +30,20 @@ export const livingStates = [
   'stopping',
   'suspended',
 ] as const satisfies readonly JobStateName[];
+
+export const livingRunStates = [
+  'queued',
+  'running',
+  'stopping',
+  'retrying',
+] as const satisfies readonly RunStateName[];
+
+export const endedRunStates = [
+  'succeeded',
+  'failed',
+  'cancelled',
+  'skipped',
+] as const satisfies readonly RunStateName[];
 
 export const workerStates = [
   'connected',

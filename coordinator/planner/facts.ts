@@ -45,12 +45,21 @@ export interface Comparison {
   readonly value: bigint | string;
 }
 
+/** What statistics can refute: a comparison, or alternatives of which all comparisons hold of one. */
+export type Bound = Comparison | { readonly any: readonly (readonly Bound[])[] };
+
 /** One of the expressions that a filter joins with AND. */
 export interface Conjunct {
   readonly sql: string;
   readonly columns: readonly string[];
   /** All of these hold where the conjunct is true; empty when it is of another shape. */
-  readonly comparisons: readonly Comparison[];
+  readonly bounds: readonly Bound[];
+}
+
+/** What a query asks of the rows of a source before anything else, in one of its scans. */
+export interface ScanConditions {
+  readonly source: string;
+  readonly conjuncts: readonly Conjunct[];
 }
 
 interface OperatorBase {
@@ -126,6 +135,8 @@ export interface QueryFacts {
   readonly sql: string;
   /** The same as JSON of a relational plan; absent where it is not understood. */
   readonly relational?: string;
+  /** Its scans of sources, each once; none where it is not understood. */
+  readonly scans: readonly ScanConditions[];
   /** Sources, steps and other queries that it reads, with the columns it reads of them. */
   readonly tables: readonly { readonly id: string; readonly columns: readonly ColumnDef[] }[];
   readonly columns: readonly ColumnDef[];

@@ -4,7 +4,15 @@
  */
 import type { ColumnStatistics } from '../../shared/parquet-statistics.js';
 import type { InputFile, PlanNote } from '../../shared/plan.js';
-import { hiveKey, type Comparison, type Conjunct, type Facts, type Operator } from './facts.js';
+import {
+  hiveKey,
+  type Bound,
+  type Comparison,
+  type Conjunct,
+  type Facts,
+  type Operator,
+  type QueryFacts,
+} from './facts.js';
 import type { SourceFacts } from './facts.js';
 
 /** Conditions that every row meets before any other operator sees it. */
@@ -17,6 +25,15 @@ export function leadingConjuncts(operators: readonly Operator[]): Conjunct[] {
   return conjuncts;
 }
 
+/** What each scan of the source asks of its rows; a query that is not understood asks for all. */
+export function scansOf(source: string, queries: Iterable<QueryFacts>): (readonly Conjunct[])[] {
+  return [...queries].flatMap(({ tables, scans }) => {
+    if (!tables.some(({ id }) => id === source)) return [];
+    const found = scans.filter((scan) => scan.source === source);
+    return found.length > 0 ? found.map(({ conjuncts }) => conjuncts) : [[]];
+  });
+}
+
 export interface PrunedSource {
   readonly files: readonly InputFile[];
   readonly rows: number;
@@ -24,35 +41,37 @@ export interface PrunedSource {
   readonly notes: readonly PlanNote[];
 }
 
+/** @param scans what each scan asks for: a row group is ruled out where none of them needs it */
 export function pruneSource(
   source: SourceFacts,
-  conjuncts: readonly Conjunct[],
+  scans: readonly (readonly Conjunct[])[],
   verdicts: Facts['hiveVerdicts'],
 ): PrunedSource {
   // A partition column hides a column of that name inside the file, and its statistics.
   const inPath = new Set(source.hive.map((column) => column.name));
-  const comparisons = conjuncts
-    .flatMap((conjunct) => conjunct.comparisons)
-    .filter((comparison) => !inPath.has(comparison.column));
-  const verdictLists = conjuncts.flatMap(({ sql }) => {
-    const list = verdicts.get(hiveKey(source.id, sql));
-    return list ? [list] : [];
-  });
+  const needs = scans.map((conjuncts) => ({
+    bounds: conjuncts.flatMap(({ bounds }) => bounds),
+    files: conjuncts.flatMap(({ sql }) => {
+      const list = verdicts.get(hiveKey(source.id, sql));
+      return list ? [list] : [];
+    }),
+  }));
   let rows = 0;
   let rowsPruned = 0;
   let filesPruned = 0;
   let groups = 0;
   let groupsPruned = 0;
   const files = source.files.map(({ file, stats }, index): InputFile => {
-    const wholeFile = verdictLists.some((list) => list[index] === false);
+    const left = needs.filter(({ files }) => files.every((list) => list[index] !== false));
+    const wholeFile = needs.length > 0 && left.length === 0;
     const pruned = file.rowGroupRows.flatMap((count, group) => {
       rows += count;
       groups += 1;
+      const statsOf = (column: string): ColumnStatistics | undefined =>
+        inPath.has(column) ? undefined : stats.get(column)?.[group];
       const ruledOut =
-        wholeFile ||
-        comparisons.some((comparison) =>
-          excludes(comparison, stats.get(comparison.column)?.[group]),
-        );
+        needs.length > 0 &&
+        left.every(({ bounds }) => bounds.some((bound) => isRefuted(bound, statsOf)));
       if (!ruledOut) return [];
       rowsPruned += count;
       return [group];
@@ -66,6 +85,14 @@ export function pruneSource(
     `${groupsPruned} of ${groups} row groups in all, ${rowsPruned} of ${rows} rows`;
   const notes: PlanNote[] = groupsPruned > 0 ? [{ kind: 'pruned', text }] : [];
   return { files, rows, rowsPruned, notes };
+}
+
+function isRefuted(
+  bound: Bound,
+  statsOf: (column: string) => ColumnStatistics | undefined,
+): boolean {
+  if (!('any' in bound)) return excludes(bound, statsOf(bound.column));
+  return bound.any.every((all) => all.some((each) => isRefuted(each, statsOf)));
 }
 
 /** Whether no value between min and max meets the comparison; NULL meets none. */

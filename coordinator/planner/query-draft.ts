@@ -13,7 +13,7 @@ import { exchangePartitions } from './exchange-layout.js';
 import type { Facts, QueryFacts, SourceFacts } from './facts.js';
 import { programDigest } from './program-digest.js';
 import { rangedColumns } from './ranged-files.js';
-import { rowsOfFiles } from './splits.js';
+import { rowsRead } from './splits.js';
 
 export interface QueryStageOptions {
   readonly id: StageId;
@@ -21,12 +21,14 @@ export interface QueryStageOptions {
   /** The stage that gives the rows of a step, or of another query. */
   readonly stageOf: (table: string) => StageId;
   readonly pool: string;
+  /** Files of a source, without the row groups that no query needs. */
+  readonly filesOf: (source: string) => readonly InputFile[];
 }
 
 export function queryStage(
   query: QueryFacts,
   facts: Facts,
-  { id, sink, stageOf, pool }: QueryStageOptions,
+  { id, sink, stageOf, pool, filesOf }: QueryStageOptions,
 ): StagePlan {
   const { sql, relational, layout, deterministic, steps } = query;
   const tables = query.tables.map(
@@ -53,7 +55,7 @@ export function queryStage(
     input.partitions,
     layout,
   ];
-  const sources = query.tables.flatMap((table) => facts.sources.get(table.id) ?? []);
+  const sources = query.tables.filter((table) => facts.sources.has(table.id));
   return {
     id,
     input,
@@ -64,12 +66,8 @@ export function queryStage(
     taskStarts: [],
     pool,
     devices: [],
-    rows: rowsOfFiles(sources.flatMap(filesOf)),
+    rows: rowsRead(sources.flatMap((table) => filesOf(table.id))),
   };
-}
-
-export function filesOf({ files }: SourceFacts): readonly InputFile[] {
-  return files.map(({ file }) => file);
 }
 
 function tableOf(
@@ -88,6 +86,8 @@ function tableOf(
 /** The same for all exchanges of a job, from the sizes of what its queries read alone. */
 function partitionsOf({ queries, sources }: Facts): number {
   const read = new Set([...queries.values()].flatMap(({ tables }) => tables.map(({ id }) => id)));
-  const files = [...sources.values()].filter(({ id }) => read.has(id)).flatMap(filesOf);
-  return exchangePartitions(files.reduce((sum, { bytes }) => sum + bytes, 0));
+  const files = [...sources.values()]
+    .filter(({ id }) => read.has(id))
+    .flatMap(({ files }) => files);
+  return exchangePartitions(files.reduce((sum, { file }) => sum + file.bytes, 0));
 }

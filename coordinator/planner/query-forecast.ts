@@ -1,5 +1,5 @@
 /**
- * How a query would run if every stage gave as much as it reads at most: for explain, before
+ * How a query would run if conditions left as many rows as they usually do: for explain, before
  * anything has run. True sizes decide later, and may choose otherwise. Pure.
  */
 import type { StageId } from '../../shared/ids.js';
@@ -22,7 +22,7 @@ export function forecast(plan: JobPlan): JobPlan {
       stage.input.kind === 'query' ? expand(stage as QueryStage, plan, results) : [stage];
     for (const each of planned) {
       stages.push(each);
-      if (!results.has(each.id)) results.set(each.id, mostOf(each, results));
+      if (!results.has(each.id)) results.set(each.id, resultOf(each, results));
     }
   }
   return { ...plan, stages };
@@ -44,20 +44,27 @@ function expand(
     });
     for (const stage of step.stages) {
       parts.push(stage);
-      results.set(stage.id, mostOf(stage, results));
+      results.set(stage.id, resultOf(stage, results, step.expected.get(stage.id)));
     }
-    if (step.final) return [...parts, step.final];
+    if (!step.final) continue;
+    const rows = step.expected.get(step.final.id);
+    results.set(step.final.id, resultOf(step.final, results, rows));
+    return [...parts, step.final];
   }
   return [...parts, query];
 }
 
-/** As many rows as enter, of the width of what leaves, spread evenly. */
-function mostOf(stage: StagePlan, results: ReadonlyMap<StageId, StageResult>): StageResult {
+/** Rows of the width of what leaves, spread evenly; as many as enter where no more is known. */
+function resultOf(
+  stage: StagePlan,
+  results: ReadonlyMap<StageId, StageResult>,
+  expected?: number,
+): StageResult {
   const { divide, columns } = stage.program.sink;
   const partitions = partitionCount(divide);
   const below = stage.input.kind === 'stage' ? results.get(stage.input.stage) : undefined;
   const count = plannedChunkCount(stage) ?? below?.chunks.length ?? 0;
-  const rows = rowsEntering(stage, results);
+  const rows = expected ?? rowsEntering(stage, results);
   const bytes = rows * widthOfAll(columns);
   const chunks = Array.from({ length: count }, () => ({
     bytes: bytes / count,

@@ -2,6 +2,7 @@
  * The next stages of a query, from the sizes of those that are done: what `distribute` decides,
  * laid out in chunks and tasks. Asked again after a restart, it answers the same. Pure.
  */
+import { sha256Hex } from '../../shared/chunk-identity.js';
 import { stageId, type StageId } from '../../shared/ids.js';
 import type {
   InputFile,
@@ -13,13 +14,15 @@ import type {
 } from '../../shared/plan.js';
 import { distribute, type SourceSize } from './relational/distribute.js';
 import type { Fragment, PhysicalStage, StageSize } from './relational/physical.js';
-import type { Query } from './relational/relation.js';
+import { canonical } from './relational/canonical.js';
+import type { Column, Query, Relation } from './relational/relation.js';
 import { gatheredProgram, resultProgram, stageProgram } from './relational/stage-program.js';
-import { narrowed, scanOf } from './relational/wrap.js';
+import { inOrder, narrowed, scanOf } from './relational/wrap.js';
+import { Estimates } from './relational/estimate.js';
 import { columnExpression } from './relational/expression.js';
 import { layOut, type LayoutFacts } from './stage-layout.js';
 import { programDigest } from './program-digest.js';
-import { rowsOfFiles } from './splits.js';
+import { bytesPerRow, rowsRead } from './splits.js';
 
 /** A query's stage before it is laid out. */
 export type QueryStage = StagePlan & { readonly input: QueryInput };
@@ -35,6 +38,8 @@ export interface QueryStep {
   readonly stages: readonly StagePlan[];
   /** The query's own stage, laid out. */
   readonly final?: StagePlan;
+  /** Rows that each of them gives, about, from the true sizes of what it reads. */
+  readonly expected: ReadonlyMap<StageId, number>;
   readonly notes: readonly PlanNote[];
 }
 
@@ -56,18 +61,19 @@ export function planQuery(state: QueryState): QueryStep {
   );
   const sources = tableSizes(state);
   const found = distribute(query, { sources, results, broadcastBytes, inlineBytes, sortBytes });
-  const adding = new Adding(state, keys);
+  const adding = new Adding(state, keys, sources);
   if (!found.complete) {
     for (const stage of found.stages) {
       adding.part(stage, stageProgram(stage, state.query.input.partitions));
     }
     return adding.step();
   }
-  const [only] = found.fragments;
-  if (only && found.fragments.length === 1 && !state.query.input.layout) {
-    return adding.final(only, resultProgram(query, only));
+  const { fragments, result } = found;
+  const [only] = fragments;
+  if (only && fragments.length === 1 && !state.query.input.layout) {
+    return adding.final(only, resultProgram(result, only));
   }
-  return rearranged(state, query, found.fragments, adding);
+  return rearranged(state, result, fragments, adding);
 }
 
 /** For a result that is there already: no chunk at all. */
@@ -80,30 +86,30 @@ export function nothingToDo(query: QueryStage): StagePlan {
 /** Several fragments, or an order of its own for chunks: the rows are kept, then dealt out. */
 function rearranged(
   { query: { input } }: QueryState,
-  query: Query,
+  result: readonly Column[],
   fragments: readonly Fragment[],
   adding: Adding,
 ): QueryStep {
-  const needed = new Set(query.result.map(({ id }) => id));
+  const needed = new Set(result.map(({ id }) => id));
   const { layout } = input;
   const first = narrowed(fragments[0]!.relation, needed).columns;
   const dividing = layout && (layout.keys ?? layout.partitions) !== undefined;
   const by = dividing
-    ? query.result.filter(({ name }) => layout.keys?.includes(name) ?? true).map(columnExpression)
+    ? result.filter(({ name }) => layout.keys?.includes(name) ?? true).map(columnExpression)
     : undefined;
   const partitions = layout?.partitions ?? input.partitions;
   const names: string[] = [];
   for (const [index, fragment] of fragments.entries()) {
-    const relation = narrowed(fragment.relation, needed);
+    const relation = inOrder(narrowed(fragment.relation, needed), first);
     const key = `result ${index}`;
     names.push(key);
     if (adding.has(key)) continue;
-    const stage: PhysicalStage = {
-      key,
+    const work: Omit<PhysicalStage, 'key'> = {
       fragment: { ...fragment, relation },
       columns: relation.columns,
       ...(by ? { divide: { kind: 'hash', keys: by } } : {}),
     };
+    const stage: PhysicalStage = { ...canonical(work), key };
     adding.part(stage, stageProgram(stage, partitions));
   }
   if (adding.some) return adding.step();
@@ -113,7 +119,7 @@ function rearranged(
     ? { kind: 'partitions', inputs }
     : { kind: 'chunks', leaf, stages: names };
   const rows: Fragment = { driving, sides: [], relation: scanOf(leaf, first), hashed: [] };
-  return adding.final(rows, resultProgram(query, rows));
+  return adding.final(rows, resultProgram(result, rows));
 }
 
 /** All of it in one chunk. */
@@ -126,16 +132,24 @@ function gathered(state: QueryState): QueryStep {
     leaves.map(([leaf, { columns }]) => ({ leaf, columns })),
     state.query.program.sink.columns,
   );
-  return new Adding(state, new Map()).final({ driving: { kind: 'once' }, sides }, program);
+  return new Adding(state, new Map(), new Map()).final(
+    { driving: { kind: 'once' }, sides },
+    program,
+  );
 }
+
+/** A fragment; without its relation where the query itself is all that is known. */
+type Placed = Pick<Fragment, 'driving' | 'sides'> & Partial<Pick<Fragment, 'relation'>>;
 
 class Adding {
   private readonly added: StagePlan[] = [];
   private readonly notes: PlanNote[] = [];
+  private readonly expected = new Map<StageId, number>();
 
   constructor(
     private readonly state: QueryState,
     private readonly keys: Map<string, StageId>,
+    private readonly tables: ReadonlyMap<string, SourceSize>,
   ) {}
 
   get some(): boolean {
@@ -149,30 +163,44 @@ class Adding {
   part({ key, fragment, bounds }: PhysicalStage, program: StageProgram): void {
     const { query, parts } = this.state;
     const id = stageId(`${query.id}_${parts.length + this.added.length + 1}`);
+    const stage = this.stage(id, fragment, program);
+    // Equal work that draws its rows at random is not the same work.
+    const digest = query.deterministic ? stage.digest : sha256Hex(`${stage.digest}\n${key}`);
     this.added.push({
-      ...this.stage(id, fragment, program),
+      ...stage,
+      digest,
       part: { of: query.id, key, ...(bounds ? { bounds: true } : {}) },
     });
   }
 
   step(): QueryStep {
-    return { stages: this.added, notes: this.notes };
+    return { stages: this.added, expected: this.expected, notes: this.notes };
   }
 
   /** What lands is as the output wants it. */
-  final(fragment: Pick<Fragment, 'driving' | 'sides'>, program: StageProgram): QueryStep {
+  final(fragment: Placed, program: StageProgram): QueryStep {
     const { query } = this.state;
     const { sink, steps } = query.program;
     const final = this.stage(query.id, fragment, { ...program, sink, steps });
-    return { stages: [], final, notes: this.notes };
+    return { stages: [], final, expected: this.expected, notes: this.notes };
   }
 
-  private stage(
-    id: StageId,
-    fragment: Pick<Fragment, 'driving' | 'sides'>,
-    program: StageProgram,
-  ): StagePlan {
+  /** As conditions, joins and groups leave them, about. */
+  private rowsOf({ driving, sides }: Placed, relation: Relation): number {
+    const rows = new Map<string, { rows: number }>();
+    const inputs = driving.kind === 'partitions' ? driving.inputs : [driving];
+    for (const each of [...inputs, ...sides]) {
+      if ('source' in each) rows.set(each.leaf, { rows: this.tables.get(each.source)!.rows });
+      if (!('stages' in each)) continue;
+      const all = each.stages.map((key) => this.state.results(this.keys.get(key)!).rows);
+      rows.set(each.leaf, { rows: all.reduce((sum, count) => sum + count, 0) });
+    }
+    return new Estimates(rows).of(relation).rows;
+  }
+
+  private stage(id: StageId, fragment: Placed, program: StageProgram): StagePlan {
     const { query } = this.state;
+    if (fragment.relation) this.expected.set(id, this.rowsOf(fragment, fragment.relation));
     const { tables } = query.input;
     const stageOf = (key: string): StageId => this.keys.get(key)!;
     const { layout } = query.input;
@@ -219,8 +247,8 @@ function tableSizes({ query, sources, results }: QueryState): Map<string, Source
       const { ranged = [] } = table;
       const columns = ranged.map(({ column }) => column);
       const files = sources[table.source] ?? [];
-      const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-      return [name, { bytes, rows: rowsOfFiles(files), ranged: columns }];
+      const bytes = files.reduce((sum, file) => sum + bytesPerRow(file) * rowsRead([file]), 0);
+      return [name, { bytes, rows: rowsRead(files), ranged: columns }];
     }
     const all = table.stages.map(results);
     return [

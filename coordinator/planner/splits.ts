@@ -53,6 +53,23 @@ export function rowsOfFiles(files: readonly Pick<InputFile, 'rowGroupRows'>[]): 
   return files.reduce((sum, file) => sum + rowsOfFile(file), 0);
 }
 
+/** Rows of the files that are read: those of pruned row groups are not. */
+export function rowsRead(
+  files: readonly Pick<InputFile, 'rowGroupRows' | 'prunedRowGroups'>[],
+): number {
+  return rowsOfFiles(files) - rowsPruned(files);
+}
+
+export function rowsPruned(
+  files: readonly Pick<InputFile, 'rowGroupRows' | 'prunedRowGroups'>[],
+): number {
+  return files.reduce(
+    (sum, { rowGroupRows, prunedRowGroups }) =>
+      prunedRowGroups.reduce((rows, group) => rows + rowGroupRows[group]!, sum),
+    0,
+  );
+}
+
 /** Average bytes of a row of this file, as stored. */
 export function bytesPerRow(file: InputFile): number {
   const rows = rowsOfFile(file);

@@ -26,7 +26,7 @@ import {
 } from './exchange-layout.js';
 import { filesAmong } from './ranged-files.js';
 import type { Driving, Fragment, Side, StageSize } from './relational/physical.js';
-import { bytesPerRow, rowsOfFiles, sourceChunks, taskStarts } from './splits.js';
+import { bytesPerRow, rowsRead, sourceChunks, taskStarts } from './splits.js';
 
 /** A finished stage, chunk by chunk. */
 export interface StageResult extends StageSize {
@@ -104,7 +104,7 @@ export function layOut(
   const rowsWhole = (): number =>
     whole.reduce(
       (sum, { table }) =>
-        table.kind === 'source' ? sum + rowsOfFiles(facts.sources[table.source] ?? []) : sum,
+        table.kind === 'source' ? sum + rowsRead(facts.sources[table.source] ?? []) : sum,
       0,
     );
   return {

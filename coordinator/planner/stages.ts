@@ -15,10 +15,10 @@ import type {
   StageProgram,
 } from '../../shared/plan.js';
 import type { StageDraft } from './drafts.js';
-import { filesOf, queryStage } from './query-draft.js';
-import type { Facts, Operator, QueryFacts } from './facts.js';
+import { queryStage } from './query-draft.js';
+import type { Facts, Operator, QueryFacts, SourceFacts } from './facts.js';
 import type { Chain } from './logical.js';
-import { leadingConjuncts, pruneSource } from './pruning.js';
+import { leadingConjuncts, pruneSource, scansOf } from './pruning.js';
 import { programDigest } from './program-digest.js';
 import { dropColumns, moveFilters, neededColumns } from './pushdown.js';
 import { bytesPerRow, sourceChunks, taskStarts } from './splits.js';
@@ -163,10 +163,11 @@ class StagePlanning implements PlannedStages {
     const id = stageId(`s${this.stages.length}`);
     for (const { id: table } of query.tables) {
       const source = this.facts.sources.get(table);
-      if (source) this.sources.set(table, filesOf(source));
+      if (source && !this.sources.has(table)) this.pruneForQueries(source);
     }
     const stage = queryStage(query, this.facts, {
       id,
+      filesOf: (source) => this.sources.get(source)!,
       sink: this.sink(narrowed),
       stageOf: (table) => this.tables.get(table)!,
       pool: this.spec.run.pool ?? 'cpu',
@@ -181,6 +182,14 @@ class StagePlanning implements PlannedStages {
       this.notes.push({ kind: 'nondeterministic', step: query.id, text });
     }
     this.added(narrowed, id);
+  }
+
+  /** All queries read the same row groups of a source: those that any of their scans needs. */
+  private pruneForQueries(source: SourceFacts): void {
+    const { queries, hiveVerdicts } = this.facts;
+    const pruned = pruneSource(source, scansOf(source.id, queries.values()), hiveVerdicts);
+    this.sources.set(source.id, pruned.files);
+    this.notes.push(...pruned.notes);
   }
 
   private push(
@@ -198,11 +207,8 @@ class StagePlanning implements PlannedStages {
       devices: devicesOf(operators),
     };
     if (origin.kind === 'source') {
-      const pruned = pruneSource(
-        origin.source,
-        leadingConjuncts(operators),
-        this.facts.hiveVerdicts,
-      );
+      const { hiveVerdicts } = this.facts;
+      const pruned = pruneSource(origin.source, [leadingConjuncts(operators)], hiveVerdicts);
       const input: SourceInput = { kind: 'source', source: origin.source.id, files: pruned.files };
       this.rowsTotal += pruned.rows;
       this.rowsPruned += pruned.rowsPruned;
@@ -226,11 +232,13 @@ class StagePlanning implements PlannedStages {
     const columns = sink.map(landed);
     const output = this.outputOf(draft);
     if (!output) return { columns, compression: 'snappy', partitionBy: [] };
+    const fileBytes = targetBytes(output);
     return {
       columns,
       compression: output.compression,
       ...(output.rowGroupSize === undefined ? {} : { rowGroupSize: output.rowGroupSize }),
       partitionBy: partitionColumns(output, columns),
+      ...(fileBytes === undefined || output.partitionBy ? {} : { fileBytes }),
     };
   }
 

@@ -17,6 +17,7 @@ import { partitionCount } from '../planner/exchange-layout.js';
 import type { JobState, StageState, State } from '../core/state.js';
 import { runningTask } from '../core/task.js';
 import type { JobChunks } from '../job-chunks.js';
+import { withOrigin } from '../row-origin.js';
 import { chunkDirectory } from '../shuffle-files.js';
 
 export interface Reporter {
@@ -60,9 +61,14 @@ export class WorkerReports {
       type: 'attempt.ended',
       attempt,
       workerId: from.id,
-      ...(failureJson ? { failure: failureOf(failureJson) } : {}),
+      ...(failureJson ? { failure: this.located(failureOf(failureJson), attempt) } : {}),
       nowMs,
     };
+  }
+
+  private located(failure: Failure, { jobId }: AttemptRef): Failure {
+    const job = this.deps.state.jobs.get(jobId);
+    return job ? withOrigin(failure, this.deps.chunksOf(job)) : failure;
   }
 
   /** False where the job is gone: its record would enter the chunk index unchecked. */

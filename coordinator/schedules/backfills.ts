@@ -109,6 +109,12 @@ export class Backfills {
   ): Promise<BackfillCreated> {
     const { fromMs, toMs, reprocess, reverse, maxActiveRuns, many } = request;
     const { definition } = schedule;
+    if (!definition.timetable) {
+      return invalid(
+        `schedule ${schedule.name} runs when data sets change, and has no intervals`,
+        `start a run by hand: windrow schedule trigger ${schedule.name}`,
+      );
+    }
     if (reverse && definition.dependsOnPast) {
       invalid('a schedule with dependsOnPast cannot go backwards', 'leave out --reverse');
     }

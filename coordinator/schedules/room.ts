@@ -1,34 +1,56 @@
 /** Constructs what schedules need of a coordinator: one room, its parts inside. */
 import type { Metadata } from '@grpc/grpc-js';
-import type { BlobStore } from '../blob-store.js';
+import { LocalStore } from '../../shared/storage/local-store.js';
 import { scheduleService } from '../rpc/schedule-service.js';
+import { AssetWatch } from './asset-watch.js';
 import { Backfills } from './backfills.js';
 import { ScheduleClock } from './clock.js';
+import type { Admit } from './definition.js';
 import { RunJobs, type RunEffect, type RunJobsDependencies } from './run-jobs.js';
 import { Schedules } from './schedules.js';
+import { checkWebhookHost } from './webhook-address.js';
+import { Webhooks, type WebhookEffect } from './webhooks.js';
 
 export interface ScheduleRoomDependencies extends RunJobsDependencies {
-  readonly blobs: BlobStore;
+  readonly admit: Admit;
+  /** Throws E_URI_DENIED for what lies outside the roots. */
+  readonly checkPath: (path: string) => void;
+  /** Whether webhooks may call addresses that are not public. */
+  readonly allowPrivateWebhooks: boolean;
   /** Whether this process stays to fire schedules: an embedded one ends with its job. */
   readonly fires: boolean;
 }
 
+export type ScheduleEffect = RunEffect | WebhookEffect;
+
 export class ScheduleRoom {
   private readonly clock: ScheduleClock;
+  private readonly assetWatch: AssetWatch;
   private readonly runJobs: RunJobs;
-  private readonly schedules: Schedules;
-  private readonly backfills: Backfills;
+  private readonly webhooks: Webhooks;
+  readonly schedules: Schedules;
+  readonly backfills: Backfills;
 
   constructor(private readonly deps: ScheduleRoomDependencies) {
     this.clock = new ScheduleClock(deps);
     this.runJobs = new RunJobs(deps);
-    this.schedules = new Schedules(deps);
+    this.assetWatch = new AssetWatch({ ...deps, store: new LocalStore() });
+    this.webhooks = new Webhooks(deps);
+    this.schedules = new Schedules({
+      ...deps,
+      versions: (definition) => this.assetWatch.versions(definition),
+      checkWebhook: (url) => {
+        if (!deps.allowPrivateWebhooks) checkWebhookHost(url);
+      },
+    });
     this.backfills = new Backfills({ ...deps, schedules: this.schedules });
   }
 
   /** Where nothing fires, nothing is started either: the next server goes on with it. */
-  run(effect: RunEffect): void {
-    if (this.deps.fires) this.runJobs.run(effect);
+  run(effect: ScheduleEffect): void {
+    if (!this.deps.fires) return;
+    if (effect.type === 'callWebhook') this.webhooks.run(effect);
+    else this.runJobs.run(effect);
   }
 
   service(authorize: (metadata: Metadata) => void): ReturnType<typeof scheduleService> {
@@ -37,11 +59,14 @@ export class ScheduleRoom {
 
   /** Call it once reconciled. */
   start(): void {
-    if (this.deps.fires) this.clock.start();
+    if (!this.deps.fires) return;
+    this.clock.start();
+    this.assetWatch.start();
   }
 
   async close(): Promise<void> {
     this.clock.stop();
-    await this.runJobs.close();
+    this.assetWatch.stop();
+    await Promise.all([this.runJobs.close(), this.webhooks.close()]);
   }
 }

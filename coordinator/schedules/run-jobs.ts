@@ -128,6 +128,7 @@ function requestOf(schedule: ScheduleState, run: RunState): SubmitRequest {
     runId: run.id,
     ...run.interval,
     ...(before ? { previousSuccessMs: before.interval.startMs } : {}),
+    ...(run.changes ? { changes: run.changes } : {}),
   });
   return {
     requestId: requestIdOf(schedule, run),

@@ -4,23 +4,32 @@
  */
 import { randomBytes } from 'node:crypto';
 import { distance } from 'fastest-levenshtein';
-import { manualInterval, type DataInterval } from '../../shared/calendar/intervals.js';
+import {
+  manualInterval,
+  type DataInterval,
+  nextRuns,
+  type RunTimes,
+} from '../../shared/calendar/intervals.js';
 import { fail } from '../../shared/failure.js';
 import type { SubmitRequest } from '../../shared/gen/windrow.js';
 import { makeScheduleId } from '../../shared/ids.js';
 import { runIdOf } from '../../shared/schedule-variables.js';
 import type { RunView, ScheduleView } from '../../shared/schedule-views.js';
-import { type BlobStore, digestsOf } from '../blob-store.js';
 import { Turns } from '../commit/turns.js';
 import type { Event } from '../core/events.js';
+import type { ScheduleDefinition } from '../core/schedule-events.js';
 import { isFinished, type RunState, type ScheduleState } from '../core/schedule-state.js';
 import { runView, scheduleView } from '../core/schedule-views.js';
 import type { State } from '../core/state.js';
-import { definitionOf } from './definition.js';
+import { type Admit, definitionOf } from './definition.js';
 
 export interface SchedulesDependencies {
   readonly state: State;
-  readonly blobs: Pick<BlobStore, 'missing'>;
+  readonly admit: Admit;
+  /** Versions of its data sets by key; throws where one cannot be looked at. */
+  readonly versions: (definition: ScheduleDefinition) => Promise<Record<string, string>>;
+  /** Throws E_WEBHOOK_DENIED for a URL that this coordinator does not call. */
+  readonly checkWebhook: (url: string) => void;
   readonly post: (...events: Event[]) => Promise<void>;
   readonly nowMs: () => number;
   /** Whether this process stays to fire them: an embedded one ends with its job. */
@@ -35,22 +44,22 @@ export class Schedules {
 
   /**
    * Makes a schedule, or gives one of that name a new spec; its runs stay.
-   * @throws WindrowError E_SCHEDULES_OFF | E_BLOB, and whatever is wrong with the specs
+   * @throws WindrowError E_SCHEDULES_OFF | E_WEBHOOK_DENIED | E_URI_DENIED, and whatever is wrong with the specs
    */
   async put(
     specJson: string,
     job: Pick<SubmitRequest, 'specJson' | 'files'>,
   ): Promise<ScheduleView> {
     this.checkFires();
-    const { spec, definition } = definitionOf(specJson, job);
-    const missing = this.deps.blobs.missing(digestsOf(job.files));
-    if (missing.length > 0) {
-      fail('invalidSpec', 'E_BLOB', `${missing.length} files of this job were not uploaded`, {
-        hint: 'create schedules through the client or the CLI, which upload them first',
-      });
-    }
+    const { spec, definition } = definitionOf(specJson, job, this.deps.admit);
     const { name } = spec.metadata;
+    const { assets, onSuccess, onFailure } = definition;
+    for (const webhook of [onSuccess, onFailure]) {
+      if (webhook) this.deps.checkWebhook(webhook.url);
+    }
     return this.turns.run(async () => {
+      // What is there now is no change; what comes from now on is.
+      const seen = assets ? { seen: await this.deps.versions(definition) } : {};
       const nowMs = this.deps.nowMs();
       const scheduleId =
         this.named(name)?.id ?? makeScheduleId(nowMs, randomBytes(3).toString('hex'));
@@ -60,6 +69,7 @@ export class Schedules {
         name,
         definition,
         ...(spec.paused === undefined ? {} : { paused: spec.paused }),
+        ...seen,
         nowMs,
       });
       return this.get(name);
@@ -76,6 +86,12 @@ export class Schedules {
     return live
       .sort((a, b) => (a.name < b.name ? -1 : 1))
       .map((schedule) => scheduleView(schedule, this.deps.nowMs()));
+  }
+
+  /** Its coming runs, none where data sets alone say when. @param fromMs absent: now */
+  next(name: string, fromMs: number | undefined, count: number): RunTimes[] {
+    const { timetable } = this.find(name).definition;
+    return timetable ? nextRuns(timetable, fromMs ?? this.deps.nowMs(), count) : [];
   }
 
   async pause(name: string, paused: boolean): Promise<ScheduleView> {
@@ -115,7 +131,10 @@ export class Schedules {
     const asked = (run: RunState): boolean => run.kind === 'manual' && run.order === requestId;
     const known = find(schedule, asked);
     if (known) return runView(schedule, known);
-    const covered = interval ?? manualInterval(schedule.definition.timetable, nowMs);
+    const { timetable } = schedule.definition;
+    // Without a calendar it covers no time.
+    const latest = timetable ? manualInterval(timetable, nowMs) : { startMs: nowMs, endMs: nowMs };
+    const covered = interval ?? latest;
     const same = find(schedule, (run) => !isFinished(run) && overlaps(run.interval, covered));
     if (same) {
       fail(

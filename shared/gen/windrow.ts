@@ -27,7 +27,7 @@ import {
 
 /**
  * The wire protocol of Windrow: clients to coordinator (JobService, ScheduleService), workers to coordinator
- * (WorkerService), workers to one another (ShuffleService). Fields ending in _json carry documents whose schema is named in their comment.
+ * (WorkerService). Fields ending in _json carry documents whose schema is named in their comment.
  */
 
 export interface SubmitRequest {
@@ -219,7 +219,7 @@ export interface Hello {
   /** Those of devices that are real; a Vulkan device emulated in software is not among them. */
   hardware: string[];
   /**
-   * Where its ShuffleService listens, as other workers reach it: HOST:PORT, or unix:PATH for those
+   * Where its shuffle service listens, as other workers reach it: HOST:PORT, or unix:PATH for those
    * of the same machine. Absent: nobody can.
    */
   shuffleAddress?:
@@ -477,23 +477,6 @@ export interface DiscardFiles {
    * below the worker's shuffle directory. It need not have all of them.
    */
   paths: string[];
-}
-
-export interface PartRange {
-  /** Below a chunk directory that the worker was told to write to, plainly written. */
-  path: string;
-  offset: number;
-  /** At most 1 MiB. */
-  bytes: number;
-}
-
-export interface PartBytes {
-  /** All that was asked for; none where there is a failure. */
-  data: Buffer;
-  /** Of data, as it was read. */
-  crc32: number;
-  /** Why the file cannot be read there; the call goes on. */
-  failureJson?: string | undefined;
 }
 
 export interface PutScheduleRequest {
@@ -5507,164 +5490,6 @@ export const DiscardFiles: MessageFns<DiscardFiles> = {
   },
 };
 
-function createBasePartRange(): PartRange {
-  return { path: "", offset: 0, bytes: 0 };
-}
-
-export const PartRange: MessageFns<PartRange> = {
-  encode(message: PartRange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.path !== "") {
-      writer.uint32(10).string(message.path);
-    }
-    if (message.offset !== 0) {
-      writer.uint32(16).int64(message.offset);
-    }
-    if (message.bytes !== 0) {
-      writer.uint32(24).int32(message.bytes);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): PartRange {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBasePartRange();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.path = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.offset = longToNumber(reader.int64());
-            continue;
-          }
-          case 3: {
-            if (tag !== 24) {
-              break;
-            }
-
-            message.bytes = reader.int32();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create(base?: DeepPartial<PartRange>): PartRange {
-    return PartRange.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<PartRange>): PartRange {
-    const message = createBasePartRange();
-    message.path = object.path ?? "";
-    message.offset = object.offset ?? 0;
-    message.bytes = object.bytes ?? 0;
-    return message;
-  },
-};
-
-function createBasePartBytes(): PartBytes {
-  return { data: Buffer.alloc(0), crc32: 0, failureJson: undefined };
-}
-
-export const PartBytes: MessageFns<PartBytes> = {
-  encode(message: PartBytes, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.data.length !== 0) {
-      writer.uint32(10).bytes(message.data);
-    }
-    if (message.crc32 !== 0) {
-      writer.uint32(16).uint32(message.crc32);
-    }
-    if (message.failureJson !== undefined) {
-      writer.uint32(26).string(message.failureJson);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): PartBytes {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBasePartBytes();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.data = Buffer.from(reader.bytes());
-            continue;
-          }
-          case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.crc32 = reader.uint32();
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.failureJson = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create(base?: DeepPartial<PartBytes>): PartBytes {
-    return PartBytes.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<PartBytes>): PartBytes {
-    const message = createBasePartBytes();
-    message.data = object.data ?? Buffer.alloc(0);
-    message.crc32 = object.crc32 ?? 0;
-    message.failureJson = object.failureJson ?? undefined;
-    return message;
-  },
-};
-
 function createBasePutScheduleRequest(): PutScheduleRequest {
   return { specJson: "", jobJson: "", files: {} };
 }
@@ -7128,51 +6953,6 @@ export const WorkerServiceClient = makeGenericClientConstructor(
 ) as unknown as {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): WorkerServiceClient;
   service: typeof WorkerServiceService;
-  serviceName: string;
-};
-
-/** What workers call on one another, with the join token as the bearer where there is one. */
-export type ShuffleServiceService = typeof ShuffleServiceService;
-export const ShuffleServiceService = {
-  /**
-   * Bytes of finished chunks' files: one reply for each range, in the order asked for. Who asks has
-   * as many ranges open as it has room for replies; more is not sent.
-   */
-  readParts: {
-    path: "/windrow.v1.ShuffleService/ReadParts" as const,
-    requestStream: true as const,
-    responseStream: true as const,
-    requestSerialize: (value: PartRange): Buffer => Buffer.from(PartRange.encode(value).finish()),
-    requestDeserialize: (value: Buffer): PartRange => PartRange.decode(value),
-    responseSerialize: (value: PartBytes): Buffer => Buffer.from(PartBytes.encode(value).finish()),
-    responseDeserialize: (value: Buffer): PartBytes => PartBytes.decode(value),
-  },
-} as const;
-
-export interface ShuffleServiceServer extends UntypedServiceImplementation {
-  /**
-   * Bytes of finished chunks' files: one reply for each range, in the order asked for. Who asks has
-   * as many ranges open as it has room for replies; more is not sent.
-   */
-  readParts: handleBidiStreamingCall<PartRange, PartBytes>;
-}
-
-export interface ShuffleServiceClient extends Client {
-  /**
-   * Bytes of finished chunks' files: one reply for each range, in the order asked for. Who asks has
-   * as many ranges open as it has room for replies; more is not sent.
-   */
-  readParts(): ClientDuplexStream<PartRange, PartBytes>;
-  readParts(options: Partial<CallOptions>): ClientDuplexStream<PartRange, PartBytes>;
-  readParts(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<PartRange, PartBytes>;
-}
-
-export const ShuffleServiceClient = makeGenericClientConstructor(
-  ShuffleServiceService,
-  "windrow.v1.ShuffleService",
-) as unknown as {
-  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): ShuffleServiceClient;
-  service: typeof ShuffleServiceService;
   serviceName: string;
 };
 

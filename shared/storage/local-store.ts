@@ -71,9 +71,9 @@ export class LocalStore implements ObjectStore {
     }
   }
 
-  async list(directory: string): Promise<ListedObject[]> {
+  async list(directory: string, most = Infinity): Promise<ListedObject[]> {
     const found: ListedObject[] = [];
-    await collect(directory, found);
+    await collect(directory, most, found);
     return found.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
   }
 
@@ -183,13 +183,14 @@ async function syncFile(path: string): Promise<void> {
   }
 }
 
-async function collect(directory: string, found: ListedObject[]): Promise<void> {
+async function collect(directory: string, most: number, found: ListedObject[]): Promise<void> {
   const entries: Dirent[] =
     (await absentAsUndefined(readdir(directory, { withFileTypes: true }))) ?? [];
   for (const entry of entries) {
+    if (found.length >= most) return;
     const path = join(directory, entry.name);
     if (entry.isDirectory()) {
-      await collect(path, found);
+      await collect(path, most, found);
     } else if (entry.isFile()) {
       const stats = await absentAsUndefined(lstat(path));
       if (stats) found.push({ path, ...headOf(stats) });

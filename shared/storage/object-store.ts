@@ -28,8 +28,11 @@ export interface ObjectStore {
   head(path: string): Promise<ObjectHead | undefined>;
   /** SHA-256 (hex) of the content, read now; undefined when absent. */
   digest(path: string): Promise<string | undefined>;
-  /** Everything below a directory, in order of path; symlinks are neither listed nor followed. */
-  list(directory: string): Promise<ListedObject[]>;
+  /**
+   * Everything below a directory, in order of path; symlinks are neither listed nor followed.
+   * @param most objects looked at; where there are more, so many, whichever
+   */
+  list(directory: string, most?: number): Promise<ListedObject[]>;
   /**
    * Publishes: consumes the source, never replaces the target. After a crash within, both may be
    * there with the same content; calling again with `exists` as the answer, delete the source.

@@ -19,14 +19,9 @@ import { expect } from 'vitest';
 import type { Failure } from '../../shared/failure.js';
 import type { JobSpecInput } from '../../shared/job-spec.js';
 import { mlpModel } from '../../shared/onnx-model.js';
+import { type Ended, verbHere } from '../verb-here.js';
 
 const cli = resolve(import.meta.dirname, '../../dist/cli/main.js');
-
-export interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 /** Rows of `data.parquet`: 50 000 in five row groups. */
 export const rows = 50_000;
@@ -187,9 +182,17 @@ export async function expectRefused(
   expect(place.published(spec)).toEqual(before);
 }
 
-/** As `expectRefused` with `validate`, which plans on the same path without starting workers. */
-export async function expectInvalid(place: Place, spec: string, refusal: Refusal): Promise<void> {
-  checkRefusal(await windrow(['validate', spec]), refusal);
+/**
+ * As `expectRefused` with `validate`, which plans on the same path without starting workers, and so
+ * needs no process of its own.
+ */
+export async function expectInvalid(
+  place: Place,
+  spec: string,
+  refusal: Refusal,
+  ask: typeof verbHere = verbHere,
+): Promise<void> {
+  checkRefusal(await ask(['validate', spec]), refusal);
   expect(place.published(spec)).toEqual([]);
 }
 

@@ -1,6 +1,6 @@
 /** SQL that is wrong, or reaches for what is not its own: refused before any work, with the step. */
 import { afterAll, beforeAll, describe, it } from 'vitest';
-import { expectInvalid, Place, type Refusal } from './place.js';
+import { expectInvalid, Place, type Refusal, windrow } from './place.js';
 
 let place: Place;
 beforeAll(async () => {
@@ -85,7 +85,9 @@ describe('a query is refused', () => {
         { id: 'c', sql: { query: 'select id from b where id < 9' } },
       ],
     });
-    await expectInvalid(place, spec, { code: 'E_SPEC_CYCLE', says: [/a → c → b → a/, /hint: /] });
+    const refusal = { code: 'E_SPEC_CYCLE', says: [/a → c → b → a/, /hint: /] };
+    // As users type it: the process ends by itself.
+    await expectInvalid(place, spec, refusal, windrow);
   });
 });
 

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { duckdb, ended, type Ended, lineOf, Place, start, windrow } from './place.js';
+import type { Ended } from '../verb-here.js';
+import { duckdb, ended, lineOf, Place, start, windrow } from './place.js';
 
 let place: Place;
 beforeAll(async () => {

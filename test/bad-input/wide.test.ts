@@ -40,6 +40,8 @@ const window = (fields: object): Step => ({
   window: { from: 'orders', columns: { n: 'count(*)' }, ...fields },
 });
 
+const everything = Array.from({ length: 8 }, (_, at) => `orders o${at}`).join(', ');
+
 describe('a wide step is refused before any work, with its name and a hint', () => {
   const cases: [what: string, step: Step, code: string, ...says: RegExp[]][] = [
     ['a key that is not there', join({ keys: ['nmae'] }), 'E_UNKNOWN_COLUMN', /nmae/, /name/],
@@ -134,6 +136,12 @@ describe('a wide step is refused before any work, with its name and a hint', () 
       /amount/,
     ],
     [
+      'a join of everything with everything that would never end',
+      { id: 'a', sql: { query: `select count(*) as n from ${everything}` } },
+      'E_JOIN_EXPLODES',
+      /about \de\+\d\d pairs of rows/,
+    ],
+    [
       'a window that needs an order',
       window({ columns: { n: 'lag(id)' } }),
       'E_WINDOW_ORDER',
@@ -226,6 +234,18 @@ describe('a row that a wide step fails on fails the job, with the step and a hin
     expect(failure.message).toMatch(/'user-49'.*it fails for the row/);
     expect(ended.stderr).toMatch(/step a/);
   });
+});
+
+it('a sum that overflows in one row is told with its step, its file and that row', async () => {
+  const measures = { x: 'sum(id + case when visits is null then 9223372036854775807 else 0 end)' };
+  const { failure } = await expectFailed(
+    place,
+    specOf('overflow', [aggregate({ measures })]),
+    'E_SQL_RUNTIME',
+  );
+  expect(failure.at).toMatchObject({ step: 'a', file: place.path('data.parquet'), row: 31234 });
+  expect(failure.message).toMatch(/Overflow.*it fails for the row \{.*"id":31234/);
+  expect(failure.hint).toBeTruthy();
 });
 
 describe('a join that explodes', () => {

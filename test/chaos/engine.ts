@@ -3,7 +3,7 @@
  * CLI, and compares what was published. Kills only processes it started.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { mlpModel } from '../../shared/onnx-model.js';
@@ -13,6 +13,17 @@ export const cli = resolve('dist/cli/main.js');
 /** Rows of the sample data: two files of 12 row groups. */
 export const sampleRows = 240_000;
 export const rowGroupRows = 10_240;
+
+export interface Sample {
+  /** Of two files. */
+  readonly rows: number;
+  /** Of the model's hidden layers. */
+  readonly width: number;
+}
+/** So much work that a kill by hand lands in the middle of it. */
+const heavy: Sample = { rows: sampleRows, width: 256 };
+/** For kills that wait for their moment: six chunks a file. */
+export const light: Sample = { rows: 12 * rowGroupRows, width: 16 };
 
 /** Statement runner on a fresh DuckDB. */
 export async function duckdb<T>(sql: string): Promise<T[]> {
@@ -27,9 +38,14 @@ export async function duckdb<T>(sql: string): Promise<T[]> {
   }
 }
 
-export async function makeInput(directory: string, files = 2, first = 0): Promise<void> {
+export async function makeInput(
+  directory: string,
+  files = 2,
+  first = 0,
+  sample = heavy,
+): Promise<void> {
   mkdirSync(join(directory, 'data'), { recursive: true });
-  const rows = sampleRows / 2;
+  const rows = sample.rows / 2;
   for (let file = first; file < first + files; file += 1) {
     await duckdb(`
       copy (
@@ -40,11 +56,17 @@ export async function makeInput(directory: string, files = 2, first = 0): Promis
         from range(${file * rows}, ${(file + 1) * rows}) t(i)
       ) to '${join(directory, 'data', `part-${file}.parquet`)}' (format parquet, row_group_size ${rowGroupRows})`);
   }
-  writeFileSync(join(directory, 'model.onnx'), sampleModel());
+  writeFileSync(join(directory, 'model.onnx'), sampleModel(sample.width));
 }
 
-/** 16 -> 256 -> 256 -> 1 with fixed weights: slow enough that a kill lands in the middle. */
-function sampleModel(): Uint8Array {
+/** The same input for another case. */
+export function copyInput(from: string, to: string): void {
+  cpSync(join(from, 'data'), join(to, 'data'), { recursive: true });
+  cpSync(join(from, 'model.onnx'), join(to, 'model.onnx'));
+}
+
+/** 14 -> width -> width -> 1 with fixed weights. */
+function sampleModel(width: number): Uint8Array {
   let seed = 7;
   const next = (): number => {
     seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
@@ -55,7 +77,11 @@ function sampleModel(): Uint8Array {
     bias: Float32Array.from({ length: outputs }, next),
     activation,
   });
-  const layers = [layer(14, 256, 'relu'), layer(256, 256, 'relu'), layer(256, 1, 'sigmoid')];
+  const layers = [
+    layer(14, width, 'relu'),
+    layer(width, width, 'relu'),
+    layer(width, 1, 'sigmoid'),
+  ];
   return mlpModel(layers, { input: 'x', output: 'y' });
 }
 

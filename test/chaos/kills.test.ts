@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   childrenOf,
+  copyInput,
   filesBelow,
   killGroup,
+  light,
   makeInput,
   published,
   type Published,
@@ -18,9 +20,15 @@ import {
   writeSpec,
 } from './engine.js';
 
+/** An input, and what a run over it comes to that nothing disturbs. */
+interface Undisturbed {
+  readonly directory: string;
+  readonly published: Published;
+  readonly books: RunResult['result'];
+}
+
 let home: string;
-let undisturbed: Published;
-let books: RunResult['result'];
+let undisturbed: Undisturbed;
 let directory: string;
 let running: Run[] = [];
 
@@ -32,22 +40,25 @@ function run(...args: Parameters<typeof startRun>): Run {
 
 const workers = ['--workers', '2'];
 
+async function runUndisturbed(...input: Parameters<typeof makeInput>): Promise<Undisturbed> {
+  const [place] = input;
+  await makeInput(...input);
+  const { stderr, code, result } = await startRun(writeSpec(place), workers).done;
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+  return { directory: place, published: await published(join(place, 'out')), books: result };
+}
+
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'windrow-chaos-'));
-  const first = join(home, 'undisturbed');
-  await makeInput(first);
-  const result = await startRun(writeSpec(first), workers).done;
-  expect(result.stderr).toBe('');
-  expect(result.code).toBe(0);
-  undisturbed = await published(join(first, 'out'));
-  books = result.result;
+  undisturbed = await runUndisturbed(join(home, 'undisturbed'));
 }, 120_000);
 
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
-beforeEach(async () => {
+beforeEach(() => {
   directory = mkdtempSync(join(home, 'case-'));
-  await makeInput(directory);
+  copyInput(undisturbed.directory, directory);
 });
 
 afterEach(async () => {
@@ -62,10 +73,10 @@ afterEach(async () => {
 async function expectWhole(result: RunResult): Promise<void> {
   expect(result.stderr).not.toMatch(/error E_/);
   expect(result.code).toBe(0);
-  expect(result.result?.rows).toEqual(books?.rows);
+  expect(result.result?.rows).toEqual(undisturbed.books?.rows);
   const { in: rowsIn, out, filtered, deadLettered } = result.result!.rows;
   expect(out + filtered + deadLettered).toBe(rowsIn);
-  expect(await published(join(directory, 'out'))).toEqual(undisturbed);
+  expect(await published(join(directory, 'out'))).toEqual(undisturbed.published);
   const dead = filesBelow(join(directory, 'out.dead')).filter((file) => file.endsWith('.parquet'));
   expect(dead.length).toBeGreaterThan(0);
 }
@@ -77,9 +88,10 @@ function rowsDone(count: number) {
 
 describe('an undisturbed run', () => {
   it('accounts for every row it read', () => {
+    const { published: found, books } = undisturbed;
     expect(books?.rows.in).toBe(sampleRows);
-    expect(undisturbed.rows).toBe(books?.rows.out);
-    expect(undisturbed.distinct).toBe(undisturbed.rows);
+    expect(found.rows).toBe(books?.rows.out);
+    expect(found.distinct).toBe(found.rows);
   });
 });
 
@@ -137,7 +149,23 @@ describe('kill -9 of the whole run', () => {
   });
 });
 
+describe('kill -9 of workers at a write', () => {
+  it.each(['sink.rename.before:6', 'sink.rename.after:6'])(
+    '%s in every worker process: the run ends whole all the same',
+    async (failpoint) => {
+      await expectWhole(
+        await run(writeSpec(directory), workers, { WINDROW_FAILPOINT: failpoint }).done,
+      );
+    },
+  );
+});
+
 describe('kill -9 of the coordinator at a write', () => {
+  beforeAll(async () => {
+    // From here on: another input, and what it comes to.
+    undisturbed = await runUndisturbed(join(home, 'light'), 2, 0, light);
+  });
+
   const failpoints = ['before', 'after'].flatMap((side) => [
     ...[1, 2, 5, 12].map((hit) => `journal.commit.${side}:${hit}`),
     `claim.create.${side}`,
@@ -147,10 +175,14 @@ describe('kill -9 of the coordinator at a write', () => {
     `publish.success.${side}`,
     `claim.release.${side}`,
   ]);
+  /** Where it publishes, workers have nothing left to do. */
+  const one = ['--workers', '1'];
+
   it.each(failpoints)('%s: the next run ends as if nothing had happened', async (failpoint) => {
-    const first = run(writeSpec(directory), workers, { WINDROW_FAILPOINT: failpoint });
+    const slots = failpoint.startsWith('journal.') ? workers : one;
+    const first = run(writeSpec(directory), slots, { WINDROW_FAILPOINT: failpoint });
     expect((await first.done).signal).toBe('SIGKILL');
-    await expectWhole(await run(writeSpec(directory), workers).done);
+    await expectWhole(await run(writeSpec(directory), slots).done);
     expect(visibleLeftovers()).toEqual([]);
   });
 
@@ -164,23 +196,12 @@ describe('kill -9 of the coordinator at a write', () => {
     '%s while it replaces an older result: never a doubled row',
     async (failpoint) => {
       // Another filter: every chunk is another one, so every file is replaced.
-      const older = run(writeSpec(directory, { minAmount: 50 }), workers);
+      const older = run(writeSpec(directory, { minAmount: 50 }), one);
       expect((await older.done).code).toBe(0);
-      const first = run(writeSpec(directory), workers, { WINDROW_FAILPOINT: failpoint });
+      const first = run(writeSpec(directory), one, { WINDROW_FAILPOINT: failpoint });
       expect((await first.done).signal).toBe('SIGKILL');
-      await expectWhole(await run(writeSpec(directory), workers).done);
+      await expectWhole(await run(writeSpec(directory), one).done);
       expect(visibleLeftovers()).toEqual([]);
-    },
-  );
-});
-
-describe('kill -9 of workers at a write', () => {
-  it.each(['sink.rename.before:6', 'sink.rename.after:6'])(
-    '%s in every worker process: the run ends whole all the same',
-    async (failpoint) => {
-      await expectWhole(
-        await run(writeSpec(directory), workers, { WINDROW_FAILPOINT: failpoint }).done,
-      );
     },
   );
 });

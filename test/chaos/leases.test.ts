@@ -3,14 +3,16 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { connect } from '../../client/client.js';
 import { loadJob } from '../../client/load.js';
 import type { Client } from '../../client/types.js';
 import { type RunningCoordinator, startCoordinator } from '../../coordinator/main.js';
 import type { EventView } from '../../shared/views.js';
-import { makeInput, published, sampleRows, writeSpec } from './engine.js';
+import { copyInput, makeInput, published, sampleRows, writeSpec } from './engine.js';
 
+/** What every case gets a copy of. */
+const input = mkdtempSync(join(tmpdir(), 'windrow-leases-input-'));
 let directory: string;
 let children: ChildProcess[];
 let coordinator: RunningCoordinator;
@@ -37,10 +39,13 @@ function startWorker(endpoint: string): ChildProcess {
   return child;
 }
 
+beforeAll(() => makeInput(input));
+afterAll(() => rmSync(input, { recursive: true, force: true }));
+
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'windrow-leases-'));
   children = [];
-  await makeInput(directory);
+  copyInput(input, directory);
   coordinator = await start();
   client = connect(coordinator.endpoint);
 });

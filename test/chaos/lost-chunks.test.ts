@@ -13,6 +13,7 @@ import { basename, join } from 'node:path';
 import Database from 'libsql';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
+  copyInput,
   filesBelow,
   makeInput,
   published,
@@ -28,6 +29,8 @@ let home: string;
 let directory: string;
 let undisturbed: Published;
 let books: RunResult['result'];
+/** Where the undisturbed run was. */
+let original: string;
 let running: Run[] = [];
 
 /** One worker of one slot takes the chunks in order, so that the last ones wait for long. */
@@ -56,7 +59,8 @@ function caseDirectory(): string {
 
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'windrow-lost-'));
-  await makeInput(caseDirectory());
+  original = caseDirectory();
+  await makeInput(original);
   const result = await run(rewritingSpec()).done;
   expect(result.stderr).toBe('');
   books = result.result;
@@ -65,7 +69,7 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
-beforeEach(() => makeInput(caseDirectory()));
+beforeEach(() => copyInput(original, caseDirectory()));
 
 afterEach(async () => {
   for (const { child } of running) {

@@ -2,7 +2,7 @@
  * A job with a join, a model, an aggregation and a sort for the chaos tests: two exchanges, two outputs. Never: starts
  * or ends a process.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { mlpModel } from '../../shared/onnx-model.js';
 import { duckdb, filesBelow } from './engine.js';
@@ -34,6 +34,13 @@ export async function makeWideInput(directory: string, first = 0, count = files)
     activation: 'none' as const,
   };
   writeFileSync(join(directory, 'model.onnx'), mlpModel([layer], { input: 'x', output: 'y' }));
+}
+
+/** The same input for another case. */
+export function copyWideInput(from: string, to: string): void {
+  for (const name of ['data', 'customers.parquet', 'model.onnx']) {
+    cpSync(join(from, name), join(to, name), { recursive: true });
+  }
 }
 
 /** Every customer is in the result, so both sides are divided; groups and order come after the model. */

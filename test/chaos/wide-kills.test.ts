@@ -13,6 +13,7 @@ import {
 } from './engine.js';
 import {
   chunkFiles,
+  copyWideInput,
   files,
   makeWideInput,
   publishedWide,
@@ -48,9 +49,9 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
-beforeEach(async () => {
+beforeEach(() => {
   directory = mkdtempSync(join(home, 'case-'));
-  await makeWideInput(directory);
+  copyWideInput(join(home, 'undisturbed'), directory);
 });
 
 afterEach(async () => {

@@ -26,6 +26,16 @@ describe('completion', () => {
     expect(offered('windrow completion z')).toEqual(['zsh']);
   });
 
+  test('of bash offers the verbs of a verb, and the flags of each', () => {
+    expect(offered('windrow schedule p')).toEqual(['pause']);
+    expect(offered('windrow backfill ')).toEqual(['create', 'list', 'get', 'cancel']);
+    expect(offered('windrow schedule next --co')).toEqual(['--connect', '--count']);
+    expect(offered('windrow backfill create n --rev')).toEqual(['--reverse']);
+    expect(offered('windrow schedule list --st')).toEqual(['--state']);
+    expect(offered('windrow list --st')).toEqual(['--state', '--status']);
+    expect(offered('windrow backfill get b1 -o y')).toEqual(['yaml']);
+  });
+
   test('of bash offers files where a spec is wanted', () => {
     expect(offered('windrow run et')).toContain('etc');
   });
@@ -33,7 +43,7 @@ describe('completion', () => {
   test('knows every verb and every flag in every shell', () => {
     for (const shell of ['bash', 'zsh', 'fish'] as const) {
       const script = completionScript(program, shell);
-      for (const command of program.commands) {
+      for (const command of program.commands.flatMap((each) => [each, ...each.commands])) {
         expect(script).toContain(command.name());
         for (const option of command.options) expect(script).toContain(option.long!.slice(2));
       }
@@ -42,7 +52,8 @@ describe('completion', () => {
 
   test('quotes what descriptions contain, so that a shell can parse it', () => {
     for (const shell of ['bash', 'zsh', 'fish'] as const) {
-      const script = completionScript(program, shell);
+      // Fish's functions aside, all of them quote alike.
+      const script = completionScript(program, shell).replace(/^function __[^]*?^end$/gm, '');
       expect(() => execFileSync('bash', ['-n', '-c', script]), shell).not.toThrow();
     }
     expect(completionScript(program, 'fish')).toContain("a job'\\''s events");

@@ -4,18 +4,13 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { buildProgram, runProgram, usageText } from '../../cli/program.js';
+import { buildProgram, usageText } from '../../cli/program.js';
+import { type Ended, verbHere } from '../verb-here.js';
 
 const entry = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 const loader = fileURLToPath(import.meta.resolve('tsx'));
-
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 let directory: string;
 beforeAll(() => {
@@ -26,20 +21,7 @@ afterAll(() => {
 });
 
 /** One verb in this process, with what it printed. */
-async function windrow(...args: string[]): Promise<Ended> {
-  const printed = { stdout: '', stderr: '' };
-  const spies = (['stdout', 'stderr'] as const).map((name) =>
-    vi.spyOn(process[name], 'write').mockImplementation((text) => {
-      printed[name] += String(text);
-      return true;
-    }),
-  );
-  try {
-    return { code: await runProgram(args), ...printed };
-  } finally {
-    for (const spy of spies) spy.mockRestore();
-  }
-}
+const windrow = (...args: string[]): Promise<Ended> => verbHere(args);
 
 /** The command as a user starts it, from its sources. */
 function started(...args: string[]): Promise<Ended> {

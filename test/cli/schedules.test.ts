@@ -65,6 +65,18 @@ describe('schedule next', () => {
     );
   });
 
+  test('says which data sets a schedule waits for, and lists only what has a time', async () => {
+    const orders = '{ all: [{ name: orders, output: o }, { any: [{ files: a }, { files: b }] }] }';
+    const path = spec(`{ asset: ${orders} }`);
+    const none = await windrow('schedule', 'next', path, '-o', 'json');
+    expect([none.code, JSON.parse(none.stdout)]).toEqual([0, []]);
+    const awaited = `orders and (${join(directory, 'a')} or ${join(directory, 'b')})`;
+    expect(none.stderr).toContain(`a run is made once these have changed: ${awaited}`);
+    const both = spec('{ assetOrTime: { asset: { files: a }, delta: PT1H } }');
+    const { stdout } = await windrow('schedule', 'next', both, '--count', '3', '-o', 'json');
+    expect(JSON.parse(stdout)).toHaveLength(3);
+  });
+
   test('lists fewer where the schedule ends', async () => {
     const path = spec('{ delta: PT1H, startDate: 2025-01-01, endDate: 2025-01-01T01:00 }');
     const { stdout } = await windrow(
@@ -98,6 +110,14 @@ test.each([
 ])('%j is refused before anybody is asked', async (args, message) => {
   const { code, stderr } = await windrow(...args);
   expect([code, stderr]).toEqual([2, expect.stringMatching(message) as string]);
+});
+
+test('a schedule whose job is not there is refused, and says where its path stands', async () => {
+  const path = spec('{ delta: PT1H }');
+  const { code, stderr } = await windrow('schedule', 'create', path);
+  expect([code, stderr]).toEqual([2, expect.stringContaining('E_SPEC_MISSING')]);
+  expect(stderr).toContain('missing.yaml');
+  expect(stderr).toContain(`correct job in ${path}`);
 });
 
 describe('for people', () => {
@@ -153,6 +173,52 @@ describe('for people', () => {
     expect(runPage(run)).toContain('2026-01-01T00:00:00.000Z to 2026-01-02T00:00:00.000Z');
     expect(runPage(run)).toContain('E_IO');
     expect(timesTable([])).toBe('no runs');
+  });
+
+  test('a schedule of data sets tells which have changed, and its runs what for', () => {
+    const asset = {
+      any: [
+        { name: 'orders', output: '/o' },
+        { name: 'rooms', files: '/r' },
+      ],
+    };
+    const { next: _, ...rest } = schedule;
+    const waits: ScheduleView = {
+      ...rest,
+      trigger: { asset, timezone: 'UTC', catchup: false },
+      awaits: 'orders or rooms',
+      assets: [
+        { name: 'orders', kind: 'output', path: '/o', changed: true, version: 'v' },
+        { name: 'rooms', kind: 'files', path: '/r', changed: false },
+        { name: 'far', kind: 'files', path: '/f', changed: false, failure: run.failure! },
+      ],
+    };
+    const page = schedulePage(waits);
+    for (const part of [
+      'changes of orders or rooms',
+      'orders    changed',
+      'not there yet',
+      'E_IO',
+    ]) {
+      expect(page).toContain(part);
+    }
+    const timed = {
+      assetOrTime: { asset, cronTrigger: '@daily' },
+      timezone: 'UTC',
+      catchup: false,
+    };
+    expect(scheduleTable([{ ...rest, trigger: timed }])).toContain(
+      'at @daily UTC, or changes of orders or rooms',
+    );
+    const event = { uri: '/o', timestamp: times.runAt, extra: { version: 'v' } };
+    const told = runPage({
+      ...run,
+      kind: 'asset',
+      triggeringAssetEvents: { orders: [event, event], rooms: [event] },
+      webhook: { on: 'failure', state: 'givenUp', tries: 5, failure: run.failure! },
+    });
+    expect(told).toContain('orders (2), rooms');
+    expect(told).toContain('on failure, given up, tries 5: no disk');
   });
 
   test('a backfill tells what became of its intervals', () => {

@@ -1,7 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { globSync } from 'tinyglobby';
 import { expect, test } from 'vitest';
-import { job, parquet } from '../../client/index.js';
+import { job, type JobBuilder, parquet } from '../../client/index.js';
+import { jobSpecSchema, type JobSpecInput } from '../../shared/job-spec.js';
 import { parseSpecText, validateSpec } from '../../shared/spec-file.js';
+import { stepKinds, type StepKind } from '../../shared/step-spec.js';
 
 const yaml = `
 apiVersion: windrow/v1
@@ -50,48 +54,65 @@ test('the builder makes the JSON that the YAML is', () => {
   expect(validateSpec(built.toJSON())).toEqual(spec);
 });
 
-test('the builder makes every wide step as the YAML is', () => {
-  const { input, spec } = parseSpecText(`
-apiVersion: windrow/v1
+/** The same job by the builder: one call for each thing that the spec says. */
+function rebuilt(input: JobSpecInput): JobSpecInput {
+  const { metadata, params, run, checkpoints, shuffle, deadLetters } = input;
+  let builder: JobBuilder<string> = job(metadata.name);
+  if (metadata.labels) builder = builder.labels(metadata.labels);
+  if (params) builder = builder.params(params);
+  if (run) builder = builder.run(run);
+  if (checkpoints) builder = builder.checkpoints(checkpoints);
+  if (shuffle) builder = builder.shuffle(shuffle);
+  if (deadLetters) builder = builder.deadLetters(deadLetters);
+  for (const [id, { parquet: path, ...options }] of Object.entries(input.sources)) {
+    builder = builder.source(id, parquet(path, options));
+  }
+  for (const { id, ...step } of input.steps ?? []) {
+    const [[kind, body]] = Object.entries(step) as [[StepKind, never]];
+    builder =
+      kind === 'sql' ? builder.sql(id, (body as { query: string }).query) : builder[kind](id, body);
+  }
+  for (const output of input.outputs) builder = builder.output(output);
+  return builder.toJSON();
+}
+
+const root = resolve(import.meta.dirname, '../..');
+const read = (file: string): string => readFileSync(resolve(root, file), 'utf8');
+const page = [...read('docs/SPEC.md').matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text]) => text!);
+const jobs = [
+  yaml,
+  `${yaml.replace('steps:', `shuffle: { location: shuffle }\nsteps:`)}`,
+  ...page.filter((text) => text.startsWith('apiVersion')),
+  ...page.filter((text) => text.startsWith('- ')).map(jobOf),
+  ...globSync('examples/**/*.yaml', { cwd: root })
+    .map(read)
+    .filter((text) => /^kind: Job$/m.test(text)),
+];
+
+/** A job around the steps of an example in docs/SPEC.md. */
+function jobOf(steps: string): string {
+  return `apiVersion: windrow/v1
 kind: Job
-metadata: { name: wide }
-sources:
-  orders: { parquet: orders.parquet }
-  users: { parquet: users.parquet }
+metadata: { name: example }
+params: { minAmount: 10 }
+sources: { orders: { parquet: o.parquet }, users: { parquet: u.parquet, hive: { day: DATE } } }
 steps:
-  - { id: both, join: { left: orders, right: users, keys: { user: id }, how: left, suffix: _user } }
-  - { id: sums, aggregate: { from: both, by: [user], measures: { n: count(*) }, sets: rollup } }
-  - { id: last, distinct: { from: both, keys: [user], order: [day desc] } }
-  - { id: sorted, sort: { from: last, by: [day] } }
-  - { id: few, limit: { from: sorted, rows: 10, order: [day] } }
-  - { id: ranked, window: { from: few, orderBy: [day], columns: { place: rank() } } }
-  - { id: all, union: { inputs: [ranked, few] } }
-  - { id: some, sample: { from: all, fraction: 0.5, seed: 1 } }
-  - { id: dealt, repartition: { from: some, partitions: 4 } }
-outputs:
-  - { from: dealt, parquet: out }
-`);
-  const builder = job('wide')
-    .source('orders', parquet('orders.parquet'))
-    .source('users', parquet('users.parquet'))
-    .join('both', {
-      left: 'orders',
-      right: 'users',
-      keys: { user: 'id' },
-      how: 'left',
-      suffix: '_user',
-    })
-    .aggregate('sums', { from: 'both', by: ['user'], measures: { n: 'count(*)' }, sets: 'rollup' })
-    .distinct('last', { from: 'both', keys: ['user'], order: ['day desc'] })
-    .sort('sorted', { from: 'last', by: ['day'] })
-    .limit('few', { from: 'sorted', rows: 10, order: ['day'] })
-    .window('ranked', { from: 'few', orderBy: ['day'], columns: { place: 'rank()' } })
-    .union('all', { inputs: ['ranked', 'few'] })
-    .sample('some', { from: 'all', fraction: 0.5, seed: 1 })
-    .repartition('dealt', { from: 'some', partitions: 4 })
-    .output({ from: 'dealt', parquet: 'out' });
-  expect(builder.toJSON()).toEqual(input);
-  expect(validateSpec(builder.toJSON())).toEqual(spec);
+${steps}
+outputs: [{ from: ${/^- (?:\{ )?id: (\w+)/.exec(steps)![1]!}, parquet: out }]
+`;
+}
+
+test('every job of the documents and examples can be built, whatever it says', () => {
+  const said = new Set<string>();
+  for (const text of jobs) {
+    const input = parseSpecText(text).input as JobSpecInput;
+    expect(rebuilt(input)).toEqual(input);
+    for (const key of Object.keys(input)) said.add(key);
+    for (const step of input.steps ?? []) for (const key of Object.keys(step)) said.add(key);
+  }
+  expect(
+    [...stepKinds, ...Object.keys(jobSpecSchema.shape)].filter((key) => !said.has(key)),
+  ).toEqual([]);
 });
 
 test('a join or union of what is not there yet does not compile', () => {

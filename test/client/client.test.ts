@@ -250,14 +250,46 @@ test('a failure too long for a trailer arrives shortened', async () => {
 });
 
 test('nobody listening is E_UNREACHABLE', async () => {
-  expect(await failureOf(open().get('j1'))).toMatchObject({ kind: 'io', code: 'E_UNREACHABLE' });
+  const asked = open({ retryMs: 100 }).get('j1');
+  expect(await failureOf(asked)).toMatchObject({ kind: 'io', code: 'E_UNREACHABLE' });
 });
 
-test('an answer that does not come in time is E_UNREACHABLE', async () => {
-  await serve({ getJob: () => undefined });
+test('an answer that does not come in time is E_DEADLINE, asked for once', async () => {
+  let calls = 0;
+  await serve({ getJob: () => void (calls += 1) });
   expect(await failureOf(open({ timeoutMs: 100 }).get('j1'))).toMatchObject({
-    code: 'E_UNREACHABLE',
+    kind: 'io',
+    code: 'E_DEADLINE',
   });
+  expect(calls).toBe(1);
+});
+
+test('what may be asked twice is asked again until a coordinator answers, in the name of one request', async () => {
+  const asked: string[] = [];
+  const away = { code: status.UNAVAILABLE, details: 'starting' };
+  await serve({
+    submit: ({ request }, callback) => {
+      asked.push(request.requestId);
+      if (asked.length < 3) callback(away);
+      else callback(null, { jobId: 'j1', existing: true });
+    },
+    drainWorker: (_call, callback) => {
+      asked.push('drain');
+      callback(away);
+    },
+  });
+  const client = open();
+  expect(await client.submit(jobWith(new Map()))).toEqual({ jobId: 'j1', existing: true });
+  expect(asked).toHaveLength(3);
+  expect(new Set(asked).size).toBe(1);
+  expect(await failureOf(client.drain('w1'))).toMatchObject({ code: 'E_UNREACHABLE' });
+  expect(asked.filter((name) => name === 'drain')).toHaveLength(1);
+});
+
+test('a call is answered although its coordinator starts only now', async () => {
+  const asked = open().get('j1');
+  await serve({ getJob: (_call, callback) => callback(null, { jobJson: '{"job":"j1"}' }) });
+  expect(await asked).toEqual({ job: 'j1' });
 });
 
 test('a method that the coordinator lacks is a version mismatch', async () => {
@@ -345,6 +377,32 @@ test('wait says so when its time is over, and the job goes on', async () => {
     const waited = open().wait('j1', { timeoutMs });
     expect(await failureOf(waited)).toMatchObject({ code: 'E_WAIT_TIMEOUT' });
   }
+});
+
+test('wait keeps its time although nobody answers', async () => {
+  await serve({ watchJob: () => undefined, getJob: () => undefined });
+  const waited = open().wait('j1', { timeoutMs: 50 });
+  expect(await failureOf(waited)).toMatchObject({ code: 'E_WAIT_TIMEOUT' });
+});
+
+test('rows that are not read to their end do not look as if they were', async () => {
+  const bytes = RecordBatchStreamWriter.writeAll(tableFromArrays({ a: [1] })).toUint8Array(true);
+  const asked = new Promise<void>((resolve) => {
+    void serve({
+      fetchResult: (call) => {
+        call.write({ data: Buffer.from(bytes.subarray(0, -8)) });
+        resolve();
+      },
+    });
+  });
+  const client = open();
+  const read = async (): Promise<void> => {
+    for await (const batch of client.result('j1')) expect(batch.numRows).toBe(1);
+  };
+  const reading = failureOf(read());
+  await asked;
+  client.close();
+  expect(await reading).toMatchObject({ code: 'E_CANCELLED' });
 });
 
 test.each(['10.0.0.5:7070', 'coordinator:7070', 'localhost.example.com:7070'])(

@@ -49,11 +49,12 @@ export class MemoryStore implements ObjectStore {
     return bytes && createHash('sha256').update(bytes).digest('hex');
   }
 
-  async list(directory: string): Promise<ListedObject[]> {
+  async list(directory: string, most = Infinity): Promise<ListedObject[]> {
     return [...this.objects]
       .filter(([path]) => path.startsWith(`${directory}/`))
       .map(([path, bytes]) => ({ path, bytes: bytes.length, changedMs: 0 }))
-      .sort((a, b) => (a.path < b.path ? -1 : 1));
+      .sort((a, b) => (a.path < b.path ? -1 : 1))
+      .slice(0, most);
   }
 
   async move(from: string, to: string): Promise<TransferResult> {

@@ -85,6 +85,13 @@ export function objectStoreContract(name: string, open: () => Promise<StoreFixtu
       ]);
     });
 
+    it('lists no more than it is asked for', async () => {
+      const { store, root } = await open();
+      for (const name of ['a/1', 'a/2', 'b/3']) await store.create(`${root}/m/${name}`, bytes('1'));
+      expect(await store.list(`${root}/m`, 2)).toHaveLength(2);
+      expect(await store.list(`${root}/m`, 4)).toHaveLength(3);
+    });
+
     it('lists everything below a directory with sizes, and leaves no temporary names', async () => {
       const { store, root } = await open();
       await store.create(`${root}/l/b`, bytes('22'));

@@ -52,6 +52,17 @@ describe('uploaded blobs', () => {
     expect(blobs.has(digest)).toBe(true);
   });
 
+  it('under a name that is no digest are refused before a byte is looked at', async () => {
+    let asked = 0;
+    async function* parts() {
+      yield { digest: '../notes', name: '', data: Buffer.alloc(0) };
+      asked += 1;
+      yield { digest: '', name: '', data: Buffer.from('anything') };
+    }
+    await expect(blobs.put(parts())).rejects.toMatchObject({ failure: { code: 'E_BLOB' } });
+    expect([asked, readdirSync(directory)]).toEqual([0, []]);
+  });
+
   it('may be none at all', async () => {
     rmSync(directory, { recursive: true });
     expect(await blobs.sweep(Date.now(), () => new Set())).toBe(0);

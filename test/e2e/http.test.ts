@@ -1,19 +1,21 @@
 /** A job over HTTP, from the upload of its model to its rows, on servers as users start them. */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { spawn, spawnSync } from 'node:child_process';
 import { tableFromIPC } from 'apache-arrow';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connect, job, parquet } from '../../client/index.js';
 import type { EventView, JobView } from '../../shared/views.js';
 import { CheckedApi } from '../coordinator/http/checked-api.js';
+import { freePort } from '../servers.js';
 import { scoringJob, Workplace } from './workplace.js';
 
 const rows = 60_000;
 const token = 'a client is known by this';
 const place = new Workplace();
 let address: string;
+let grpc: string;
 let api: CheckedApi;
 
 beforeAll(async () => {
@@ -27,8 +29,8 @@ beforeAll(async () => {
     ...['--allow-root', '.', '--client-token-file', 'client.token'],
   ]);
   address = (await server.says(/HTTP ready on (\S+)/))[1]!;
-  const [, grpc] = await server.says(/coordinator ready on (\S+)/);
-  place.start(['worker', '--coordinator', grpc!, '--slots', '1']);
+  grpc = (await server.says(/coordinator ready on (\S+)/))[1]!;
+  place.start(['worker', '--coordinator', grpc, '--slots', '1']);
   api = new CheckedApi(address, { authorization: `Bearer ${token}` });
 });
 afterAll(() => place.close());
@@ -75,7 +77,29 @@ async function run(name: string, output: string): Promise<JobView> {
   return (await api.get(`/v1/jobs/${job}`)).json as JobView;
 }
 
-it('gives the same manifest as the same job by the command line, and its rows as Arrow', async () => {
+/** The same job by the typed builder, over gRPC. */
+async function runByClient(name: string, output: string): Promise<JobView> {
+  const client = connect(grpc, { token });
+  try {
+    const loaded = await job(name)
+      .source('numbers', parquet('data/*.parquet'))
+      .filter('kept', { from: 'numbers', where: 'i >= 0' })
+      .infer('scored', {
+        from: 'kept',
+        model: 'model.onnx',
+        inputs: { x: ['a', 'b'] },
+        outputs: { y: 'score' },
+        device: 'cpu',
+      })
+      .output({ from: 'scored', parquet: output, mode: 'overwrite' })
+      .load(place.directory);
+    return await client.wait((await client.submit(loaded)).jobId);
+  } finally {
+    client.close();
+  }
+}
+
+it('gives the same manifest as the same job by the command line and by the client, and its rows as Arrow', async () => {
   const embedded = await place.windrow(['run', 'job.yaml', '--workers', '1']);
   expect(embedded.code, embedded.stderr).toBe(0);
   const byCli = await place.json<JobView>(['get', 'scores', '-o', 'json']);
@@ -83,6 +107,8 @@ it('gives the same manifest as the same job by the command line, and its rows as
   expect(byHttp.rows).toEqual({ in: rows, out: rows, filtered: 0, deadLettered: 0 });
   expect(byHttp.outputs[0]!.manifestHash).toMatch(/^[0-9a-f]{64}$/);
   expect(byHttp.outputs[0]!.manifestHash).toBe(byCli.outputs[0]!.manifestHash);
+  const byClient = await runByClient('scores', 'by-client');
+  expect(byClient.outputs[0]!.manifestHash).toBe(byCli.outputs[0]!.manifestHash);
 
   const result = await api.get(`/v1/jobs/${byHttp.job}/result`);
   const table = tableFromIPC(result.body);
@@ -108,14 +134,6 @@ function installed(command: string): string | undefined {
 const prometheus = installed('prometheus');
 const promtool = installed('promtool');
 const required = process.env['WINDROW_REQUIRE_PROMETHEUS'] === '1';
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const bound = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof bound === 'object' && bound ? bound.port : 0;
-}
 
 // Where there is none, its tests are not there either; with WINDROW_REQUIRE_PROMETHEUS=1 they fail.
 if (required || (prometheus !== undefined && promtool !== undefined)) {

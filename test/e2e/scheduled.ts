@@ -4,7 +4,11 @@ import { resolve } from 'node:path';
 import { connect } from '../../client/client.js';
 import { loadSchedule } from '../../client/load-schedule.js';
 import type { Client } from '../../client/types.js';
-import { type RunningCoordinator, startCoordinator } from '../../coordinator/main.js';
+import {
+  type CoordinatorOptions,
+  type RunningCoordinator,
+  startCoordinator,
+} from '../../coordinator/main.js';
 import type { RunView, ScheduleView } from '../../shared/schedule-views.js';
 import { Workplace } from './workplace.js';
 
@@ -44,11 +48,15 @@ export class Scheduled {
     return this.open;
   }
 
-  async start(embedded = false): Promise<void> {
+  async start(
+    embedded = false,
+    more: Pick<CoordinatorOptions, 'allowPrivateWebhooks'> = {},
+  ): Promise<void> {
     const started = await startCoordinator({
       stateDirectory: this.place.path('state'),
       embedded,
       allowRoots: [this.place.directory],
+      ...more,
     });
     if ('busy' in started) throw new Error('the state directory is busy');
     this.coordinator = started;

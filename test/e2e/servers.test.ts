@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import {
   type Client,
   credentials,
@@ -8,12 +7,12 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import * as health from 'grpc-health-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { readFileSync } from 'node:fs';
 import type { JobView, WorkerView } from '../../shared/views.js';
+import { certificates, healthOf } from '../servers.js';
 import { scoringJob, type Started, Workplace } from './workplace.js';
 
 const place = new Workplace();
@@ -23,34 +22,6 @@ beforeAll(async () => {
   place.write('job.yaml', scoringJob('served'));
 });
 afterAll(() => place.close());
-
-/** An authority, and a certificate of its for localhost. */
-function certificates(): { ca: string; cert: string; key: string } {
-  const openssl = (...args: string[]): void =>
-    void execFileSync('openssl', args, { cwd: place.directory, stdio: 'pipe' });
-  const authority = ['-keyout', 'ca.key', '-out', 'ca.pem', '-days', '2', '-subj', '/CN=authority'];
-  openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', ...authority);
-  openssl(
-    'req',
-    '-newkey',
-    'rsa:2048',
-    '-nodes',
-    '-keyout',
-    'server.key',
-    '-out',
-    'server.csr',
-    '-subj',
-    '/CN=windrow',
-  );
-  place.write('san', 'subjectAltName=DNS:localhost\n');
-  const signer = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-extfile', 'san'];
-  openssl('x509', '-req', '-in', 'server.csr', '-out', 'server.pem', '-days', '2', ...signer);
-  return {
-    ca: place.path('ca.pem'),
-    cert: place.path('server.pem'),
-    key: place.path('server.key'),
-  };
-}
 
 async function addressOf(server: Started): Promise<string> {
   return (await server.says(/ready on (\S+:\d+)/))[1]!;
@@ -71,7 +42,7 @@ describe('a coordinator with TLS and tokens', () => {
   let tls: string[];
 
   beforeAll(async () => {
-    const { ca, cert, key } = certificates();
+    const { ca, cert, key } = certificates(place.directory);
     const clientToken = place.write('client.token', 'of-the-client\n');
     const workerToken = place.write('worker.token', 'of-the-worker\n');
     coordinator = place.start([
@@ -123,22 +94,8 @@ describe('a coordinator with TLS and tokens', () => {
   });
 
   it('answers everyone about its health, and who has the token about its services', async () => {
-    const channel = credentials.createSsl(readFileSync(place.path('ca.pem')));
-    const packages = loadPackageDefinition(loadSync(health.protoPath, { keepCase: true }));
-    type Health = Client & {
-      check(request: object, done: (error: Error | null, answer: { status: string }) => void): void;
-    };
-    const { grpc } = packages as unknown as {
-      grpc: { health: { v1: { Health: new (...args: unknown[]) => Health } } };
-    };
-    const probe = new grpc.health.v1.Health(client['WINDROW_CONNECT']!, channel);
-    const answered = await new Promise((resolve, reject) =>
-      probe.check({ service: '' }, (error, answer) =>
-        error ? reject(error) : resolve(answer.status),
-      ),
-    );
-    probe.close();
-    expect(['SERVING', 1]).toContain(answered);
+    const channel = credentials.createSsl(readFileSync(tls[1]!));
+    expect(await healthOf(client['WINDROW_CONNECT']!, '', channel)).toBe('SERVING');
 
     const root = dirname(createRequire(import.meta.url).resolve('@grpc/reflection/package.json'));
     const proto = join(root, 'build/proto/grpc/reflection/v1/reflection.proto');

@@ -5,11 +5,8 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
-import { type Client, credentials, loadPackageDefinition } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
-import * as health from 'grpc-health-check';
+import { freePort, healthOf } from '../servers.js';
 import { manifests, type PodSpec, type Probe, type Variable } from './rendered.js';
 
 const repository = resolve(import.meta.dirname, '../..');
@@ -22,13 +19,6 @@ export interface Cluster {
   /** Where services are to be found here, by the address that manifests name. */
   readonly services: Map<string, string>;
 }
-
-type HealthClient = Client & {
-  check(
-    request: { service: string },
-    done: (error: Error | null, answer?: { status: string }) => void,
-  ): void;
-};
 
 export class Pod {
   readonly exit: Promise<number | null>;
@@ -73,15 +63,9 @@ export class Pod {
 
   /** What the probe says now: that it serves, or not, or that nobody answers. */
   ask({ grpc }: Probe): Promise<boolean> {
-    const client = new Health(
-      `127.0.0.1:${this.ports.get(grpc.port)!}`,
-      credentials.createInsecure(),
-    );
-    return new Promise((done) =>
-      client.check({ service: grpc.service ?? '' }, (error, answer) => {
-        client.close();
-        done(!error && answer?.status === 'SERVING');
-      }),
+    return healthOf(`127.0.0.1:${this.ports.get(grpc.port)!}`, grpc.service).then(
+      (status) => status === 'SERVING',
+      () => false,
     );
   }
 
@@ -108,12 +92,6 @@ export class Pod {
     this.child.kill('SIGKILL');
   }
 }
-
-const Health = (
-  loadPackageDefinition(loadSync(health.protoPath, { enums: String })) as unknown as {
-    grpc: { health: { v1: { Health: new (...given: unknown[]) => HealthClient } } };
-  }
-).grpc.health.v1.Health;
 
 /** Of the image, whose files are those of the repository. */
 function entryPoint(): [string, ...string[]] {
@@ -164,15 +142,4 @@ function mountAll(cluster: Cluster, pod: string, spec: PodSpec): Map<string, str
     for (const { key, path } of items) writeFileSync(join(place, path), content[key]!);
   }
   return places;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolvePort, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolvePort(port));
-    });
-  });
 }

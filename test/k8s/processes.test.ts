@@ -2,7 +2,6 @@
  * The manifests' own commands, environment, ports and probes as processes of this machine: a job by
  * TLS with a token, KEDA's questions, an idle and a busy worker, and both ends of a pod's life.
  */
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { get } from 'node:https';
 import { resolve } from 'node:path';
@@ -12,6 +11,7 @@ import { connect, loadJob } from '../../client/index.js';
 import type { Client } from '../../client/types.js';
 import { KedaClient, type ScaledObjectRef } from '../coordinator/rpc/keda-client.js';
 import { scoringJob, Workplace } from '../e2e/workplace.js';
+import { type Certificates, certificates } from '../servers.js';
 import { type Cluster, environment, Pod } from './pod.js';
 import { find, type PodSpec } from './rendered.js';
 
@@ -21,6 +21,7 @@ const address = 'windrow-coordinator.windrow.svc:7433';
 const place = new Workplace();
 const pods: Pod[] = [];
 let cluster: Cluster;
+let own: Certificates;
 let coordinator: Pod;
 let client: Client;
 let keda: KedaClient;
@@ -31,7 +32,11 @@ beforeAll(async () => {
   place.model(2);
   place.write('windrow-data/job.yaml', job('first', 'i >= 0'));
   place.write('windrow-data/second.yaml', job('second', 'i >= 1'));
-  const { tls, ca } = certificates();
+  // With the names under which the coordinator is called.
+  own = certificates(place.directory, ['localhost', address.split(':')[0]!]);
+  const { ca, cert, key } = own;
+  const files = Object.entries({ 'ca.crt': ca, 'tls.crt': cert, 'tls.key': key });
+  const tls = Object.fromEntries(files.map(([name, file]) => [name, readFileSync(file, 'utf8')]));
   cluster = {
     directory: place.directory,
     secrets: {
@@ -79,23 +84,6 @@ function submit(file: string): Promise<{ jobId: string }> {
   return loadJob(place.path('windrow-data', file)).then((loaded) => client.submit(loaded));
 }
 
-/** An authority and a certificate of its with the names under which the coordinator is called. */
-function certificates(): { tls: Record<string, string>; ca: string } {
-  const openssl = (...args: string[]): void =>
-    void execFileSync('openssl', args, { cwd: place.directory, stdio: 'pipe' });
-  const key = (name: string): string[] => ['-newkey', 'rsa:2048', '-nodes', '-keyout', name];
-  openssl('req', '-x509', ...key('ca.key'), '-out', 'ca.crt', '-days', '2', '-subj', '/CN=ca');
-  openssl('req', ...key('tls.key'), '-out', 'tls.csr', '-subj', '/CN=windrow');
-  place.write('san', `subjectAltName=DNS:localhost,DNS:${address.split(':')[0]!}\n`);
-  const signer = ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial', '-extfile', 'san'];
-  openssl('x509', '-req', '-in', 'tls.csr', '-out', 'tls.crt', '-days', '2', ...signer);
-  const files = ['ca.crt', 'tls.crt', 'tls.key'];
-  const tls = Object.fromEntries(
-    files.map((name) => [name, readFileSync(place.path(name), 'utf8')]),
-  );
-  return { tls, ca: place.path('ca.crt') };
-}
-
 /** What KEDA sends: the trigger's metadata, `…FromEnv` replaced by the deployment's variables. */
 function scaledObject(name: string): ScaledObjectRef {
   const [container] = find('Deployment', name).spec.template.spec.containers;
@@ -119,7 +107,7 @@ const replicas = (pool: string): Promise<number> =>
 /** @returns the status of the answer */
 function ask(path: string, headers: Record<string, string> = {}): Promise<number | undefined> {
   const port = coordinator.ports.get(7435)!;
-  const ca = readFileSync(place.path('ca.crt'));
+  const ca = readFileSync(own.ca);
   return new Promise((resolveStatus, reject) =>
     get({ host: 'localhost', port, path, ca, headers }, (answer) => {
       answer.resume();

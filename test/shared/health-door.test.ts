@@ -1,20 +1,9 @@
 /** What probes hear on a health door, and that nothing else can be asked there. */
-import { type Client, credentials, loadPackageDefinition, status } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
-import * as health from 'grpc-health-check';
+import { credentials, status } from '@grpc/grpc-js';
 import { afterEach, expect, it } from 'vitest';
 import { JobServiceClient } from '../../shared/gen/windrow.js';
 import { HealthDoor } from '../../shared/health-door.js';
-
-type Answer = { status: string };
-type HealthClient = Client & {
-  check(request: object, done: (error: Error | null, answer: Answer) => void): void;
-};
-const { grpc } = loadPackageDefinition(
-  loadSync(health.protoPath, { enums: String, defaults: true }),
-) as unknown as {
-  grpc: { health: { v1: { Health: new (...given: unknown[]) => HealthClient } } };
-};
+import { healthOf } from '../servers.js';
 
 const opened: { close(): void }[] = [];
 afterEach(() => opened.splice(0).forEach((each) => each.close()));
@@ -25,13 +14,8 @@ async function open(address = '127.0.0.1:0'): Promise<HealthDoor> {
   return door;
 }
 
-function ask({ address }: HealthDoor, service = ''): Promise<string> {
-  const client = new grpc.health.v1.Health(address, credentials.createInsecure());
-  opened.push(client);
-  return new Promise((resolve, reject) =>
-    client.check({ service }, (error, answer) => (error ? reject(error) : resolve(answer.status))),
-  );
-}
+const ask = ({ address }: HealthDoor, service?: string): Promise<string> =>
+  healthOf(address, service);
 
 it('says that it serves, until it is told to stop', async () => {
   const door = await open();

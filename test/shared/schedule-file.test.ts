@@ -6,10 +6,16 @@ import { parse } from 'yaml';
 import { WindrowError, type Failure } from '../../shared/failure.js';
 import { scheduleSchemaText } from '../../shared/job-schema.js';
 import { parseScheduleText, validateSchedule } from '../../shared/schedule-file.js';
-import { overlapPolicies, scheduleSpecSchema, triggerSchema } from '../../shared/schedule-spec.js';
+import {
+  assetSchema,
+  overlapPolicies,
+  scheduleSpecSchema,
+  triggerSchema,
+  webhookSchema,
+} from '../../shared/schedule-spec.js';
 import { runVariables } from '../../shared/schedule-variables.js';
-import { reprocessPolicies, runStateNames } from '../../shared/schedule-views.js';
-import { instantOf, timetableOf } from '../../shared/schedule-meaning.js';
+import { reprocessPolicies, runKinds, runStateNames } from '../../shared/schedule-views.js';
+import { assetTriggerOf, instantOf, timetableOf } from '../../shared/schedule-meaning.js';
 
 const head = 'apiVersion: windrow/v1\nkind: Schedule\nmetadata: { name: nightly }\njob: job.yaml\n';
 const specWith = (trigger: string, more = ''): string => `${head}trigger: ${trigger}\n${more}`;
@@ -49,8 +55,24 @@ describe('a schedule', () => {
       '{ cronInterval: "@daily", timezone: Europe/Berlin, startDate: 2026-07-01, endDate: "2026-07-02T00:00:00Z" }',
       { startDateMs: Date.UTC(2026, 5, 30, 22), endDateMs: Date.UTC(2026, 6, 2) },
     ],
+    ['{ assetOrTime: { asset: { files: a }, delta: PT90M } }', { everyMs: 5_400_000 }],
   ])('with trigger %s has that timetable', (trigger, timetable) => {
     expect(timetableOf(parseScheduleText(specWith(trigger)).trigger)).toMatchObject(timetable);
+  });
+});
+
+test('a schedule of data sets has their condition, and no timetable', () => {
+  const text = specWith('{ asset: { all: [{ files: a }, { any: [{ name: b, output: c }] }] } }');
+  const { trigger } = parseScheduleText(text);
+  expect(timetableOf(trigger)).toBeUndefined();
+  expect(assetTriggerOf(trigger)).toEqual({
+    checkEveryMs: 30_000,
+    condition: {
+      all: [
+        { asset: { name: 'a', kind: 'files', path: 'a' } },
+        { any: [{ asset: { name: 'b', kind: 'output', path: 'c' } }] },
+      ],
+    },
   });
 });
 
@@ -71,6 +93,23 @@ describe('what is wrong with a schedule is said where it stands', () => {
     ['a date in words', '{ delta: PT1H, startDate: yesterday }', /must be a date/, 36],
     ['nothing about when', '{ timezone: UTC }', /says nothing about when/, 10],
     ['two ways to say when', '{ delta: PT1H, cronTrigger: "@daily" }', /cronTrigger already/, 12],
+    ['catchup without a calendar', '{ asset: { files: a }, catchup: true }', /no calendar/, 33],
+    ['a start without one', '{ asset: { files: a }, startDate: 2026-01-01 }', /no calendar/, 33],
+    ['looks at nothing', '{ delta: PT1H, checkEvery: PT1M }', /no data set to look at/, 25],
+    ['a data set or no time', '{ assetOrTime: { asset: { files: a } } }', /about when/, 25],
+    ['no data set', '{ asset: { name: a } }', /names no data set/, 19],
+    ['two in one', '{ asset: { files: a, output: b } }', /there is output already/, 21],
+    ['a name of several', '{ asset: { name: a, all: [{ files: b }] } }', /only a data set/, 21],
+    ['two of one name', '{ asset: { any: [{ files: a }, { output: a }] } }', /is called 'a'/, 51],
+    ['a glob', '{ asset: { files: a/*.parquet } }', /no glob/, 28],
+    ['a prefix of an output', '{ asset: { output: a* } }', /no glob/, 29],
+    ['a variable', '{ asset: { files: "a/{{ ds }}" } }', /no run yet/, 28],
+    [
+      'too many',
+      `{ asset: { all: [${'{ any: [{ files: a }] },'.repeat(51)}] } }`,
+      /at most 50/,
+      26,
+    ],
   ])('%s', (_what, trigger, message, col) => {
     const [problem, ...more] = problemsOf(specWith(trigger));
     expect(more).toEqual([]);
@@ -86,6 +125,25 @@ describe('what is wrong with a schedule is said where it stands', () => {
       ['E_SPEC_INVALID', 6, undefined],
       ['E_SPEC_INVALID', 7, "did you mean 'skip'"],
     ]);
+  });
+
+  test.each([
+    ['onFailure: { url: example.com }', /no address that can be called/],
+    ['onSuccess: { url: "ftp://example.com/x" }', /no address that can be called/],
+    ['onSuccess: { url: "https://me:secret@example.com/x" }', /holds a password/],
+    ['onFailure: { url: "https://example.com", timeout: PT0S }', /no time at all/],
+    ['onFailure: { url: "https://example.com", timeout: PT11M }', /longer than ten minutes/],
+    ['startWithin: PT1H', /no calendar/],
+  ])('%s', (line, message) => {
+    const [problem, ...more] = problemsOf(specWith('{ asset: { files: a } }', line));
+    expect(more).toEqual([]);
+    expect(problem).toMatchObject({ code: 'E_SPEC_INVALID', at: { line: 6 } });
+    expect(problem?.message).toMatch(message);
+  });
+
+  test('a misspelled field of a data set, with the nearest name', () => {
+    const [problem] = problemsOf(specWith('{ asset: { all: [{ fles: a }] } }'));
+    expect(problem).toMatchObject({ code: 'E_SPEC_UNKNOWN_FIELD', hint: "did you mean 'files'" });
   });
 
   test('a job instead of a schedule', () => {
@@ -123,10 +181,21 @@ describe('docs/SCHEDULES.md', () => {
     expect(parseScheduleText(shown).metadata.name).toBe('nightly');
   });
 
+  test('shows schedules that are sound', () => {
+    const shown = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text]) => text ?? '');
+    expect(shown.map((text) => parseScheduleText(text).metadata.name)).toEqual([
+      'nightly',
+      'reports',
+    ]);
+  });
+
   test('names every field of a schedule, every variable and every state of a run', () => {
     const { shape } = scheduleSpecSchema;
-    const fields = [...Object.keys(shape), ...Object.keys(triggerSchema.shape), ...overlapPolicies];
-    const words = [...fields, ...runVariables, ...runStateNames, ...reprocessPolicies];
+    const parts = [triggerSchema, assetSchema, webhookSchema].map((each) =>
+      Object.keys(each.shape),
+    );
+    const fields = [...Object.keys(shape), ...parts.flat(), ...overlapPolicies];
+    const words = [...fields, ...runVariables, ...runStateNames, ...runKinds, ...reprocessPolicies];
     const unsaid = words.filter((word) => !new RegExp(`\\b${word}\\b`).test(page));
     expect(unsaid).toEqual([]);
   });
@@ -148,5 +217,9 @@ describe('the JSON Schema', () => {
     expect(check("{ cronInterval: '@daily', catchup: true, startDate: '2026-01-01' }")).toBe(true);
     expect(check('{ timezone: UTC }')).toBe(false);
     expect(check("{ delta: PT1H, cronInterval: '@daily' }")).toBe(false);
+    expect(check('{ asset: { all: [{ files: a }, { any: [{ output: b }] }] } }')).toBe(true);
+    expect(check('{ assetOrTime: { asset: { files: a }, delta: PT1H } }')).toBe(true);
+    expect(check('{ assetOrTime: { asset: { files: a } } }')).toBe(false);
+    expect(check('{ asset: { all: [{ files: a, output: b }] } }')).toBe(false);
   });
 });

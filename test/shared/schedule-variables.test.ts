@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { AssetChange } from '../../shared/asset-condition.js';
 import { WindrowError } from '../../shared/failure.js';
 import { jobOfRun, runIdOf, runVariables, variablesOf } from '../../shared/schedule-variables.js';
 import { validateSpec } from '../../shared/spec-file.js';
@@ -29,6 +30,28 @@ test('variables are those of Airflow, in UTC', () => {
     ts_nodash: '20260131T060000',
     run_id: 'r-1',
     prev_data_interval_start_success: '2026-01-31T05:00:00+00:00',
+    triggering_asset_events: '{}',
+  });
+});
+
+test('a run is told of the changes that it was made for, as JSON by the names of data sets', () => {
+  const change = (name: string, version: string): AssetChange => ({
+    name,
+    key: `files:/${name}`,
+    path: `/${name}`,
+    version,
+    atMs: startMs,
+    facts: { files: 1 },
+  });
+  const changes = [change('a', '1'), change('b', '1'), change('a', '2')];
+  const event = (name: string, version: string) => ({
+    uri: `/${name}`,
+    timestamp: '2026-01-31T06:00:00.000Z',
+    extra: { version, files: 1 },
+  });
+  expect(JSON.parse(variablesOf({ ...run, changes }).triggering_asset_events as string)).toEqual({
+    a: [event('a', '1'), event('a', '2')],
+    b: [event('b', '1')],
   });
 });
 
@@ -50,6 +73,8 @@ describe('the job of a run', () => {
     const [output] = spec.outputs;
     const parquet = '/out/{{ prev_data_interval_start_success }}';
     const strange = { ...spec, outputs: [{ ...output!, parquet }] };
+    const events = { ...output!, parquet: '/out/{{ triggering_asset_events }}' };
+    expect(() => jobOfRun({ ...spec, outputs: [events] }, run)).toThrow(/no part of a path/);
     expect(() => jobOfRun(strange, run)).toThrow(WindrowError);
     expect(jobOfRun(strange, { ...run, previousSuccessMs: 0 }).outputs[0]?.parquet).toBe(
       '/out/1970-01-01T00:00:00+00:00',

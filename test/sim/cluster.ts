@@ -416,6 +416,7 @@ export class Cluster {
       case 'startRun':
       case 'cancelRun':
       case 'scheduleDeleted':
+      case 'callWebhook':
         throw new Error(`${effect.type} is no effect to run here`);
       case 'notify':
         return;

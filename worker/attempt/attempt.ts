@@ -86,11 +86,12 @@ function tellModelRuns({ scope }: Runtime, report: (message: AttemptMessage) => 
 }
 
 function sinkOf(task: Attempt, work: ChunkWork): ChunkSink {
+  const { partitionBy, fileBytes } = task.program.sink;
   return new ChunkSink({
     directory: task.chunkDirectory,
     identity: work.identity,
     attemptTag: task.attemptTag,
-    partitioned: task.program.sink.partitionBy.length > 0,
+    several: partitionBy.length > 0 || fileBytes !== undefined,
     expendable: task.program.sink.expendable ?? false,
   });
 }

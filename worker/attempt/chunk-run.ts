@@ -14,6 +14,7 @@ import type { ChunkWork, SourceWork } from './protocol.js';
 import { type Depth, explainQueryFailure } from './query-failure.js';
 import { type LeafFiles, queryRelation } from './query-statement.js';
 import type { DeadRow, Scope, Tally } from './scope.js';
+import { withExample } from './shown-row.js';
 import type { ChunkSink } from './sink.js';
 import {
   copyStatement,
@@ -35,6 +36,8 @@ export interface ChunkOutcome {
   readonly parts?: readonly ChunkPart[];
 }
 
+/** DuckDB never writes fewer rows at once, as long as there are more. */
+const vectorRows = 2048;
 /** Rows of a dead-letter query at once. */
 const deadRowsPerQuery = 1000;
 
@@ -53,7 +56,7 @@ export class ChunkRun {
     const sinkProgram = this.program.program.sink;
     const inferredBefore = this.program.rowsInferred();
     const tally = await this.execute((relation) =>
-      copyStatement(relation, sinkProgram, sink.target),
+      copyStatement(relation, sinkProgram, sink.target, this.fileRows()),
     );
     const inferred = this.program.rowsInferred() - inferredBefore;
     const dead = [...tally.dead, ...this.poisonRows()];
@@ -65,6 +68,17 @@ export class ChunkRun {
       dead: dead.length,
       ...(parts ? { parts } : {}),
     };
+  }
+
+  /** Rows of each file, where the output wants files of some size: as the rows lie in those read. */
+  private fileRows(): number | undefined {
+    const { fileBytes } = this.program.program.sink;
+    if (fileBytes === undefined) return undefined;
+    const { inputs } = this.work;
+    const bytes = inputs.reduce((sum, file) => sum + file.bytes, 0);
+    const rows = inputs.reduce((sum, file) => sum + file.rows, 0);
+    const files = Math.max(1, Math.round(bytes / fileBytes));
+    return Math.max(vectorRows, Math.ceil(rows / files));
   }
 
   private async partsIn(file: string): Promise<ChunkPart[]> {
@@ -119,6 +133,9 @@ export class ChunkRun {
     const failure = classify(error, this.scope, this.kernel.options.spillDirectory);
     if (failure.kind === 'cancelled') return new WindrowError(failure, error);
     const { query, steps } = this.program.program;
+    if (failure.code === 'E_EXPECT_FAILED' && !this.work.source) {
+      return new WindrowError(await withExample(failure, steps, this.first.bind(this)), error);
+    }
     if (query) {
       const { kernel, leaves } = this;
       const tried = this.tried.bind(this);
@@ -169,6 +186,24 @@ export class ChunkRun {
     } catch (error) {
       this.scope.throwIfCancelled();
       return classify(error, this.scope, this.kernel.options.spillDirectory);
+    } finally {
+      await this.program.dropTables(tables);
+    }
+  }
+
+  /** The first row of a select over what so many steps make of the chunk's rows. */
+  private async first(
+    steps: number,
+    select: (relation: Relation) => string,
+  ): Promise<Readonly<Record<string, unknown>> | undefined> {
+    const tables: string[] = [];
+    this.scope.begin();
+    try {
+      const relation = await this.program.build(this.scan(), tables, steps);
+      return (await this.kernel.rows(select(relation)))[0];
+    } catch {
+      this.scope.throwIfCancelled();
+      return undefined;
     } finally {
       await this.program.dropTables(tables);
     }

@@ -6,11 +6,11 @@
 import type { Failure, FailureLocation } from '../../shared/failure.js';
 import { readFooter } from '../../shared/parquet-footer.js';
 import type { ProgramStep, StageQuery } from '../../shared/plan.js';
-import { quoteName } from '../../shared/sql-text.js';
 import type { Kernel } from '../kernel/duckdb.js';
 import { asRanges, cut, rowsOf } from './leaf-ranges.js';
 import { type LeafRowsFound, locateInLeaves, rowsIn } from './locate-in-leaves.js';
 import { outermostHolder } from './plan-operators.js';
+import { rowJson, shortened } from './shown-row.js';
 import { type LeafFiles, leafRelation, type LeafRange, queryRelation } from './query-statement.js';
 import type { Relation } from './statement.js';
 
@@ -34,8 +34,6 @@ export interface FailedQuery {
 export const searchLimits = { runs: 64, ms: 60_000 };
 
 const pollMs = 50;
-/** Characters of a row in a message. */
-const rowTextMax = 300;
 const queryAlone: Depth = { steps: 0, sink: false };
 
 /** The failure with what could be found out about it. */
@@ -162,7 +160,7 @@ class Search {
     const [first] = needed;
     if (first === undefined) return failure;
     const { sources } = left[first]!;
-    const place = this.isSource(first) ? await this.placeOf(sources) : {};
+    const place = this.isSource(first) ? await this.placeOf(sources) : this.madeIn(sources);
     const at: FailureLocation = { ...failure.at, ...place };
     if (rowsIn(spans[first]!) > 1) return { ...failure, at };
     // Of several rows that fail it may be another one than the first time: what it says now fits.
@@ -183,20 +181,25 @@ class Search {
     return this.failed.leaves[leaf]!.sources.length > 0;
   }
 
+  /** The chunk file, where it is one: for the coordinator, which knows what it was made of. */
+  private madeIn([first, ...others]: readonly LeafRange[]): FailureLocation {
+    const one = first && others.every(({ path }) => path === first.path);
+    return one && this.failure.kind === 'badData' ? { file: first.path } : {};
+  }
+
   private origin(leaf: number, first: number, { sources }: LeafFiles): string {
     if (!this.isSource(leaf)) return ' (made by earlier steps)';
     return leaf === first ? '' : ` (row ${sources[0]!.rowStart} of ${sources[0]!.path})`;
   }
 
   private async rowText(leaf: number, files: LeafFiles): Promise<string> {
-    const { sql, columns } = leafRelation(this.failed.query.leaves[leaf]!, files);
+    const shape = this.failed.query.leaves[leaf]!;
+    const { sql, columns } = leafRelation(shape, files);
     if (columns.length === 0) return '{}';
-    const members = columns.map((name) => `${quoteName(name)} := ${quoteName(name)}`);
     const [row] = await this.failed.kernel.rows(
-      `select to_json(struct_pack(${members.join(', ')}))::varchar as json from (${sql})`,
+      `select ${rowJson(columns, shape.shown)} as json from (${sql})`,
     );
-    const text = String(row?.['json']);
-    return text.length > rowTextMax ? `${text.slice(0, rowTextMax)}…` : text;
+    return shortened(row?.['json']);
   }
 
   /** As far as these rows lie in one place. */

@@ -23,13 +23,14 @@ export interface ChunkSinkOptions {
   readonly directory: string;
   readonly identity: string;
   readonly attemptTag: string;
-  readonly partitioned: boolean;
+  /** Rows come in several files: by their values, or by the size that is wanted. */
+  readonly several: boolean;
   /** The files may be gone after a power cut: their checksums tell, and they are made again. */
   readonly expendable: boolean;
 }
 
 export class ChunkSink {
-  /** What DuckDB writes to: a file, or a directory where the sink partitions. */
+  /** What DuckDB writes to: a file, or a directory where there may be several. */
   readonly target: string;
   readonly deadLetterTarget: string;
   private readonly taken: string[] = [];
@@ -46,16 +47,19 @@ export class ChunkSink {
    * @param parts rows of each partition, where the file is divided for an exchange
    */
   async finish(parts?: readonly ChunkPart[]): Promise<ChunkFile[]> {
-    const { directory, identity, attemptTag, partitioned } = this.options;
+    const { directory, identity, attemptTag, several } = this.options;
     if (parts) return [await this.finishDivided(parts)];
-    if (!partitioned) {
+    if (!several) {
       const path = chunkFilePath(directory, identity, attemptTag);
       return [await this.stage(this.target, path, [])];
     }
     const files: ChunkFile[] = [];
     for (const written of await writtenFiles(this.target)) {
       const path = chunkFilePath(directory, identity, attemptTag, files.length);
-      files.push(await this.stage(written, path, partitionValues(this.target, written)));
+      const file = await this.stage(written, path, partitionValues(this.target, written));
+      // Where the last row fills a file DuckDB has begun another one.
+      if (file.rows > 0 || files.length === 0) files.push(file);
+      else await rm(path);
     }
     await rm(this.target, { recursive: true, force: true });
     return files;
@@ -156,11 +160,20 @@ async function writtenFiles(directory: string): Promise<string[]> {
   return entries
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
-    .sort();
+    .sort((a, b) =>
+      dirname(a) < dirname(b) ? -1 : dirname(a) > dirname(b) ? 1 : numberOf(a) - numberOf(b),
+    );
+}
+
+/** DuckDB numbers the files of a directory from 0, in the order of their rows. */
+function numberOf(path: string): number {
+  return Number(/_(\d+)\.\w+$/.exec(path)?.[1] ?? 0);
 }
 
 function partitionValues(directory: string, path: string): Partition {
-  const folders = relative(directory, dirname(path)).split(sep);
+  const inside = relative(directory, dirname(path));
+  if (inside === '') return [];
+  const folders = inside.split(sep);
   return folders.map((folder) => {
     const at = folder.indexOf('=');
     const value = decodeURIComponent(folder.slice(at + 1));

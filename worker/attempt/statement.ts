@@ -19,6 +19,9 @@ const outcomeColumn = '__windrow_outcome';
  */
 const dividedGroupRows = 32_768;
 
+/** DuckDB's own. */
+const rowGroupRowsUsual = 122_880;
+
 /** Verdict of a row that every condition lets through. */
 export const passedVerdict = 65_535;
 
@@ -237,13 +240,22 @@ function landing({ columns }: SinkProgram): string[] {
 }
 
 /** @param target a file; a directory where the sink partitions */
-export function copyStatement(input: Relation, sink: SinkProgram, target: string): string {
+/** @param fileRows the target is a directory: about so many rows go to each of its files, in order */
+export function copyStatement(
+  input: Relation,
+  sink: SinkProgram,
+  target: string,
+  fileRows?: number,
+): string {
   const { compression, divide, partitionBy } = sink;
   const rowGroupSize = divide ? dividedGroupRows : sink.rowGroupSize;
+  const groupRows = fileRows === undefined ? rowGroupSize : rowsOfGroups(fileRows, rowGroupSize);
+  const groups = fileRows && groupRows && Math.ceil(fileRows / groupRows);
   const options = [
     'format parquet',
     `compression ${compression}`,
-    ...(rowGroupSize === undefined ? [] : [`row_group_size ${rowGroupSize}`]),
+    ...(groupRows === undefined ? [] : [`row_group_size ${groupRows}`]),
+    ...(groups ? [`row_groups_per_file ${groups}`, `file_extension 'chunk'`] : []),
     ...(partitionBy.length === 0
       ? []
       : [`partition_by (${partitionBy.map(quoteName).join(', ')})`, `file_extension 'chunk'`]),
@@ -253,6 +265,12 @@ export function copyStatement(input: Relation, sink: SinkProgram, target: string
     ? `select ${[...landing(sink), `${partitionNumber(divide)} as ${partitionColumn}`].join(', ')} from (${input.sql}) order by ${partitionColumn}`
     : sinkQuery(input, sink);
   return `copy (${rows}) to ${quoteText(target)} (${options.join(', ')})`;
+}
+
+/** As large as the user wants them; else equal ones, so that a file has about its rows. */
+function rowsOfGroups(fileRows: number, wanted: number | undefined): number {
+  if (wanted !== undefined) return Math.min(wanted, fileRows);
+  return Math.ceil(fileRows / Math.ceil(fileRows / rowGroupRowsUsual));
 }
 
 /** Rows of each partition in a divided file. */

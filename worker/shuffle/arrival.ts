@@ -21,9 +21,11 @@ export interface FileRange {
 /** Not made empty: other ranges of the same file may lie in it. */
 const openFlags = constants.O_WRONLY | constants.O_CREAT;
 
+const altered = 'has another checksum';
+
 export class Arrival {
   /** How many of the bytes lie here. */
-  written = 0;
+  arrived = 0;
   /** All of them, and they are what they were. */
   complete = false;
   /** Why it does not come, as it goes on after "a shuffle file". */
@@ -39,22 +41,31 @@ export class Arrival {
     this.sum = new Checksum(range);
   }
 
+  get missing(): number {
+    return this.range.bytes - this.arrived;
+  }
+
+  /** All bytes came, and they are others than were written. */
+  get altered(): boolean {
+    return this.wrong === altered;
+  }
+
   /** The next bytes; after the last of them it is complete or wrong. */
-  async take(block: Uint8Array): Promise<void> {
+  async take(bytes: Uint8Array): Promise<void> {
     this.file ??= await open(this.target, openFlags);
-    this.sum.take(block);
-    await writeAll(this.file, block, this.range.offset + this.written);
-    this.written += block.length;
-    if (this.written < this.range.bytes) return;
+    this.sum.take(bytes);
+    await writeAll(this.file, bytes, this.range.offset + this.arrived);
+    this.arrived += bytes.length;
+    if (this.missing > 0) return;
     await this.close();
     this.complete = this.sum.value() === this.range.checksum;
-    if (!this.complete) this.wrong = 'has another checksum';
+    if (!this.complete) this.wrong = altered;
   }
 
   /** From the first byte again, from somewhere else. */
   async restart(): Promise<void> {
     await this.close();
-    this.written = 0;
+    this.arrived = 0;
     this.complete = false;
     this.wrong = undefined;
     this.sum = new Checksum(this.range);

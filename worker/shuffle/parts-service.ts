@@ -1,19 +1,14 @@
 /**
- * The worker's shuffle service: reads what other workers ask for, block by block, as fast as they take
- * it. Never: reads ahead of a caller, or holds more blocks than its pool has.
+ * The worker's shuffle service: `GET /parts?path=…` with a `Range` of bytes, answered as fast as the
+ * caller takes it, or with the failure as JSON. Never: reads ahead of a caller, or holds more blocks
+ * than its pool has.
  */
-import type { FileHandle } from 'node:fs/promises';
-import { crc32 } from '@node-rs/crc32';
-import type { ServerDuplexStream } from '@grpc/grpc-js';
-import { bearerToken, tokenMatches } from '../../shared/endpoints.js';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { bearerIn, tokenMatches } from '../../shared/endpoints.js';
 import { fail, toFailure } from '../../shared/failure.js';
-import type { PartBytes, PartRange, ShuffleServiceServer } from '../../shared/gen/windrow.js';
-import { failureToStatus } from '../../shared/rpc.js';
 import type { BlockPool } from './block-pool.js';
-import { shuffleLimits } from './limits.js';
+import { type PartRange, partsPath, readRange, statusOf } from './parts-protocol.js';
 import type { ServedFiles } from './served-files.js';
-
-type Call = ServerDuplexStream<PartRange, PartBytes>;
 
 export interface PartsServiceDependencies {
   readonly files: Pick<ServedFiles, 'open'>;
@@ -25,79 +20,89 @@ export interface PartsServiceDependencies {
 export class PartsService {
   constructor(private readonly deps: PartsServiceDependencies) {}
 
-  implementation(): ShuffleServiceServer {
-    return { readParts: (call: Call) => void this.serve(call) };
-  }
+  readonly listener: RequestListener = (request, response) => void this.serve(request, response);
 
-  private async serve(call: Call): Promise<void> {
+  private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const gone = new AbortController();
-    call.on('cancelled', () => gone.abort());
-    const last = new LastFile(this.deps.files);
+    response.once('close', () => gone.abort());
     try {
-      this.authorize(call);
-      for await (const range of call.iterator({ destroyOnReturn: false })) {
-        await this.answer(call, checked(range as PartRange), last, gone.signal);
-      }
-      call.end();
+      this.authorize(request);
+      await this.answer(asked(request), response, gone.signal);
     } catch (error) {
-      // gRPC sends the status of an emitted error; who is gone wants none.
-      if (!gone.signal.aborted) call.emit('error', failureToStatus(toFailure(error)));
-    } finally {
-      // It was only read: nothing is lost when that fails.
-      await last.close().catch(() => undefined);
+      refuse(response, error);
     }
   }
 
-  private authorize({ metadata }: Call): void {
+  private authorize({ headers }: IncomingMessage): void {
     const { token } = this.deps;
-    if (token === undefined || tokenMatches(bearerToken(metadata), token)) return;
+    if (token === undefined || tokenMatches(bearerIn(headers.authorization), token)) return;
     fail('invalidSpec', 'E_UNAUTHENTICATED', 'the token of the worker that asks is not ours', {
       hint: 'start all workers with the same --token-file',
     });
   }
 
-  /** One block at a time: the next range is read once this one is on its way. */
-  private answer(call: Call, range: PartRange, last: LastFile, gone: AbortSignal): Promise<void> {
-    return this.deps.blocks.with(async (block) => {
-      if (gone.aborted) return;
-      await written(call, await reply(range, last, block), gone);
-    });
+  /** One block at a time: the next is read once this one is on its way. */
+  private async answer(range: PartRange, response: ServerResponse, gone: AbortSignal) {
+    const { path, offset, bytes } = range;
+    const file = await this.deps.files.open(path);
+    try {
+      const { size } = await file.stat();
+      if (size < offset + bytes) endsEarly(path, size);
+      response.writeHead(206, {
+        'content-type': 'application/octet-stream',
+        'content-length': bytes,
+        'content-range': `bytes ${offset}-${offset + bytes - 1}/${size}`,
+      });
+      for (let at = 0; at < bytes && !gone.aborted;) {
+        at += await this.deps.blocks.with(async (block) => {
+          const wanted = Math.min(block.length, bytes - at);
+          const { bytesRead } = await file.read(block, 0, wanted, offset + at);
+          if (bytesRead === 0) endsEarly(path, offset + at);
+          await taken(response, block.subarray(0, bytesRead), gone);
+          return bytesRead;
+        });
+      }
+      response.end();
+    } finally {
+      // It was only read: nothing is lost when that fails.
+      await file.close().catch(() => undefined);
+    }
   }
 }
 
 /** @throws WindrowError E_WORKER_PROTOCOL */
-function checked(range: PartRange): PartRange {
-  const { offset, bytes } = range;
-  if (offset >= 0 && bytes >= 0 && bytes <= shuffleLimits.blockBytes) return range;
-  return fail(
-    'invalidSpec',
-    'E_WORKER_PROTOCOL',
-    `a worker asks for ${bytes} bytes at ${offset}; one reply holds ${shuffleLimits.blockBytes}`,
-    { at: { file: range.path }, hint: 'use the same version of windrow on all machines' },
-  );
-}
-
-async function reply(range: PartRange, last: LastFile, block: Buffer): Promise<PartBytes> {
-  try {
-    const file = await last.open(range.path);
-    const data = block.subarray(0, range.bytes);
-    for (let at = 0; at < data.length;) {
-      const { bytesRead } = await file.read(data, at, data.length - at, range.offset + at);
-      if (bytesRead === 0) {
-        const text = `a shuffle file ends after ${range.offset + at} bytes`;
-        fail('fetchFailed', 'E_CHUNK_LOST', text, { at: { file: range.path } });
-      }
-      at += bytesRead;
-    }
-    return { data, crc32: crc32(data) };
-  } catch (error) {
-    const failure = toFailure(error, { kind: 'io', code: 'E_IO' });
-    return { data: Buffer.alloc(0), crc32: 0, failureJson: JSON.stringify(failure) };
+function asked({ method, url = '', headers }: IncomingMessage): PartRange {
+  const { pathname, searchParams } = new URL(url, 'http://worker');
+  const path = searchParams.get('path');
+  const range = readRange(headers.range ?? '');
+  if (method === 'GET' && pathname === partsPath && path !== null && range) {
+    return { path, ...range };
   }
+  return fail('invalidSpec', 'E_WORKER_PROTOCOL', `a worker asks for ${method} ${pathname}`, {
+    hint: 'use the same version of windrow on all machines',
+  });
 }
 
-/** Resolves when the transport has taken the message, or nobody wants it any more. */
-function written(call: Call, message: PartBytes, gone: AbortSignal): Promise<void> {
+function endsEarly(path: string, bytes: number): never {
+  fail('fetchFailed', 'E_CHUNK_LOST', `a shuffle file ends after ${bytes} bytes`, {
+    at: { file: path },
+  });
+}
+
+/** What was begun cannot be taken back: an answer that ends early says that something is wrong. */
+function refuse(response: ServerResponse, error: unknown): void {
+  if (response.headersSent) return void response.destroy();
+  const failure = toFailure(error, { kind: 'io', code: 'E_IO' });
+  const body = Buffer.from(JSON.stringify(failure));
+  response.writeHead(statusOf(failure), {
+    'content-type': 'application/json',
+    'content-length': body.length,
+  });
+  response.end(body);
+}
+
+/** Resolves when the transport has taken the bytes, or nobody wants them any more. */
+function taken(response: ServerResponse, bytes: Buffer, gone: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (gone.aborted) return resolve();
     const done = (): void => {
@@ -105,28 +110,6 @@ function written(call: Call, message: PartBytes, gone: AbortSignal): Promise<voi
       resolve();
     };
     gone.addEventListener('abort', done);
-    call.write(message, done);
+    response.write(bytes, done);
   });
-}
-
-/** Parts of one file are asked for one after the other. */
-class LastFile {
-  private path: string | undefined;
-  private file: FileHandle | undefined;
-
-  constructor(private readonly files: Pick<ServedFiles, 'open'>) {}
-
-  async open(path: string): Promise<FileHandle> {
-    if (this.file && this.path === path) return this.file;
-    await this.close();
-    this.file = await this.files.open(path);
-    this.path = path;
-    return this.file;
-  }
-
-  async close(): Promise<void> {
-    const { file } = this;
-    this.file = undefined;
-    await file?.close();
-  }
 }

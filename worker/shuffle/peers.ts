@@ -1,9 +1,12 @@
 /**
- * How workers reach one another: what they may listen on, how a channel is secured, the token that a
- * call brings. What stays on the machine is plain, all else is TLS, so that an address says which.
+ * How workers reach one another: what they may listen on, how a connection is secured, the token that a
+ * request brings. What stays on the machine is plain, all else is TLS, so that an address says which.
  */
 import { readFileSync } from 'node:fs';
-import { type ChannelCredentials, credentials, Metadata, ServerCredentials } from '@grpc/grpc-js';
+import { createServer, type RequestListener } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import type { SecureContextOptions } from 'node:tls';
+import { type ChannelCredentials, credentials } from '@grpc/grpc-js';
 import { isWildcard, splitAddress, staysOnMachine } from '../../shared/endpoints.js';
 import { fail } from '../../shared/failure.js';
 
@@ -20,28 +23,62 @@ export interface PeerAccess {
   readonly tls?: TlsFiles;
 }
 
-/** @throws WindrowError E_TLS_FILE */
+/**
+ * To a coordinator.
+ * @throws WindrowError E_TLS_FILE
+ */
 export function channelCredentials(tls: TlsFiles | undefined): ChannelCredentials {
   if (!tls) return credentials.createInsecure();
   return credentials.createSsl(read(tls.ca), read(tls.key), read(tls.cert));
 }
 
-/** @throws WindrowError E_TLS_FILE */
-export function peerCredentials(address: string, { tls }: PeerAccess): ChannelCredentials {
-  return channelCredentials(staysOnMachine(address) ? undefined : (tls ?? {}));
+/** Where a request to that worker goes. */
+export function peerTarget(
+  address: string,
+): { socketPath: string } | { host: string; port: number } {
+  return address.startsWith('unix:') ? { socketPath: address.slice(5) } : splitAddress(address);
 }
 
-export function peerMetadata({ token }: PeerAccess): Metadata {
-  const metadata = new Metadata();
-  if (token !== undefined) metadata.set('authorization', `Bearer ${token}`);
-  return metadata;
+/**
+ * How the connection to that worker is secured; undefined where it is not, as it stays on the machine.
+ * @throws WindrowError E_TLS_FILE
+ */
+export function peerTls(
+  address: string,
+  { tls = {} }: PeerAccess,
+): SecureContextOptions | undefined {
+  return staysOnMachine(address) ? undefined : pemsOf(tls);
 }
 
-/** @param address one that `checkShuffleListen` let pass */
-export function serverCredentials(address: string, { tls }: PeerAccess): ServerCredentials {
-  if (staysOnMachine(address)) return ServerCredentials.createInsecure();
-  const pair = { cert_chain: read(tls?.cert)!, private_key: read(tls?.key)! };
-  return ServerCredentials.createSsl(null, [pair]);
+export function peerHeaders({ token }: PeerAccess): Record<string, string> {
+  return token === undefined ? {} : { authorization: `Bearer ${token}` };
+}
+
+/**
+ * @param address one that `checkShuffleListen` let pass
+ * @throws WindrowError E_TLS_FILE
+ */
+export function peerServer(address: string, { tls = {} }: PeerAccess, listener: RequestListener) {
+  if (staysOnMachine(address)) return createServer(listener);
+  const { cert, key } = pemsOf(tls);
+  try {
+    return createSecureServer({ cert, key }, listener);
+  } catch (error) {
+    return fail(
+      'invalidSpec',
+      'E_TLS_FILE',
+      `${tls.cert}, ${tls.key}: ${(error as Error).message}`,
+      {
+        hint: 'give a certificate and its key as PEM files',
+        cause: error,
+      },
+    );
+  }
+}
+
+function pemsOf({ ca, cert, key }: TlsFiles): SecureContextOptions {
+  const pem = (path: string | undefined) => read(path) ?? undefined;
+  return { ca: pem(ca), cert: pem(cert), key: pem(key) };
 }
 
 /**

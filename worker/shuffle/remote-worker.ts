@@ -1,30 +1,24 @@
 /**
- * Fetches ranges of files from one worker over one stream. A stream that breaks goes on where it was; a
- * worker that does not answer leaves wrong what did not come. Never: waits for ever.
+ * Fetches ranges of files from one worker over one connection. An answer that breaks goes on where it
+ * was; a worker that does not answer leaves wrong what did not come. Never: waits for ever.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { crc32 } from '@node-rs/crc32';
-import { type ClientDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
-import type { Failure } from '../../shared/failure.js';
-import { type PartBytes, type PartRange, ShuffleServiceClient } from '../../shared/gen/windrow.js';
-import { channelOptions, statusToError } from '../../shared/rpc.js';
+import { fail } from '../../shared/failure.js';
 import type { Arrival } from './arrival.js';
 import type { ShuffleLimits } from './limits.js';
-import { type PeerAccess, peerCredentials, peerMetadata } from './peers.js';
-import { type Asked, Questions } from './questions.js';
+import { type Answer, RangeConnection } from './range-connection.js';
+import { endsAll, rangeHeader, readFailure, targetOf } from './parts-protocol.js';
+import { type PeerAccess, peerHeaders, peerTarget, peerTls } from './peers.js';
 
-type Call = ClientDuplexStream<PartRange, PartBytes>;
-
-/** What no other try would mend. */
-const finalStatus = new Set([
-  status.INVALID_ARGUMENT,
-  status.PERMISSION_DENIED,
-  status.UNAUTHENTICATED,
-  status.UNIMPLEMENTED,
-]);
-
-/** A stream ended before all was there, and may be tried again. */
+/** An answer ended before all was there, and may be asked for again. */
 class Broken extends Error {}
+
+/** Ranges of one file that follow one another, and come in one answer. */
+interface Stretch {
+  readonly arrivals: Arrival[];
+  readonly offset: number;
+  bytes: number;
+}
 
 export class RemoteWorker {
   constructor(
@@ -34,19 +28,26 @@ export class RemoteWorker {
     private readonly stop: AbortSignal,
   ) {}
 
+  /** Ends with each arrival complete or wrong. */
   async fetch(arrivals: readonly Arrival[]): Promise<void> {
+    await this.fromTheFirstByte(arrivals);
+    // Altered on the way, perhaps: what is altered again lies so on the worker's disk.
+    await this.fromTheFirstByte(arrivals.filter(({ altered }) => altered));
+  }
+
+  private async fromTheFirstByte(arrivals: readonly Arrival[]): Promise<void> {
     for (const arrival of arrivals) await arrival.restart();
     const wanted = (): Arrival[] => arrivals.filter(({ complete, wrong }) => !complete && !wrong);
     const { reconnects, reconnectMs } = this.limits;
     let inVain = 0;
     for (let todo = wanted(); todo.length > 0; todo = wanted()) {
-      const before = writtenOf(arrivals);
+      const before = arrivedOf(arrivals);
       try {
-        await this.stream(todo);
+        await this.connection(todo);
       } catch (error) {
         this.stop.throwIfAborted();
         if (!(error instanceof Broken)) throw error;
-        inVain = writtenOf(arrivals) > before ? 0 : inVain + 1;
+        inVain = arrivedOf(arrivals) > before ? 0 : inVain + 1;
         if (inVain > reconnects) {
           const why = `cannot be fetched from ${this.address}: ${error.message}`;
           for (const arrival of wanted()) arrival.wrong = why;
@@ -59,98 +60,102 @@ export class RemoteWorker {
     }
   }
 
-  /** @throws Broken when the stream ends early */
-  private async stream(arrivals: readonly Arrival[]): Promise<void> {
+  /**
+   * One after the other over a connection of its own, which ends here: nobody looks after one while
+   * rows are computed.
+   * @throws Broken when an answer ends early
+   */
+  private async connection(arrivals: readonly Arrival[]): Promise<void> {
     this.stop.throwIfAborted();
-    const client = new ShuffleServiceClient(
-      this.address,
-      peerCredentials(this.address, this.access),
-      {
-        ...channelOptions,
-        'grpc-node.flow_control_window': this.limits.windowBytes,
-        // A connection of its own, which ends with the stream: nobody looks after one while rows are
-        // computed.
-        'grpc.use_local_subchannel_pool': 1,
-      },
-    );
-    const call = client.readParts(peerMetadata(this.access));
-    const cancel = (): void => call.cancel();
-    this.stop.addEventListener('abort', cancel, { once: true });
-    // A cancelled call reports so after nobody listens any more, and an unheard 'error' is fatal.
-    call.on('error', () => undefined);
-    const silence = new Silence(this.limits.blockTimeoutMs, cancel);
+    const connection = new RangeConnection({
+      to: peerTarget(this.address),
+      secure: peerTls(this.address, this.access),
+      timeoutMs: this.limits.blockTimeoutMs,
+      stop: this.stop,
+    });
     try {
-      await this.receive(call, new Questions(call, arrivals, this.limits), silence);
-    } catch (error) {
-      if (silence.broken) throw new Broken(`no answer for ${this.limits.blockTimeoutMs} ms`);
-      if (!isStatus(error)) throw error;
-      if (finalStatus.has(error.code)) throw statusToError(error);
-      throw new Broken(error.details);
+      for (const stretch of stretchesOf(arrivals)) await this.receive(stretch, connection);
     } finally {
-      silence.end();
-      this.stop.removeEventListener('abort', cancel);
-      cancel();
-      client.close();
+      connection.close();
     }
   }
 
-  private async receive(call: Call, questions: Questions, silence: Silence): Promise<void> {
-    questions.ask();
-    silence.begin();
-    for await (const reply of call) {
-      silence.end();
-      const asked = questions.answered();
-      if (!asked) throw new Broken('it says more than it was asked');
-      await this.take(asked, reply as PartBytes);
-      questions.ask();
-      // How the call ends does not matter any more, and nobody watches how long that takes.
-      if (questions.open === 0) return;
-      silence.begin();
+  private async receive({ arrivals, offset, bytes }: Stretch, connection: RangeConnection) {
+    const [first] = arrivals as [Arrival];
+    if (bytes === 0) return first.take(new Uint8Array());
+    const range = rangeHeader({ offset, bytes });
+    const headers = { ...peerHeaders(this.access), range };
+    const asking = connection.get(targetOf(first.range.path), headers);
+    const answer = await asking.catch((error: unknown) => this.broken(error));
+    if (answer.status !== 206) return this.refused(answer, arrivals);
+    if (answer.bytes !== bytes) throw new Broken(`${bytes} bytes come as ${answer.bytes}`);
+    let at = 0;
+    for await (const piece of this.heard(answer)) {
+      for (let rest = piece; rest.length > 0;) {
+        const arrival = arrivals[at]!;
+        const part = rest.subarray(0, arrival.missing);
+        await arrival.take(part);
+        rest = rest.subarray(part.length);
+        if (arrival.missing === 0) at += 1;
+      }
     }
-    throw new Broken('it ended the stream');
   }
 
-  private async take({ arrival, bytes }: Asked, { data, crc32: sum, failureJson }: PartBytes) {
-    if (arrival.wrong !== undefined) return;
-    if (failureJson !== undefined) {
-      const { code, message } = JSON.parse(failureJson) as Failure;
+  /** The wire's failures, and none of who writes down what comes. */
+  private async *heard({ body }: Answer): AsyncGenerator<Uint8Array> {
+    const pieces = body[Symbol.asyncIterator]();
+    const next = () => pieces.next().catch((error: unknown) => this.broken(error));
+    for (let piece = await next(); !piece.done; piece = await next()) yield piece.value;
+  }
+
+  /** @throws Broken, or what the attempt was stopped for */
+  private broken(error: unknown): never {
+    this.stop.throwIfAborted();
+    const { message, code } = error as NodeJS.ErrnoException;
+    throw new Broken(message || String(code));
+  }
+
+  /** @throws WindrowError that no fetching again would mend */
+  private async refused(answer: Answer, arrivals: readonly Arrival[]): Promise<void> {
+    const pieces: Buffer[] = [];
+    for await (const piece of this.heard(answer)) pieces.push(Buffer.from(piece));
+    const failure = readFailure(Buffer.concat(pieces).toString());
+    if (!failure) throw new Broken(`it answers with status ${answer.status}`);
+    const { code, message } = failure;
+    if (endsAll(answer.status)) {
+      fail('invalidSpec', code, `worker ${this.address}: ${message}`, {
+        hint: 'start all workers with the same --token-file and version of windrow',
+      });
+    }
+    for (const arrival of arrivals) {
       arrival.wrong = `cannot be had from ${this.address} (${code}: ${message})`;
-      return;
     }
-    if (data.length !== bytes || crc32(data) !== sum) {
-      throw new Broken(`${bytes} bytes came as ${data.length} others`);
+  }
+}
+
+/** What is missing of the arrivals. */
+function stretchesOf(arrivals: readonly Arrival[]): Stretch[] {
+  const stretches: Stretch[] = [];
+  for (const arrival of arrivals) {
+    const last = stretches.at(-1);
+    const offset = arrival.range.offset + arrival.arrived;
+    const follows = last?.arrivals[0]!.target === arrival.target;
+    if (
+      last &&
+      follows &&
+      last.bytes > 0 &&
+      arrival.missing > 0 &&
+      last.offset + last.bytes === offset
+    ) {
+      last.arrivals.push(arrival);
+      last.bytes += arrival.missing;
+    } else {
+      stretches.push({ arrivals: [arrival], offset, bytes: arrival.missing });
     }
-    await arrival.take(data);
   }
+  return stretches;
 }
 
-/** Time in which a worker that owes an answer says nothing. */
-class Silence {
-  broken = false;
-  private timer: NodeJS.Timeout | undefined;
-
-  constructor(
-    private readonly ms: number,
-    private readonly onTooLong: () => void,
-  ) {}
-
-  begin(): void {
-    this.timer = setTimeout(() => {
-      this.broken = true;
-      this.onTooLong();
-    }, this.ms);
-  }
-
-  end(): void {
-    clearTimeout(this.timer);
-  }
-}
-
-function writtenOf(arrivals: readonly Arrival[]): number {
-  return arrivals.reduce((sum, { written }) => sum + written, 0);
-}
-
-function isStatus(error: unknown): error is ServiceError {
-  const status = error as Partial<ServiceError> | null;
-  return typeof status?.code === 'number' && typeof status.details === 'string';
+function arrivedOf(arrivals: readonly Arrival[]): number {
+  return arrivals.reduce((sum, { arrived }) => sum + arrived, 0);
 }

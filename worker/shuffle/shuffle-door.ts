@@ -3,15 +3,14 @@
  * Never: listens for other machines without TLS and a token.
  */
 import { chmod, rm } from 'node:fs/promises';
+import type { Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Server } from '@grpc/grpc-js';
 import { joinAddress, splitAddress } from '../../shared/endpoints.js';
 import { WindrowError } from '../../shared/failure.js';
-import { ShuffleServiceService } from '../../shared/gen/windrow.js';
-import { channelOptions } from '../../shared/rpc.js';
+import { shuffleLimits } from './limits.js';
 import type { PartsService } from './parts-service.js';
-import { checkShuffleListen, type PeerAccess, serverCredentials } from './peers.js';
+import { checkShuffleListen, type PeerAccess, peerServer, peerTarget } from './peers.js';
 
 /** Longest path that fits into sockaddr_un, with room to spare. */
 const socketPathBytes = 100;
@@ -43,12 +42,12 @@ export class ShuffleDoor {
     access: PeerAccess,
   ): Promise<ShuffleDoor> {
     checkShuffleListen(address, access);
-    const server = new Server(channelOptions);
-    server.addService(ShuffleServiceService, service.implementation());
+    const server = peerServer(address, access, service.listener);
+    server.timeout = shuffleLimits.callerTimeoutMs;
     const socket = address.startsWith('unix:') ? address.slice(5) : undefined;
     // Left by a process that was killed: its directory is ours now.
     if (socket !== undefined) await rm(socket, { force: true });
-    const port = await bind(server, address, access);
+    const port = await listening(server, address);
     if (socket === undefined) {
       return new ShuffleDoor(joinAddress(splitAddress(address).host, port), server);
     }
@@ -58,17 +57,23 @@ export class ShuffleDoor {
 
   /** Who still reads from this worker asks again, elsewhere or never. */
   close(): void {
-    this.server.forceShutdown();
+    this.server.close();
+    this.server.closeAllConnections();
   }
 }
 
-function bind(server: Server, address: string, access: PeerAccess): Promise<number> {
+/** @returns the port; 0 for a socket */
+function listening(server: Server, address: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(address, serverCredentials(address, access), (error, port) => {
-      if (!error) return resolve(port);
+    server.on('error', (error) => {
       const message = `cannot listen on ${address}: ${error.message}`;
       const hint = 'choose another port with --shuffle-listen, or end what uses it';
       reject(new WindrowError({ kind: 'invalidSpec', code: 'E_LISTEN', message, hint }, error));
+    });
+    const target = peerTarget(address);
+    server.listen('socketPath' in target ? { path: target.socketPath } : target, () => {
+      const bound = server.address();
+      resolve(typeof bound === 'object' ? (bound?.port ?? 0) : 0);
     });
   });
 }

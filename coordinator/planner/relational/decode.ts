@@ -48,7 +48,10 @@ export function decodeQuery(
     if (root['error'] !== false) unsupported(`a plan with error ${String(root['error_message'])}`);
     const [plan, ...others] = objectsOf(root['plans'], 'plan');
     if (!plan || others.length > 0) return { ok: false, what: 'several statements' };
-    const { relation, slots } = decode(plan, new DecodeState(prefixFor(names), isVolatile));
+    const { relation, slots } = decode(
+      plan,
+      new DecodeState(prefixFor(json + JSON.stringify(names)), isVolatile),
+    );
     if (slots.length !== names.length) unsupported('a result of other columns than it declares');
     const result = slots.map((slot, index): Column => {
       const column = slot ?? unsupported('a result column that is not there');
@@ -61,12 +64,13 @@ export function decodeQuery(
   }
 }
 
-/** Ids that no result column is called by, or ORDER BY would take the wrong one. */
-function prefixFor(names: readonly string[]): string {
+/**
+ * What ids begin with. Nothing in quotes begins so anywhere in the plan, neither as a name nor within
+ * a text: ORDER BY takes no result column for an id, and in SQL ids can be told from all else.
+ */
+function prefixFor(json: string): string {
   let prefix = 'c';
-  while (names.some((name) => name.toLowerCase().startsWith(prefix) && /\d$/.test(name))) {
-    prefix += '_';
-  }
+  while (new RegExp(`"${prefix}s?\\d`, 'i').test(json)) prefix += '_';
   return prefix;
 }
 

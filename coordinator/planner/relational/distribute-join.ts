@@ -7,7 +7,16 @@ import type { Fragment, Materialised, Side } from './physical.js';
 import type { Column, Expression, Join, Relation } from './relation.js';
 import { amongSides } from './among.js';
 import { type Estimate, widthOfAll } from './estimate.js';
-import { asSides, chunksOf, coPartitioned, isSingle, over, scanOf, sidesOf } from './wrap.js';
+import {
+  asSides,
+  chunksOf,
+  coPartitioned,
+  isSingle,
+  narrowedScan,
+  over,
+  scanOf,
+  sidesOf,
+} from './wrap.js';
 
 interface Inputs {
   readonly left: readonly Fragment[];
@@ -71,10 +80,7 @@ function reducedJoin(
   }
   const side = distributor.sideOf(known);
   const read = new Set(keys);
-  const partners = scanOf(
-    side.leaf,
-    known.columns.filter(({ id }) => read.has(id)),
-  );
+  const partners = narrowedScan(scanOf(side.leaf, known.columns), read);
   const { mark: _, ...rest } = turned(join);
   const semi: Join = { ...rest, join: 'semi', residual: [] };
   const reduced = right.map((fragment) => joined(semi, fragment, partners, [side]));

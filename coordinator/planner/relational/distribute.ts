@@ -28,7 +28,20 @@ import type {
   Window,
 } from './relation.js';
 import { inputsOf } from './relation.js';
-import { asSides, chunksOf, isSingle, narrowed, neededBelow, over, scanOf, whole } from './wrap.js';
+import {
+  asSides,
+  chunksOf,
+  coPartitioned,
+  inOrder,
+  isSingle,
+  narrowed,
+  narrowedScan,
+  neededBelow,
+  over,
+  scanOf,
+  whole,
+} from './wrap.js';
+import { canonical, isVolatile } from './canonical.js';
 import { columnExpression } from './expression.js';
 import { Estimates, widthOfAll } from './estimate.js';
 
@@ -61,7 +74,7 @@ export function distribute(query: Query, options: DistributionOptions): Distribu
   distributor.estimates.of(query.relation);
   const fragments = distributor.root(query.relation, needed);
   return fragments
-    ? { complete: true, fragments }
+    ? { complete: true, ...canonical({ fragments, result: query.result }) }
     : { complete: false, stages: distributor.ready() };
 }
 
@@ -169,7 +182,12 @@ export class Distributor {
       case 'reference': {
         const rows = this.shared.get(relation.shared);
         if (!rows) return undefined;
-        const scan: Scan = { ...scanOf(rows.leaf, relation.columns), names: relation.from };
+        const { names, columns } = scanOf(rows.leaf, rows.columns);
+        const nameOf = new Map(columns.map(({ id }, at) => [id, names[at]!]));
+        const scan: Scan = {
+          ...scanOf(rows.leaf, relation.columns),
+          names: relation.from.map((id) => nameOf.get(id)!),
+        };
         const driving = { kind: 'chunks', leaf: rows.leaf, stages: rows.stages } as const;
         return [{ driving, sides: [], relation: narrowedScan(scan, needed), hashed: [] }];
       }
@@ -230,10 +248,11 @@ export class Distributor {
     const size = { bytes: 0, rows: 0 };
     let known = true;
     const keys: string[] = [];
-    let columns: readonly Column[] = [];
+    let columns: readonly Column[] | undefined;
     for (const fragment of fragments) {
-      const relation = narrowed(fragment.relation, needed);
-      columns = relation.columns;
+      const rows = narrowed(fragment.relation, needed);
+      columns ??= rows.columns;
+      const relation = inOrder(rows, columns);
       const work = { fragment: { ...fragment, relation }, columns, ...(divide ? { divide } : {}) };
       const { key, size: found } = this.result(work);
       keys.push(key);
@@ -241,12 +260,14 @@ export class Distributor {
       size.bytes += found?.bytes ?? 0;
       size.rows += found?.rows ?? 0;
     }
-    return known ? { leaf: keys.join('+'), stages: keys, columns, size } : undefined;
+    return known ? { leaf: keys.join('+'), stages: keys, columns: columns ?? [], size } : undefined;
   }
 
   /** A stage of its own; without a size while that is not known. */
-  private result(work: Omit<PhysicalStage, 'key'>): { key: string; size?: StageSize } {
-    const key = sha256Hex(canonicalJson(work)).slice(0, 12);
+  private result(own: Omit<PhysicalStage, 'key'>): { key: string; size?: StageSize } {
+    const work = canonical(own);
+    // Equal work is done once, unless it would not give the same twice.
+    const key = sha256Hex(canonicalJson(isVolatile(work) ? own : work)).slice(0, 12);
     const size = this.options.results.get(key);
     if (size) return { key, size };
     this.wanted.set(key, { key, ...work });
@@ -404,10 +425,7 @@ export class Distributor {
     const ids = relation.columns.map(({ id }) => id);
     return [
       {
-        driving: {
-          kind: 'partitions',
-          inputs: [...left.driving.inputs, ...right.driving.inputs],
-        },
+        driving: coPartitioned(left.driving, right.driving, { left: false, right: false }),
         sides: [],
         relation: {
           ...relation,
@@ -422,15 +440,6 @@ export class Distributor {
 function isTogether({ hashed }: Fragment, keys: readonly Expression[]): boolean {
   const columns = new Set(keys.flatMap(({ column }) => column ?? []));
   return hashed.some((ids) => ids.every((id) => columns.has(id)));
-}
-
-function narrowedScan(scan: Scan, needed: ReadonlySet<string>): Scan {
-  const at = scan.columns.flatMap(({ id }, index) => (needed.has(id) ? [index] : []));
-  return {
-    ...scan,
-    names: at.map((index) => scan.names[index]!),
-    columns: at.map((index) => scan.columns[index]!),
-  };
 }
 
 /** The columns `ids` under the ids of `columns`. */

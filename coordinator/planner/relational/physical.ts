@@ -89,4 +89,9 @@ export type Distribution =
       readonly stages: readonly PhysicalStage[];
     }
   /** The rest: its rows together are the result. */
-  | { readonly complete: true; readonly fragments: readonly Fragment[] };
+  | {
+      readonly complete: true;
+      readonly fragments: readonly Fragment[];
+      /** The query's, as its columns are called in the fragments. */
+      readonly result: readonly Column[];
+    };

@@ -68,13 +68,9 @@ function orderOf({ descending, nullsFirst }: SortKey): string {
 }
 
 /** The last stage of a query: its columns as the user called them. */
-export function resultProgram(query: Query, fragment: Fragment): StageProgram {
-  const columns = query.result.map(({ name, type }) => ({ name, type }));
-  return program(
-    fragment,
-    renderQuery({ ...query, relation: fragment.relation }, leafName),
-    columns,
-  );
+export function resultProgram(result: Query['result'], fragment: Fragment): StageProgram {
+  const columns = result.map(({ name, type }) => ({ name, type }));
+  return program(fragment, renderQuery({ result, relation: fragment.relation }, leafName), columns);
 }
 
 /** A query that one chunk computes from all that it reads. */
@@ -120,14 +116,20 @@ function leafName(leaf: Leaf): string {
   return quoteName(leaf.kind === 'scan' ? leaf.input : leaf.shared);
 }
 
-/** Every leaf with the columns that the query reads of it. */
+/** Every leaf with the columns that the query reads of it, and what users call them. */
 function leavesOf({ driving, sides, relation }: Fragment): QueryLeaf[] {
   const leaves = new Map<string, Map<string, ColumnDef>>();
+  const shown = new Map<string, Record<string, string>>();
   const walk = (each: Relation): void => {
     if (each.kind === 'scan') {
       const known = leaves.get(each.input) ?? new Map<string, ColumnDef>();
       leaves.set(each.input, known);
-      each.names.forEach((name, at) => known.set(name, { name, type: each.columns[at]!.type }));
+      each.names.forEach((name, at) => {
+        const column = each.columns[at]!;
+        known.set(name, { name, type: column.type });
+        if (column.name === name) return;
+        shown.set(each.input, { ...shown.get(each.input), [name]: column.name });
+      });
     }
     inputsOf(each).forEach(walk);
   };
@@ -138,5 +140,6 @@ function leavesOf({ driving, sides, relation }: Fragment): QueryLeaf[] {
     leaf,
     columns: [...columns.values()],
     driving: !aside.has(leaf),
+    ...(shown.has(leaf) ? { shown: shown.get(leaf)! } : {}),
   }));
 }

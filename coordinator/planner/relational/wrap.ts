@@ -1,5 +1,6 @@
 /** Fragments made from fragments: an operator on top, a side more. Pure; never decides to exchange. */
 import { readsAmong } from './among.js';
+import { fileColumn } from './canonical.js';
 import { columnExpression } from './expression.js';
 import type { Driving, Fragment, Materialised, Side } from './physical.js';
 import {
@@ -45,9 +46,26 @@ function renamed(
   });
 }
 
-/** A leaf with the columns that a stage writes. */
+/** A leaf with all columns that a stage writes, in their order. */
 export function scanOf(leaf: string, columns: readonly Column[]): Scan {
-  return { kind: 'scan', input: leaf, names: columns.map(({ id }) => id), columns };
+  return { kind: 'scan', input: leaf, names: columns.map(fileColumn), columns };
+}
+
+/** Only some columns of a leaf. */
+export function narrowedScan(scan: Scan, needed: ReadonlySet<string>): Scan {
+  const at = scan.columns.flatMap(({ id }, index) => (needed.has(id) ? [index] : []));
+  return {
+    ...scan,
+    names: at.map((index) => scan.names[index]!),
+    columns: at.map((index) => scan.columns[index]!),
+  };
+}
+
+/** The same columns in this order: what several stages write for one leaf goes by the place. */
+export function inOrder(relation: Relation, columns: readonly Column[]): Relation {
+  const same = relation.columns.every(({ id }, at) => columns[at]?.id === id);
+  if (same && relation.columns.length === columns.length) return relation;
+  return { kind: 'project', input: relation, expressions: columns.map(columnExpression), columns };
 }
 
 /** The result again, each of its chunks by itself. */

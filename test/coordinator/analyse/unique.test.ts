@@ -25,8 +25,10 @@ describe('rows that are alone', () => {
   ])('by %j are those that SQL counts once', async (columns, alone) => {
     const facts = await bench.facts(checks({ unique: columns }));
     const found = await bench.answer(facts.wide.get(hidden)!.sql);
+    const list = columns.join(', ');
     const wanted = await bench.answer(
-      `select *, ${alone} as "unique (${columns.join(', ')})" from orders`,
+      `select * exclude (u), u as "unique (${list})", if(u, null, count(*) over (partition by ${list})) as "times (${list})"
+       from (select *, ${alone} as u from orders)`,
     );
     expect(found).toEqual(wanted);
   });
@@ -43,9 +45,14 @@ describe('rows that are alone', () => {
     expect(step.from).toBe(hidden);
     const [operator, drop] = step.operators as [ExpectOperator, unknown];
     expect(operator.step.checks).toEqual([
-      { name: 'unique1', predicate: '"unique (id)"', action: 'fail' },
+      {
+        name: 'unique1',
+        predicate: '"unique (id)"',
+        example: `'id = ' || cast("id" as VARCHAR) || ', in ' || "times (id)" || ' rows'`,
+        action: 'fail',
+      },
       { name: 'notNull2', predicate: '(id IS NOT NULL)', action: 'fail' },
-      { name: 'pair', predicate: '"unique (name, day)"', action: 'warn' },
+      expect.objectContaining({ predicate: '"unique (name, day)"', action: 'warn' }),
     ]);
     expect(drop).toMatchObject({ kind: 'select', columns: facts.sources.get('orders')!.columns });
     expect(step.columns).toEqual(facts.sources.get('orders')!.columns);
@@ -58,7 +65,7 @@ describe('rows that are alone', () => {
     ];
     const facts = await bench.facts({ expect: { from: 'b', checks: [{ unique: 'id' }] } }, before);
     const names = facts.wide.get(hidden)!.columns.map(({ name }) => name);
-    expect(names).toEqual(['id', 'Unique (id)', "unique (id)'"]);
+    expect(names).toEqual(['id', 'Unique (id)', "unique (id)'", 'times (id)']);
   });
 
   test('are looked for in rows that are kept, as they must be the same twice', async () => {

@@ -5,13 +5,20 @@ import type { StageState, State, WorkerState } from '../../../coordinator/core/s
 import { after, ended, failure, hello, jobOf, ref, started, submitted, W } from './fixtures.js';
 import {
   after as afterSchedule,
+  asset,
+  awaiting,
   backfill,
+  callId,
   defined,
   ended as endedRun,
+  keyOf,
   made,
+  madeByAssets,
   runId,
   scheduleOf,
+  seen,
   tell,
+  webhook,
 } from './schedule-fixtures.js';
 
 /** Task 0 runs on w1, task 1 waits for its second try, tasks 2 and 3 are untouched. */
@@ -180,4 +187,23 @@ it('invariant 18 notices a backfill that miscounts, or never ends', () => {
   tell(other, endedRun(9, 'succeeded'));
   own.phase = 'running';
   expectBroken(18, other);
+});
+
+it('invariant 19 notices a change that is lost, or there for two runs', () => {
+  const orders = awaiting(asset('orders'));
+  const lost = afterSchedule(orders, seen('orders', 'v1', 1));
+  scheduleOf(lost).assets!.seen[keyOf('orders')]!.version = 'v2';
+  expectBroken(19, lost);
+  const forgotten = afterSchedule(orders);
+  delete scheduleOf(forgotten).assets!.seen[keyOf('orders')];
+  expectBroken(19, forgotten);
+  const twice = afterSchedule(orders, seen('orders', 'v1', 1), madeByAssets(1));
+  delete scheduleOf(twice).lastAssetMs;
+  expectBroken(19, twice);
+});
+
+it('invariant 20 notices a webhook that is called for ever', () => {
+  const state = afterSchedule(defined({ onFailure: webhook }), made(0), endedRun(0, 'failed'));
+  scheduleOf(state).calls.get(callId(0))!.tries = 2;
+  expectBroken(20, state);
 });

@@ -1,17 +1,21 @@
 /** Schedules and events of theirs for tests of the core: hours of 1970, in ms. */
+import { assetKey, type AssetCondition } from '../../../shared/asset-condition.js';
 import type { DataInterval, Timetable } from '../../../shared/calendar/intervals.js';
 import type { Failure } from '../../../shared/failure.js';
 import { jobId, scheduleId } from '../../../shared/ids.js';
-import { runIdOf } from '../../../shared/schedule-variables.js';
+import { assetRunIdOf, runIdOf } from '../../../shared/schedule-variables.js';
 import { checkInvariants } from '../../../coordinator/core/invariants.js';
 import type { Effect } from '../../../coordinator/core/effects.js';
 import type {
+  AssetSeen,
+  AssetUnseen,
   BackfillCreated,
   RunEnded,
   RunMade,
   ScheduleDefined,
   ScheduleDefinition,
   ScheduleEvent,
+  WebhookTried,
 } from '../../../coordinator/core/schedule-events.js';
 import { dueRuns } from '../../../coordinator/core/schedule-due.js';
 import type { ScheduleState } from '../../../coordinator/core/schedule-state.js';
@@ -117,6 +121,59 @@ export function backfill(
     nowMs: 0,
     ...more,
   };
+}
+
+/** The files at `/data/NAME`. */
+export function asset(of: string): AssetCondition {
+  return { asset: { name: of, kind: 'files', path: `/data/${of}` } };
+}
+
+export function keyOf(of: string): string {
+  return assetKey({ kind: 'files', path: `/data/${of}` });
+}
+
+/** A schedule without a calendar. */
+export function awaiting(
+  condition: AssetCondition,
+  change: Partial<ScheduleDefinition> = {},
+  more: Partial<ScheduleDefined> = {},
+): ScheduleDefined {
+  const { timetable: _, ...rest } = definition(change);
+  const assets = { condition, checkEveryMs: 1000 };
+  return { ...defined(), definition: { ...rest, assets }, ...more };
+}
+
+/** That a data set has a version, since minute `at`. */
+export function seen(of: string, version: string, at = 0): AssetSeen {
+  const news = { version, facts: { files: 1 } };
+  return { type: 'asset.seen', scheduleId: S, key: keyOf(of), news, nowMs: minutes(at) };
+}
+
+export function unseen(of: string, at = 0): AssetUnseen {
+  return { type: 'asset.unseen', scheduleId: S, key: keyOf(of), failure, nowMs: minutes(at) };
+}
+
+export function minutes(count: number): number {
+  return count * 60_000;
+}
+
+/** The run of changes of which the last was seen in minute `at`. */
+export function madeByAssets(at: number, more: Partial<RunMade> = {}): RunMade {
+  const ms = minutes(at);
+  const id = assetRunIdOf(name, ms);
+  return made(0, { runId: id, interval: { startMs: ms, endMs: ms }, kind: 'asset', ...more });
+}
+
+export const webhook = { url: 'https://example.com/told', tries: 2, timeoutMs: 1000 };
+
+/** The call about the end of the run of an hour, after its first try. */
+export function callId(at: number): string {
+  return `${S}/${runId(at)}//1`;
+}
+
+export function told(number: number, inVain = false): WebhookTried {
+  const about = { scheduleId: S, callId: callId(0), try: number, nowMs: 3 * hour };
+  return { type: 'webhook.tried', ...about, ...(inVain ? { failure } : {}) };
 }
 
 /** A state that events led to, in which all invariants hold after each of them. */

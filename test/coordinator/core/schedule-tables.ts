@@ -3,15 +3,25 @@ import type { ScheduleEvent } from '../../../coordinator/core/schedule-events.js
 import type { State } from '../../../coordinator/core/state.js';
 import {
   after,
+  asset,
+  awaiting,
   backfill,
+  callId,
   defined,
   ended,
   hour,
+  keyOf,
   made,
+  madeByAssets,
   plain,
   runId,
   S,
+  scheduleOf,
+  seen,
   started,
+  told,
+  unseen,
+  webhook,
 } from './schedule-fixtures.js';
 import type { Machine, Table } from './tables.js';
 
@@ -42,9 +52,19 @@ const again = made(0, {
   backfill: { id: 'b1', passed: 0 },
   nowMs: 3 * hour,
 });
+const due: ScheduleEvent = {
+  type: 'webhook.due',
+  scheduleId: S,
+  callId: callId(0),
+  nowMs: 4 * hour,
+};
 
 type EventName =
-  ScheduleEvent['type'] | 'run.made again' | 'run.ended well' | 'run.ended cancelled';
+  | ScheduleEvent['type']
+  | 'run.made again'
+  | 'run.ended well'
+  | 'run.ended cancelled'
+  | 'webhook.tried in vain';
 
 const common: Record<EventName, ScheduleEvent> = {
   'schedule.defined': setting,
@@ -62,6 +82,11 @@ const common: Record<EventName, ScheduleEvent> = {
   'backfill.created': backfill(0, 2),
   'backfill.passed': passed,
   'backfill.cancelled': cancelled,
+  'asset.seen': seen('orders', 'v1'),
+  'asset.unseen': unseen('orders'),
+  'webhook.due': due,
+  'webhook.tried': told(1),
+  'webhook.tried in vain': told(1, true),
 };
 
 export type ScheduleRow = 'unknown' | 'active' | 'paused' | 'deleted';
@@ -137,6 +162,49 @@ export const backfillMachine: Machine<BackfillRow, EventName> = {
     const found = state.schedules.get(S)?.backfills.get('b1');
     if (!found) return 'unknown';
     return found.phase === 'running' && found.exhausted ? 'exhausted' : found.phase;
+  },
+};
+
+export type AssetRow = 'unknown' | 'absent' | 'awaited' | 'changed' | 'unseen';
+const orders = awaiting(asset('orders'), {}, { seen: { [keyOf('orders')]: 'v0' } });
+/** What is known of the one data set that a schedule waits for; `run.made` is the run of its change. */
+export const assetMachine: Machine<AssetRow, EventName> = {
+  reach: {
+    unknown: () => after(defined()),
+    absent: () => after(awaiting(asset('orders'))),
+    awaited: () => after(orders),
+    changed: () => after(orders, seen('orders', 'v1', 5)),
+    unseen: () => after(orders, unseen('orders')),
+  },
+  events: { ...common, 'schedule.defined': orders, 'run.made': madeByAssets(5) },
+  read: (state) => {
+    const { assets } = scheduleOf(state);
+    const sight = assets?.seen[keyOf('orders')];
+    if (!assets || !sight) return 'unknown';
+    if (assets.changes.length > 0) return 'changed';
+    if (sight.failure) return 'unseen';
+    return sight.version === undefined ? 'absent' : 'awaited';
+  },
+};
+
+export type WebhookRow = 'none' | 'calling' | 'waiting' | 'delivered' | 'givenUp';
+const telling = defined({ onFailure: webhook });
+const failedRun = [telling, made(0), started(0), ended(0, 'failed')];
+/** Telling of the end of the run of hour 0, which fails, in two tries. */
+export const webhookMachine: Machine<WebhookRow, EventName> = {
+  reach: {
+    none: () => after(telling, made(0), started(0)),
+    calling: () => after(...failedRun),
+    waiting: () => after(...failedRun, told(1, true)),
+    delivered: () => after(...failedRun, told(1)),
+    givenUp: () => after(...failedRun, told(1, true), due, told(2, true)),
+  },
+  events: { ...common, 'schedule.defined': telling },
+  read: (state) => {
+    const schedule = scheduleOf(state);
+    const call = schedule.calls.get(callId(0));
+    if (call) return call.atMs === undefined ? 'calling' : 'waiting';
+    return schedule.runs.get(runId(0))?.webhook?.state ?? 'none';
   },
 };
 export type ScheduleTable<Row extends string> = Table<Row, EventName>;

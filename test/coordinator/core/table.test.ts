@@ -4,8 +4,15 @@ import { describe, expect, it } from 'vitest';
 import { checkInvariants } from '../../../coordinator/core/invariants.js';
 import { jobTable, stageTable, taskTable, workerTable } from './expected.js';
 import { queryTable } from './expected-query.js';
+import { assetTable, webhookTable } from './expected-assets.js';
 import { backfillTable, runTable, scheduleTable } from './expected-schedule.js';
-import { backfillMachine, runMachine, scheduleMachine } from './schedule-tables.js';
+import {
+  assetMachine,
+  backfillMachine,
+  runMachine,
+  scheduleMachine,
+  webhookMachine,
+} from './schedule-tables.js';
 import {
   jobMachine,
   outcome,
@@ -71,3 +78,5 @@ check('worker', workerMachine, workerTable);
 check('schedule', scheduleMachine, scheduleTable);
 check('run', runMachine, runTable);
 check('backfill', backfillMachine, backfillTable);
+check('asset', assetMachine, assetTable);
+check('webhook', webhookMachine, webhookTable);

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Ajv2020 } from 'ajv/dist/2020.js';
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { expect } from 'vitest';
 
@@ -34,9 +34,20 @@ addFormats.default(ajv);
 ajv.addVocabulary(['openapi', 'info', 'servers', 'security', 'paths', 'components']);
 ajv.addSchema(document, name);
 
-function check(schema: object, value: unknown, what: string): void {
+/** Compiled once each, as that takes longer than most calls. */
+const compiled = new Map<object, ValidateFunction>();
+
+function validatorOf(schema: object): ValidateFunction {
+  const known = compiled.get(schema);
+  if (known) return known;
   const local = JSON.stringify(schema).replaceAll('"#/', `"${name}#/`);
   const validate = ajv.compile(JSON.parse(local) as object);
+  compiled.set(schema, validate);
+  return validate;
+}
+
+function check(schema: object, value: unknown, what: string): void {
+  const validate = validatorOf(schema);
   expect(validate(value), `${what}: ${ajv.errorsText(validate.errors)}`).toBe(true);
 }
 

@@ -1,6 +1,6 @@
 /** The HTTP door of a real coordinator: its verbs, and what it makes of requests that are no good. */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,10 +9,10 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningCoordinator, startCoordinator } from '../../../coordinator/main.js';
 import { HttpDoor } from '../../../coordinator/http/http-door.js';
-import { JobVerbs } from '../../../coordinator/job-verbs.js';
 import { fail, WindrowError } from '../../../shared/failure.js';
 import { duckdb } from '../../bad-input/place.js';
 import { type Answered, CheckedApi } from './checked-api.js';
+import { verbsOver } from './door-verbs.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'windrow-http-'));
 const data = join(directory, 'orders.parquet');
@@ -125,12 +125,24 @@ describe('verbs', () => {
     expect(good.json).toEqual({ valid: true, problems: [] });
     const bad = { spec: spec('v', { steps: [{ id: 'large', filter: { from: 'x' } }] }) };
     const answer = await api.post('/v1/validate', bad);
+    expect(answer.status).toBe(422);
     expect(answer.json).toMatchObject({ valid: false });
     const problem = await api.post('/v1/explain', bad);
-    expect(problem.status).toBe(400);
+    expect(problem.status).toBe(422);
     expect((problem.json as { problems?: unknown[] }).problems ?? [problem.json]).toHaveLength(
       (answer.json as { problems: unknown[] }).problems.length,
     );
+    // So is data that cannot be read, though nothing is wrong with the spec.
+    const torn = join(directory, 'torn.parquet');
+    writeFileSync(torn, 'PAR1 and no more');
+    const unread = { spec: spec('v', { sources: { orders: { parquet: torn } } }) };
+    const told = await api.post('/v1/validate', unread);
+    expect([told.status, told.json]).toMatchObject([
+      422,
+      { valid: false, problems: [{ code: 'E_PARQUET_INVALID' }] },
+    ]);
+    const submitted = await api.post('/v1/jobs', unread);
+    expect([submitted.status, codeOf(submitted)]).toEqual([422, 'E_PARQUET_INVALID']);
     const plan = await api.post('/v1/explain', { spec: spec('v'), params: { least: 20 } });
     expect(plan.json).toMatchObject({ plan: { stages: [{ id: 's0' }] } });
   });
@@ -139,13 +151,16 @@ describe('verbs', () => {
     const source = { orders: { parquet: join(directory, '{{ file }}.parquet') } };
     const body = { spec: spec('p', { params: { least: 1, file: 'none' }, sources: source }) };
     const missing = await api.post('/v1/explain', body);
-    expect([missing.status, codeOf(missing)]).toEqual([400, 'E_NO_FILES']);
+    expect([missing.status, codeOf(missing)]).toEqual([422, 'E_NO_FILES']);
     const params = { file: 'orders' };
     expect((await api.post('/v1/validate', { ...body, params })).json).toMatchObject({
       valid: true,
     });
     const unknown = await api.post('/v1/explain', { ...body, params: { other: 1 } });
-    expect(codeOf(unknown)).toBe('E_UNKNOWN_PARAM');
+    expect([unknown.status, codeOf(unknown)]).toEqual([422, 'E_UNKNOWN_PARAM']);
+    // No name holds a sign that could be taken for the one before its value.
+    const split = await api.post('/v1/explain', { ...body, params: { 'file=orders': 'x' } });
+    expect([split.status, codeOf(split)]).toEqual([400, 'E_REQUEST']);
   });
 
   it('a blob is kept under its digest, and not under another', async () => {
@@ -183,9 +198,9 @@ it('an upload that ends in the middle is answered all the same', async () => {
     for await (const _ of parts) fail('resource', 'E_DISK_FULL', 'no space is left');
     throw new Error('nothing came');
   };
-  const verbs = new JobVerbs({ blobs: { put } } as never);
+  const verbs = verbsOver({ blobs: { put } });
   const metrics = (): Promise<string> => Promise.resolve('');
-  const door = await HttpDoor.open({ listen: '127.0.0.1:0', verbs, metrics });
+  const door = await HttpDoor.open({ listen: '127.0.0.1:0', ...verbs, metrics });
   const [host, port] = door.address.split(':');
   try {
     const status = await new Promise<number | undefined>((resolve, reject) => {
@@ -337,6 +352,38 @@ describe('refused are', () => {
     await new Promise((resolve) => socket.once('close', resolve));
     expect(heard).toMatch(/^HTTP\/1.1 400 Bad Request\r\n/);
     expect(heard).toContain('"code":"E_REQUEST"');
+  });
+
+  it('one who is refused and does not hang up, whatever is still sent', async () => {
+    const [host, port] = open.httpAddress!.split(':');
+    const socket = connect({ host: host!, port: Number(port), allowHalfOpen: true });
+    let heard = '';
+    socket.on('data', (part: Buffer) => (heard += part.toString()));
+    const cut = new Promise<NodeJS.ErrnoException>((resolve) => socket.once('error', resolve));
+    const sending = setInterval(() => socket.write('what is no HTTP\r\n\r\n'), 20);
+    const { code } = await cut;
+    clearInterval(sending);
+    expect(['ECONNRESET', 'EPIPE']).toContain(code);
+    expect(heard.match(/HTTP\/1.1 400 Bad Request/g)).toHaveLength(1);
+  });
+
+  it.each([
+    ['a body of 5 MB that does not say so', '/v1/jobs', 'application/json', 413],
+    ['an upload under a name that is no digest', '/v1/blobs/me', 'application/octet-stream', 400],
+  ])('%s, before it has come', async (_what, path, type, status) => {
+    const method = path.startsWith('/v1/blobs') ? 'PUT' : 'POST';
+    const [host, port] = open.httpAddress!.split(':');
+    const headers = { 'content-type': type, 'transfer-encoding': 'chunked' };
+    const asked = httpRequest({ host, port, path, method, headers });
+    // It is let go while it still sends.
+    asked.on('error', () => undefined);
+    const answered = new Promise<number | undefined>((resolve) => {
+      asked.once('response', (response) => resolve(response.resume().statusCode));
+    });
+    if (status === 413) for (let mb = 0; mb < 5; mb += 1) asked.write(Buffer.alloc(2 ** 20, ' '));
+    else asked.flushHeaders();
+    expect(await answered).toBe(status);
+    asked.destroy();
   });
 
   it.each(['/v1/jobs', '/metrics', '/openapi.json', '/nothing'])(

@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Catalogue } from '../../../coordinator/catalogue.js';
 import { HttpDoor } from '../../../coordinator/http/http-door.js';
-import { JobVerbs } from '../../../coordinator/job-verbs.js';
 import type { Journal } from '../../../coordinator/journal/journal.js';
 import { openJournal } from '../../../coordinator/journal/sqlite-journal.js';
 import { Notices } from '../../../coordinator/notices.js';
 import { ProgressMeter } from '../../../coordinator/progress-meter.js';
 import { after, J, submitted } from '../core/fixtures.js';
+import { verbsOver } from './door-verbs.js';
 
 let directory: string;
 let journal: Journal;
@@ -30,9 +30,9 @@ async function open(stallMs: number): Promise<void> {
     nowMs: () => 1,
   });
   // Of what a coordinator has, events need no more.
-  const verbs = new JobVerbs({ catalogue } as never);
+  const verbs = verbsOver({ catalogue });
   const metrics = (): Promise<string> => Promise.resolve('');
-  door = await HttpDoor.open({ listen: '127.0.0.1:0', verbs, metrics, stallMs });
+  door = await HttpDoor.open({ listen: '127.0.0.1:0', ...verbs, metrics, stallMs });
 }
 
 beforeEach(() => {

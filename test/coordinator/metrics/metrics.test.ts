@@ -4,14 +4,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Metrics } from '../../../coordinator/metrics/metrics.js';
-import { emptyState, type State } from '../../../coordinator/core/state.js';
+import { emptyState } from '../../../coordinator/core/state.js';
 import { transition } from '../../../coordinator/core/transition.js';
 import type { Event } from '../../../coordinator/core/events.js';
 import { jobId } from '../../../shared/ids.js';
 import { openJournal } from '../../../coordinator/journal/sqlite-journal.js';
 import { ModelRunsTally } from '../../../shared/model-runs.js';
 import { modelRunsFromWire, modelRunsToWire } from '../../../shared/wire.js';
-import { defined, ended as runEnded, hour, made, runId, S } from '../core/schedule-fixtures.js';
+import {
+  defined,
+  ended as runEnded,
+  hour,
+  made,
+  runId,
+  S,
+  started as runStarted,
+} from '../core/schedule-fixtures.js';
 import { chunkDone, ended, failure, hello, ref, started, submitted } from '../core/fixtures.js';
 
 /** Values by name and labels, as they stand in the text. */
@@ -25,11 +33,12 @@ async function read(metrics: Metrics): Promise<Map<string, number>> {
   );
 }
 
-function observed(...events: Event[]): { metrics: Metrics; state: State } {
+function observed(...events: Event[]) {
   const state = emptyState();
-  const metrics = new Metrics({ state, held: new Set() });
+  let nowMs = 0;
+  const metrics = new Metrics({ state, held: new Set(), nowMs: () => nowMs });
   for (const event of events) metrics.transition(state, event);
-  return { metrics, state };
+  return { metrics, state, setNow: (ms: number) => void (nowMs = ms) };
 }
 
 const job = submitted({ stages: [{ rows: [10, 10, 10, 10] }] });
@@ -115,6 +124,66 @@ it('a scheduled run is as late as its first try, one that was asked for by hand 
   const values = await read(metrics);
   expect(values.get('windrow_schedule_lag_seconds_count')).toBe(2);
   expect(values.get('windrow_schedule_lag_seconds_sum')).toBe(7 + 8);
+});
+
+it('runs are counted by state as they live, and once each as they end', async () => {
+  const { metrics, state, setNow } = observed(
+    defined({ maxActiveRuns: 1, retries: 1, retryDelayMs: 1 }),
+    made(0),
+    runStarted(0),
+    { ...runEnded(0, 'failed') },
+  );
+  const runs = async () => {
+    const values = await read(metrics);
+    const told = [...values].filter(([name]) => name.startsWith('windrow_schedule_runs'));
+    return Object.fromEntries(
+      told.flatMap(([name, value]) => (value ? [[/"(\w+)"/.exec(name)![1], value]] : [])),
+    );
+  };
+  expect(await runs()).toEqual({ retrying: 1 });
+  metrics.transition(state, { type: 'run.retried', scheduleId: S, runId: runId(0), nowMs: 9 });
+  metrics.transition(state, made(1));
+  metrics.transition(state, made(2, { skipped: 'late' }));
+  expect(await runs()).toEqual({ running: 1, queued: 1, skipped: 1 });
+  // The second has been due since its interval ended; the first was tried before.
+  setNow(2 * hour + 60_000);
+  expect((await read(metrics)).get('windrow_schedule_behind_seconds')).toBe(60);
+  metrics.transition(state, runEnded(0, 'succeeded', 2));
+  metrics.transition(state, runEnded(0, 'succeeded', 2));
+  expect(await runs()).toEqual({ running: 1, skipped: 1, succeeded: 1 });
+  // The next one is due, though nobody has made it yet; while the schedule is paused it is not.
+  setNow(4 * hour + 5_000);
+  expect((await read(metrics)).get('windrow_schedule_behind_seconds')).toBe(5);
+  metrics.transition(state, { type: 'schedule.paused', scheduleId: S, nowMs: 9 });
+  expect((await read(metrics)).get('windrow_schedule_behind_seconds')).toBe(0);
+});
+
+it('leases that were granted are those that live and those that ended, each for one reason', async () => {
+  const { metrics, state } = observed(
+    hello({ worker: 'a' }),
+    // Back in time, with what it had.
+    hello({ worker: 'a' }),
+    hello({ worker: 'b' }),
+    hello({ worker: 'c' }),
+    hello({ worker: 'd' }),
+    hello({ worker: 'e' }),
+  );
+  const known = [...state.workers.values()];
+  const gone = (at: number) => {
+    const { id: workerId, incarnation } = known[at]!;
+    return { workerId, incarnation, nowMs: 5 };
+  };
+  metrics.transition(state, hello({ worker: 'a', incarnation: 'another process' }));
+  metrics.transition(state, { type: 'worker.exited', crashed: false, ...gone(1) });
+  metrics.transition(state, { type: 'worker.exited', crashed: true, ...gone(2) });
+  metrics.transition(state, { type: 'worker.leaseExpired', ...gone(3) });
+  // Of the process before, which holds nothing any more.
+  metrics.transition(state, { type: 'worker.leaseExpired', ...gone(0) });
+  const values = await read(metrics);
+  const ended = (how: string) => values.get(`windrow_leases_ended_total{how="${how}"}`);
+  expect(values.get('windrow_leases_granted_total')).toBe(6);
+  expect([ended('released'), ended('expired'), ended('lost')]).toEqual([1, 1, 2]);
+  expect(values.get('windrow_leases')).toBe(2);
 });
 
 describe('runs of models', () => {

@@ -249,3 +249,39 @@ test('a query whose result is there already has nothing to do', async () => {
   expect(stagesRead(final)).toEqual([]);
   expect(final).toMatchObject({ id: 's1', taskStarts: [] });
 });
+
+describe('work that two queries have in common', () => {
+  const grouped = 'select a, count(*) as n, max(id) as m from t group by a';
+  const other = (least: number): string =>
+    `select v, sum(w) as w from u where w > ${least} group by v`;
+  const digestsOf = async (sql: string): Promise<string[]> => {
+    const { parts, final } = play(await queryOf(sql), 100 * mega);
+    return [...parts, final].map(({ digest }) => digest);
+  };
+
+  test('is the same, whatever they do besides', async () => {
+    const alone = await digestsOf(`select m, n from (${grouped})`);
+    const joined = (least: number): Promise<string[]> =>
+      digestsOf(
+        `select 1 as one, g.m, g.n, o.w from (${other(least)}) o, (${grouped}) g where o.v = g.m::varchar`,
+      );
+    const [first, second] = [await joined(1), await joined(2)];
+    const shared = first.filter((digest) => second.includes(digest));
+    expect(shared.length).toBeGreaterThan(0);
+    expect(shared.length).toBeLessThan(first.length);
+    // What groups t is what they have in common with the query that does nothing else.
+    expect(shared).toContain(alone[0]);
+  });
+
+  test('is not the same where it would choose its rows anew', async () => {
+    const drawn = `(select a, random() as r from t where random() < 0.5)`;
+    const query = await queryOf(
+      `select x.a, x.r, y.r as s from ${drawn} x join ${drawn} y on x.a = y.a`,
+    );
+    const { parts } = play({ ...query, deterministic: false }, 100 * mega);
+    const keys = parts.map(({ part }) => part!.key);
+    expect(new Set(keys).size).toBe(keys.length);
+    expect(new Set(parts.map(({ digest }) => digest)).size).toBe(keys.length);
+    expect(keys.length).toBeGreaterThan(1);
+  });
+});

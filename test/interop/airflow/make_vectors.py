@@ -1,17 +1,12 @@
-"""Records what a real Airflow's timetables answer, as JSON for test/coordinator/calendar. Calls Airflow's
-own next_dagrun_info and nothing else; a simulated clock stands where Airflow asks for the time.
-Usage: see README.md beside this file.
+"""Records what a real Airflow's timetables answer where the clocks change, as JSON for
+test/shared/calendar. Usage: see README.md beside this file.
 """
 
-import datetime as dt
-import importlib.metadata
 import json
 import pathlib
 import sys
 
-import pendulum
-from airflow.timetables import interval, trigger
-from airflow.timetables.base import DataInterval, TimeRestriction
+from timetables import TimeRestriction, instant, iso, next_run, timetable_of, versions
 
 BERLIN, NEW_YORK = "Europe/Berlin", "America/New_York"
 LORD_HOWE, KATHMANDU = "Australia/Lord_Howe", "Asia/Kathmandu"
@@ -97,49 +92,22 @@ DIFFERENT = [
     ("cronInterval", "30 2 * * *", BERLIN, True, "2025-10-26T00:30Z", None, None, 2),
 ]
 
-clock = {}
-
-
-def simulated_now():
-    return clock["now"]
-
-
-interval.utcnow = trigger.utcnow = simulated_now
-
-
-def instant(text):
-    return None if text is None else pendulum.parse(text, tz="UTC")
-
-
-def iso(moment):
-    return moment.astimezone(dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
-def timetable_of(kind, rule, zone):
-    if kind == "cronInterval":
-        return interval.CronDataIntervalTimetable(rule, pendulum.timezone(zone))
-    if kind == "cronTrigger":
-        return trigger.CronTriggerTimetable(rule, timezone=pendulum.timezone(zone))
-    return interval.DeltaDataIntervalTimetable(pendulum.parse(rule).as_timedelta())
-
 
 def record(schedule, jump=None):
     kind, rule, zone, catchup, start, end, now, count = schedule
     timetable = timetable_of(kind, rule, zone)
     restriction = TimeRestriction(instant(start), instant(end), catchup)
-    clock["now"] = instant(now) or instant(start)
+    asked = instant(now) or instant(start)
     last, runs = None, []
     for number in range(count):
         if number == 2 and jump is not None:
-            clock["now"] = instant(jump)
-        info = timetable.next_dagrun_info(last_automated_data_interval=last, restriction=restriction)
-        if info is None:
+            asked = instant(jump)
+        last = next_run(timetable, last, restriction, asked)
+        if last is None:
             break
-        last = DataInterval(info.data_interval.start, info.data_interval.end)
-        assert info.run_after == last.end
         runs.append([iso(last.start), iso(last.end)])
         # A run is made when it is due, and only then is the next one asked for.
-        clock["now"] = max(clock["now"], last.end)
+        asked = max(asked, last.end)
     return {
         "kind": kind,
         "rule": rule,
@@ -154,10 +122,7 @@ def record(schedule, jump=None):
 
 
 vectors = {
-    "versions": {
-        name: importlib.metadata.version(name)
-        for name in ("apache-airflow", "croniter", "pendulum", "tzdata")
-    },
+    "versions": versions(),
     "schedules": [record(schedule) for schedule in SCHEDULES],
     "downtimes": [record((*each[:5], None, each[5], 4), jump=each[6]) for each in DOWNTIMES],
     "different": [record(schedule) for schedule in DIFFERENT],

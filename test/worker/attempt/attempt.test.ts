@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { ProgramStep } from '../../../shared/plan.js';
+import type { ChunkFile, ProgramStep } from '../../../shared/plan.js';
 import { Place, programOf } from './fixture.js';
 
 let place: Place;
@@ -299,6 +299,32 @@ describe('an attempt', () => {
     expect(records[0]?.counts).toMatchObject({ rowsIn: 5000, rowsOut: 5000 });
     const rows = await place.rowsOf(records, 'id');
     expect(rows.every(({ id }, index) => id === BigInt(index))).toBe(true);
+  });
+
+  it('rewrites a chunk into files of about the size that is wanted, in order', async () => {
+    const path = await place.parquet(
+      'a.parquet',
+      'select i as id, hash(i) as h from range(40960) t(i)',
+    );
+    const columns = { id: 'BIGINT', h: 'UBIGINT' };
+    const first = await place.run(programOf(columns, [], columns), await place.worksOf(path));
+    const inputs = first.records.flatMap(({ files }) => files);
+    const plain = programOf(columns, [], columns);
+    const rewritten = async (fileBytes: number, identity: string): Promise<ChunkFile[]> => {
+      const sink = { ...plain.sink, fileBytes };
+      const program = { ...plain, scan: { ...plain.scan, kind: 'chunks' as const }, sink };
+      const work = { chunk: 0, identity: identity.repeat(64), inputs, poisonRows: [] };
+      const { failure, records } = await place.run(program, [work]);
+      expect(failure).toBeUndefined();
+      const rows = await place.rowsOf(records, 'id');
+      expect(rows.every(({ id }, index) => id === BigInt(index))).toBe(true);
+      return [...records[0]!.files];
+    };
+    // A dozen files: their order is that of their numbers, not of their names as text.
+    const many = await rewritten(inputs[0]!.bytes / 12, 'a');
+    expect(many.map(({ rows }) => rows)).toEqual([...Array<number>(10).fill(4096)]);
+    expect(await rewritten(inputs[0]!.bytes / 20, 'b')).toHaveLength(20);
+    expect(await rewritten(inputs[0]!.bytes * 2, 'c')).toHaveLength(1);
   });
 
   it('reports empty chunks of the scheduler measurement with zero counts', async () => {

@@ -82,7 +82,7 @@ class DistributedRun {
       if (found.complete) {
         const files: string[] = [];
         for (const fragment of found.fragments) {
-          const records = await this.run(fragment, resultProgram(query, fragment));
+          const records = await this.run(fragment, resultProgram(found.result, fragment));
           files.push(...records.flatMap((record) => record.files.map(({ path }) => `'${path}'`)));
         }
         const cells = query.result.map(

@@ -48,7 +48,7 @@ async function divided(table: string, divide: Division, tag = 'a'): Promise<Chun
     directory,
     identity,
     attemptTag: tag,
-    partitioned: false,
+    several: false,
     expendable: true,
   });
   const input = { sql: `from ${table}`, columns: [], carriesRow: false, open: false };

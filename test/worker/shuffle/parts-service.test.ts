@@ -1,18 +1,13 @@
 /** The shuffle service as a caller sees it who does not keep to what workers do. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { Agent, get, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
-import { type ClientDuplexStream, credentials, status } from '@grpc/grpc-js';
+import { buffer, json } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { Failure } from '../../../shared/failure.js';
-import {
-  type PartBytes,
-  type PartRange,
-  ShuffleServiceClient,
-} from '../../../shared/gen/windrow.js';
 import { BlockPool } from '../../../worker/shuffle/block-pool.js';
 import { shuffleLimits } from '../../../worker/shuffle/limits.js';
+import { rangeHeader, targetOf } from '../../../worker/shuffle/parts-protocol.js';
 import { OtherMachine, writeChunk } from './machines.js';
 
 const mebibyte = 1024 * 1024;
@@ -36,7 +31,7 @@ let path: string;
 let name: string;
 let blocks: CountedPool;
 let machine: OtherMachine;
-const clients: ShuffleServiceClient[] = [];
+let agent: Agent;
 
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'windrow-service-'));
@@ -44,111 +39,93 @@ beforeEach(async () => {
   blocks = new CountedPool(2, shuffleLimits.blockBytes);
   machine = await OtherMachine.start(directory, { blocks });
   name = machine.nameOf(path);
+  agent = new Agent({ keepAlive: true });
 });
 afterEach(() => {
-  for (const client of clients.splice(0)) client.close();
+  agent.destroy();
   machine.close();
   rmSync(directory, { recursive: true, force: true });
 });
 
-type Call = ClientDuplexStream<PartRange, PartBytes>;
-
-function called(): Call {
-  const client = new ShuffleServiceClient(machine.address, credentials.createInsecure(), {
-    'grpc.use_local_subchannel_pool': 1,
+function asked(
+  target: string,
+  range: string | undefined,
+  method = 'GET',
+): Promise<IncomingMessage> {
+  const [host, port] = machine.address.split(':');
+  const headers = range === undefined ? {} : { range };
+  return new Promise((resolve, reject) => {
+    get({ host, port, method, agent, path: target, headers }, resolve).on('error', reject);
   });
-  clients.push(client);
-  const call = client.readParts();
-  call.on('error', () => undefined);
-  return call;
 }
 
-/** Asks for the whole file, mebibyte by mebibyte, and says no more. */
-function askAll(call: Call): Call {
-  for (let offset = 0; offset < 32 * mebibyte; offset += mebibyte) {
-    call.write({ path: name, offset, bytes: mebibyte });
-  }
-  call.end();
-  return call;
+function bytesOf(offset: number, bytes: number): Promise<IncomingMessage> {
+  return asked(targetOf(name), rangeHeader({ offset, bytes }));
 }
 
-async function repliesOf(call: Call): Promise<PartBytes[]> {
-  const replies: PartBytes[] = [];
-  for await (const reply of call) replies.push(reply as PartBytes);
-  return replies;
-}
+const whole = (): Promise<IncomingMessage> => bytesOf(0, 32 * mebibyte);
 
-it('answers ranges in the order they were asked for, each with its checksum', async () => {
-  const call = called();
-  const content = readFileSync(path);
-  const asked = [
-    [5, 7],
-    [1_000_000, mebibyte],
-    [0, 0],
-    [content.length - 3, 3],
-  ] as const;
-  for (const [offset, bytes] of asked) call.write({ path: name, offset, bytes });
-  call.end();
-  const replies = await repliesOf(call);
-  expect(replies.map(({ crc32: sum }) => sum)).toEqual(
-    asked.map(([offset, bytes]) => crc32(content.subarray(offset, offset + bytes))),
+it.each([
+  [5, 7],
+  [1_000_000, 3 * mebibyte],
+  [32 * mebibyte - 3, 3],
+])('answers the range of bytes from %i on, %i of them', async (offset, bytes) => {
+  const answer = await bytesOf(offset, bytes);
+  expect(answer.statusCode).toBe(206);
+  expect(answer.headers['content-range']).toBe(
+    `bytes ${offset}-${offset + bytes - 1}/${32 * mebibyte}`,
   );
-  expect(replies.every(({ data, crc32: sum }) => crc32(data) === sum)).toBe(true);
+  const content = readFileSync(path).subarray(offset, offset + bytes);
+  expect((await buffer(answer)).equals(content)).toBe(true);
 });
 
 it('reads no further than a caller takes, and serves others meanwhile', async () => {
-  const slow = askAll(called());
-  // It takes the first reply, and after that nothing.
-  await new Promise((taken) => slow.once('readable', taken));
-  expect(await repliesOf(askAll(called()))).toHaveLength(32);
+  const slow = await whole();
+  // It takes what came with the headers, and after that nothing.
+  expect((await buffer(await whole())).length).toBe(32 * mebibyte);
   expect(blocks.used).toBeLessThan(32 + 24);
   expect(blocks.most).toBeLessThanOrEqual(2);
 
-  expect(await repliesOf(slow)).toHaveLength(32);
+  expect((await buffer(slow)).length).toBe(32 * mebibyte);
   expect(blocks.used).toBe(64);
-  expect(blocks.taken).toBe(0);
-});
-
-it('has callers wait for a block when all are in use, and gives back what a caller leaves', async () => {
-  const slow = [askAll(called()), askAll(called())];
-  for (const call of slow) await new Promise((taken) => call.once('readable', taken));
-  const third = repliesOf(askAll(called()));
-  slow[0]!.cancel();
-  expect(await third).toHaveLength(32);
-  expect(blocks.most).toBe(2);
-  slow[1]!.cancel();
-  // Nothing is held for callers that are gone.
-  expect(await repliesOf(askAll(called()))).toHaveLength(32);
   await expect.poll(() => blocks.taken).toBe(0);
 });
 
-it('goes on with the next range after one that it cannot read, and says why', async () => {
-  const call = called();
-  const wanted = [
-    { path: '/etc/passwd', offset: 0, bytes: 10 },
-    { path: name.replace('.a.chunk', '.b.chunk'), offset: 0, bytes: 10 },
-    { path: name, offset: 32 * mebibyte - 1, bytes: 2 },
-    { path: name, offset: 0, bytes: 10 },
-  ];
-  for (const range of wanted) call.write(range);
-  call.end();
-  const replies = await repliesOf(call);
-  expect(replies.map(({ data }) => data.length)).toEqual([0, 0, 0, 10]);
-  const failures = replies.map(({ failureJson }) =>
-    failureJson === undefined ? undefined : (JSON.parse(failureJson) as Failure).code,
-  );
-  expect(failures).toEqual(['E_URI_DENIED', 'E_CHUNK_LOST', 'E_CHUNK_LOST', undefined]);
+it('has callers wait for a block when all are in use, and gives back what a caller leaves', async () => {
+  const slow = [await whole(), await whole()];
+  const third = whole();
+  slow[0]!.destroy();
+  expect((await buffer(await third)).length).toBe(32 * mebibyte);
+  expect(blocks.most).toBe(2);
+  slow[1]!.destroy();
+  // Nothing is held for callers that are gone.
+  expect((await buffer(await whole())).length).toBe(32 * mebibyte);
+  await expect.poll(() => blocks.taken).toBe(0);
+});
+
+it('says why it cannot read a range, and goes on answering', async () => {
+  const some = rangeHeader({ offset: 0, bytes: 10 });
+  for (const [answer, status, code] of [
+    [await asked(targetOf('/etc/passwd'), some), 403, 'E_URI_DENIED'],
+    [await asked(targetOf(name.replace('.a.chunk', '.b.chunk')), some), 404, 'E_CHUNK_LOST'],
+    [await bytesOf(32 * mebibyte - 1, 2), 404, 'E_CHUNK_LOST'],
+  ] as const) {
+    expect(answer.statusCode).toBe(status);
+    expect(await json(answer)).toMatchObject({ code });
+  }
+  expect((await buffer(await bytesOf(0, 10))).length).toBe(10);
 });
 
 it.each([
-  ['more than one reply holds', mebibyte + 1, 0],
-  ['less than nothing', -1, 0],
-  ['what lies before the file', 1, -1],
-])('ends the call of who asks for %s', async (_, bytes, offset) => {
-  const call = called();
-  call.write({ path: name, offset, bytes });
-  await expect(repliesOf(call)).rejects.toMatchObject({
-    code: status.INVALID_ARGUMENT,
-    details: expect.stringContaining('E_WORKER_PROTOCOL'),
-  });
+  ['no range', '/parts?path=/x', undefined, 'GET'],
+  ['a range without an end', '/parts?path=/x', 'bytes=5-', 'GET'],
+  ['a range that ends before it begins', '/parts?path=/x', 'bytes=5-4', 'GET'],
+  ['several ranges', '/parts?path=/x', 'bytes=0-1,3-4', 'GET'],
+  ['no path', '/parts', 'bytes=0-1', 'GET'],
+  ['something else', '/', 'bytes=0-1', 'GET'],
+  ['leave to write', '/parts?path=/x', 'bytes=0-1', 'PUT'],
+])('refuses who asks for %s', async (_, target, range, method) => {
+  const answer = await asked(target, range, method);
+  expect(answer.statusCode).toBe(400);
+  expect(await json(answer)).toMatchObject({ code: 'E_WORKER_PROTOCOL' });
 });

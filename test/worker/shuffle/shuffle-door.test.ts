@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,10 +7,12 @@ import { shuffleLimits } from '../../../worker/shuffle/limits.js';
 import {
   checkShuffleListen,
   type PeerAccess,
-  peerCredentials,
+  peerServer,
+  peerTls,
   type TlsFiles,
 } from '../../../worker/shuffle/peers.js';
 import { socketAddress } from '../../../worker/shuffle/shuffle-door.js';
+import { certificates } from '../../servers.js';
 import { OtherMachine, rangesOf, wantedOf, writeChunk } from './machines.js';
 
 let directory: string;
@@ -83,28 +84,9 @@ describe('where a worker may listen', () => {
 });
 
 describe('what leaves the machine', () => {
-  function openssl(...args: string[]): void {
-    execFileSync('openssl', args, { cwd: directory, stdio: 'pipe' });
-  }
-
-  /** An authority of that name, and a certificate of its for localhost. */
-  function certificate(name: string): TlsFiles {
-    const subject = ['-days', '2', '-subj', `/CN=${name}`];
-    const key = ['-newkey', 'rsa:2048', '-nodes', '-keyout'];
-    openssl('req', '-x509', ...key, `${name}.ca.key`, '-out', `${name}.ca.pem`, ...subject);
-    openssl('req', ...key, `${name}.key`, '-out', `${name}.csr`, '-subj', '/CN=worker');
-    writeFileSync(join(directory, 'san'), `subjectAltName=DNS:${hostname()}\n`);
-    const signed = ['-CA', `${name}.ca.pem`, '-CAkey', `${name}.ca.key`, '-CAcreateserial'];
-    openssl(
-      ...['x509', '-req', '-in', `${name}.csr`, '-out', `${name}.pem`, '-days', '2'],
-      ...[...signed, '-extfile', 'san'],
-    );
-    const file = (suffix: string): string => join(directory, `${name}.${suffix}`);
-    return { ca: file('ca.pem'), cert: file('pem'), key: file('key') };
-  }
-
   it('is TLS, believed only with a certificate of the authority that a worker trusts', async () => {
-    const [ours, theirs] = [certificate('ours'), certificate('theirs')];
+    const certificatesOf = (name: string): TlsFiles => certificates(directory, [hostname()], name);
+    const [ours, theirs] = [certificatesOf('ours'), certificatesOf('theirs')];
     const path = writeChunk(directory, 100_000);
     const content = readFileSync(path);
     // A name that is not known to stay on this machine, though it does.
@@ -139,8 +121,12 @@ describe('what leaves the machine', () => {
     }
   });
 
-  it('cannot be secured with files that are not there', () => {
+  it('cannot be secured with files that are not there, or are something else', () => {
     const access = { token: 't', tls: { ca: '/none.pem' } };
-    expect(() => peerCredentials('10.0.0.5:7500', access)).toThrow(/E_TLS_FILE/);
+    expect(() => peerTls('10.0.0.5:7500', access)).toThrow(/E_TLS_FILE/);
+    const file = join(directory, 'no.pem');
+    writeFileSync(file, 'no certificate');
+    const serving = { token: 't', tls: { cert: file, key: file } };
+    expect(() => peerServer('10.0.0.5:7500', serving, () => undefined)).toThrow(/E_TLS_FILE/);
   });
 });

@@ -244,9 +244,20 @@ const expressions = [
   'select id, abs(c), sqrt(abs(c)), floor(c), ceil(d), sign(a), exp(a::double / 100), ln(abs(a) + 1), pi(), gcd(a, 6), factorial(3), bit_count(a), random() >= 0 from t where not isnan(c)',
 ];
 
+/** Work that stands twice in a query, and is done once. */
+const groups = 'select a, count(*) as n from t group by a';
+const twice = [
+  `${groups} union all ${groups}`,
+  `select x.a, x.n, y.n from (${groups}) x join (${groups}) y on x.a = y.a`,
+  `select a, b from t where id > 3 except all select a, b from t where id > 3`,
+  `select a, b from t where id > 3 intersect all select a, b from t where id > 3`,
+  `select id, c1, c2 from (select id, a as c1, '"c3"' as c2 from t) where c1 > 2 order by id`,
+];
+
 export const supported: readonly QueryCase[] = [
   ...[...joins, ...subqueries, ...aggregates, ...windows, ...expressions].map((sql) => ({ sql })),
   ...shaping,
+  ...twice.map((sql) => ({ sql })),
 ];
 
 /** What is not decoded, and the name under which it is refused. */

@@ -71,7 +71,8 @@ export async function simulate(
       const tables = [];
       for (const fragment of found.fragments) {
         for (const reads of run.chunksOf(fragment)) {
-          tables.push(renderQuery({ ...query, relation: fragment.relation }, leafSql(reads)));
+          const { result } = found;
+          tables.push(renderQuery({ result, relation: fragment.relation }, leafSql(reads)));
         }
       }
       const sql =

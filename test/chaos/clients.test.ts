@@ -1,0 +1,80 @@
+/** kill -9 of a coordinator under a client that watches, waits and asks: it notices nothing but time. */
+import { afterAll, expect, it } from 'vitest';
+import { connect, loadJob } from '../../client/index.js';
+import type { EventView } from '../../client/index.js';
+import { type Started, Workplace } from '../e2e/workplace.js';
+
+const rows = 40_960;
+const place = new Workplace();
+afterAll(() => place.close());
+
+/** A job whose chunks, all but the first, are held until the gate is there. */
+function gatedJob(): string {
+  place.write(
+    'gate.js',
+    `import { existsSync } from 'node:fs';
+export async function batch(rows) {
+  while (rows.getChild('i').get(0) > 0n && !existsSync(${JSON.stringify(place.path('go'))})) {
+    await new Promise((go) => setTimeout(go, 20));
+  }
+  return { label: Array(rows.numRows).fill('seen') };
+}
+`,
+  );
+  return place.write(
+    'job.yaml',
+    `apiVersion: windrow/v1
+kind: Job
+metadata: { name: watched }
+sources:
+  numbers: { parquet: data/*.parquet }
+steps:
+  - { id: held, map: { from: numbers, module: gate.js, rowwise: true, reads: [i], columns: { label: VARCHAR } } }
+outputs:
+  - { from: held, parquet: out }
+`,
+  );
+}
+
+async function startCoordinator(): Promise<Started> {
+  const flags = ['--state', 'state', '--allow-root', '.', '--allow-code'];
+  const started = place.start(['coordinator', '--listen', '127.0.0.1:0', ...flags]);
+  await started.says(/coordinator ready on/);
+  return started;
+}
+
+it('events and wait go on, and a call in between is answered', async () => {
+  await place.numbers(rows);
+  const job = await loadJob(gatedJob());
+  const first = await startCoordinator();
+  const endpoint = `unix:${place.path('state', 'windrow.sock')}`;
+  place.start(['worker', '--coordinator', endpoint, '--slots', '1']);
+  const client = connect(endpoint, { retryMs: 30_000 });
+  try {
+    const { jobId } = await client.submit(job, { requestId: 'the-one' });
+    const waited = client.wait(jobId);
+    const seen: EventView[] = [];
+    let again: Promise<unknown> | undefined;
+    for await (const event of client.events(jobId)) {
+      seen.push(event);
+      if (again || event.event !== 'progress' || Number(event['rowsDone']) === 0) continue;
+      first.child.kill('SIGKILL');
+      await first.ended;
+      const asked = client.submit(job, { requestId: 'the-one' });
+      again = startCoordinator().then(() => asked);
+      expect(await again).toEqual({ jobId, existing: true });
+      place.write('go', '');
+    }
+    expect(again).toBeDefined();
+    expect(await waited).toMatchObject({ job: jobId, state: 'succeeded', rows: { out: rows } });
+
+    const told: EventView[] = [];
+    for await (const event of client.events(jobId, { follow: false })) told.push(event);
+    const numbered = seen.filter(({ seq }) => seq > 0);
+    expect(numbered).toEqual(told);
+    expect(told.map(({ seq }) => seq)).toEqual(told.map((_, index) => index + 1));
+    expect(told.at(-1)).toMatchObject({ event: 'result' });
+  } finally {
+    client.close();
+  }
+});
