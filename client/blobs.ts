@@ -1,43 +1,42 @@
 /** Uploads what the coordinator lacks: models, their external data, bundles; each once, by digest. */
 import { createReadStream } from 'node:fs';
 import { once } from 'node:events';
-import type { ClientWritableStream, Metadata } from '@grpc/grpc-js';
+import type { ClientWritableStream } from '@grpc/grpc-js';
 import { toFailure, WindrowError } from '../shared/failure.js';
 import type { BlobInfo, BlobPart, JobServiceClient } from '../shared/gen/windrow.js';
 import { limits } from '../shared/limits.js';
-import { statusToError } from '../shared/rpc.js';
+import type { Calls } from './calls.js';
 import type { LocalFile } from './types.js';
+
+/** Slower than one MB a second, an upload is taken for stuck. */
+const bytesPerMsMin = 1000;
 
 export async function putMissingBlobs(
   service: JobServiceClient,
-  metadata: Metadata,
+  calls: Calls,
   files: readonly LocalFile[],
-  missing: (digests: string[]) => Promise<readonly string[]>,
 ): Promise<void> {
   const byDigest = new Map<string, LocalFile>();
   for (const file of files) {
     for (const one of [file, ...file.external]) byDigest.set(one.digest, one);
   }
-  for (const digest of await missing([...byDigest.keys()])) {
+  const request = { digests: [...byDigest.keys()] };
+  const { digests } = await calls.call(service, service.missingBlobs, request);
+  for (const digest of digests) {
     const file = byDigest.get(digest);
-    if (file) await putBlob(service, metadata, file);
+    if (file) await putBlob(service, calls, file);
   }
 }
 
-/** Sends a file part by part, no faster than the other side takes it. @throws WindrowError */
-async function putBlob(
-  service: JobServiceClient,
-  metadata: Metadata,
-  file: LocalFile,
-): Promise<void> {
-  let call: ClientWritableStream<BlobPart> | undefined;
-  const answered = new Promise<BlobInfo>((resolve, reject) => {
-    call = service.putBlob(metadata, (error, info) => {
-      if (error) reject(statusToError(error));
-      else resolve(info);
-    });
-  });
-  const stream = call as ClientWritableStream<BlobPart>;
+/**
+ * Sends a file part by part, no faster than the other side takes it.
+ * @throws WindrowError E_DEADLINE where it is not taken
+ */
+async function putBlob(service: JobServiceClient, calls: Calls, file: LocalFile): Promise<void> {
+  const { call: stream, answer: answered } = calls.begin<ClientWritableStream<BlobPart>, BlobInfo>(
+    calls.longMs + file.bytes / bytesPerMsMin,
+    (options, done) => service.putBlob(calls.metadata, options, done),
+  );
   const stop = new AbortController();
   const sent = sendParts(stream, file, stop.signal);
   try {

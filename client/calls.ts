@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client as Service, ClientUnaryCall, Metadata, ServiceError } from '@grpc/grpc-js';
-import { fail, WindrowError } from '../shared/failure.js';
+import { WindrowError } from '../shared/failure.js';
 import { statusToError } from '../shared/rpc.js';
 import { leavable } from './streams.js';
 
@@ -13,14 +13,18 @@ export type Unary<Request, Response> = (
   request: Request,
   metadata: Metadata,
   options: { deadline: number },
-  callback: (error: ServiceError | null, response: Response) => void,
+  callback: Callback<Response>,
 ) => ClientUnaryCall;
 
+type Callback<Response> = (error: ServiceError | null, response: Response) => void;
+
+/** Calls that read the job's data, start it or bring its files may take so many times longer. */
+const longFactor = 10;
 const againFirstMs = 50;
 const againMaxMs = 1_000;
 
 export class Calls {
-  private readonly open = new Set<ClientUnaryCall>();
+  private readonly open = new Set<{ cancel(): void }>();
   private readonly closing = new AbortController();
 
   /**
@@ -32,6 +36,11 @@ export class Calls {
     readonly timeoutMs: number,
     private readonly retryMs: number,
   ) {}
+
+  /** Deadline of a call that the coordinator may have to work for. */
+  get longMs(): number {
+    return longFactor * this.timeoutMs;
+  }
 
   /** Aborted by `close`. */
   get closed(): AbortSignal {
@@ -67,22 +76,34 @@ export class Calls {
   }
 
   /** @throws WindrowError E_DEADLINE, E_UNREACHABLE, and what the coordinator answers */
-  callOnce<Request, Response>(
+  async callOnce<Request, Response>(
     service: Service,
     method: Unary<Request, Response>,
     request: Request,
     timeoutMs = this.timeoutMs,
   ): Promise<Response> {
-    return new Promise((resolve, reject) => {
-      if (this.closed.aborted) fail('cancelled', 'E_CANCELLED', 'this client has been closed');
-      const options = { deadline: Date.now() + timeoutMs };
-      const call = method.call(service, request, this.metadata, options, (error, reply) => {
+    const { answer } = this.begin<ClientUnaryCall, Response>(timeoutMs, (options, done) =>
+      method.call(service, request, this.metadata, options, done),
+    );
+    return answer;
+  }
+
+  /** The call that `make` makes, and its one answer: ended by its deadline and by `close`. */
+  begin<Call extends { cancel(): void }, Response>(
+    timeoutMs: number,
+    make: (options: { deadline: number }, done: Callback<Response>) => Call,
+  ): { call: Call; answer: Promise<Response> } {
+    if (this.closed.aborted) throw closedError();
+    let call!: Call;
+    const answer = new Promise<Response>((resolve, reject) => {
+      call = make({ deadline: Date.now() + timeoutMs }, (error, reply) => {
         this.open.delete(call);
-        if (error) reject(statusToError(error));
+        if (error) reject(this.closed.aborted ? closedError() : statusToError(error));
         else resolve(reply);
       });
-      this.open.add(call);
     });
+    this.open.add(call);
+    return { call, answer };
   }
 
   /** What `make` gives, ended by `signal`, by leaving the loop and by `close`. */
@@ -98,6 +119,11 @@ export class Calls {
     this.closing.abort();
     for (const call of this.open) call.cancel();
   }
+}
+
+function closedError(): WindrowError {
+  const message = 'this client has been closed';
+  return new WindrowError({ kind: 'cancelled', code: 'E_CANCELLED', message });
 }
 
 export function isUnanswered(error: unknown): boolean {

@@ -28,8 +28,6 @@ import type { Client, ConnectOptions, LoadedJob, LocalFile, SubmitOptions } from
 const endPollMs = 200;
 /** A last look at a job whose wait is over may take so long. */
 const lastLookMs = 500;
-/** Calls that read the job's data, or start it, may take so many times longer. */
-const longFactor = 10;
 
 const endStates: ReadonlySet<JobStateName> = new Set([
   'succeeded',
@@ -73,16 +71,12 @@ class GrpcClient implements Client {
   async submit(job: LoadedJob, options: SubmitOptions = {}) {
     const request = submitRequest(job, options);
     await this.upload(job);
-    return this.call(this.service.submit, request, longFactor * this.calls.timeoutMs);
+    return this.call(this.service.submit, request, this.calls.longMs);
   }
 
   async explain(job: LoadedJob) {
     await this.upload(job);
-    const reply = await this.call(
-      this.service.explain,
-      submitRequest(job, {}),
-      longFactor * this.calls.timeoutMs,
-    );
+    const reply = await this.call(this.service.explain, submitRequest(job, {}), this.calls.longMs);
     return { plan: JSON.parse(reply.planJson) as unknown, text: reply.text };
   }
 
@@ -182,7 +176,7 @@ class GrpcClient implements Client {
       requestId: options.requestId ?? randomUUID(),
       onlyDeadLetters: options.onlyDeadLetters ?? false,
     };
-    return this.call(this.service.retryJob, request, longFactor * this.calls.timeoutMs);
+    return this.call(this.service.retryJob, request, this.calls.longMs);
   }
 
   result(job: string, output = '', options: { maxRows?: number; signal?: AbortSignal } = {}) {
@@ -227,11 +221,8 @@ class GrpcClient implements Client {
   private async upload(job: LoadedJob): Promise<void> {
     if (job.files.size === 0) return;
     // What has arrived is not missing the next time.
-    await this.calls.again(longFactor * this.calls.timeoutMs, () =>
-      putMissingBlobs(this.service, this.metadata, [...job.files.values()], (digests) =>
-        this.call(this.service.missingBlobs, { digests }).then((reply) => reply.digests),
-      ),
-    );
+    const { calls, service } = this;
+    await calls.again(calls.longMs, () => putMissingBlobs(service, calls, [...job.files.values()]));
   }
 
   private call<Request, Response>(

@@ -35,12 +35,15 @@ export async function openEngineProcess(options: EngineProcessOptions): Promise<
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
   });
+  const ending = endOf(child);
+  // Where there is no process there may be no streams of it either.
+  if (child.pid === undefined) throw lostError((await ending).how, '');
   // It may end while we write; its end is what counts.
   child.stdin.on('error', () => undefined);
   let said = '';
   child.stderr.on('data', (data: Buffer) => (said = (said + data.toString()).slice(-saidMax)));
   const lost = new AbortController();
-  const ended = endOf(child).then(({ how, inOrder }) => {
+  const ended = ending.then(({ how, inOrder }) => {
     const error = lostError(how, said);
     if (!inOrder) lost.abort(error);
     return error;
@@ -49,7 +52,7 @@ export async function openEngineProcess(options: EngineProcessOptions): Promise<
     createInterface({ input: child.stdout }).on('line', (line) => {
       const answer = answerOf(line);
       if (answer instanceof WindrowError) lost.abort(answer);
-      else resolve(answer);
+      else if (answer) resolve(answer);
     });
   });
   const stop = async (): Promise<void> => {
@@ -96,10 +99,16 @@ interface Answer {
   readonly ownerPid?: number;
 }
 
-/** Where the engine is, or why there is none any more. */
-function answerOf(line: string): Answer | WindrowError {
-  const said = JSON.parse(line) as Answer | { failure: Failure };
-  return 'failure' in said ? new WindrowError(said.failure) : said;
+/** Where the engine is, or why there is none any more; undefined where it is not the engine that speaks. */
+function answerOf(line: string): Answer | WindrowError | undefined {
+  let said: Partial<Answer & { failure: Failure }> | null;
+  try {
+    said = JSON.parse(line) as typeof said;
+  } catch {
+    return undefined;
+  }
+  if (said?.failure) return new WindrowError(said.failure);
+  return said?.endpoint === undefined ? undefined : (said as Answer);
 }
 
 /** An engine that was asked to end does so with exit code 0. */

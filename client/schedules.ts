@@ -61,7 +61,9 @@ export class Schedules {
       jobJson: schedule.job.specJson,
       files: tools.filesOf(schedule.job),
     };
-    const { scheduleJson } = await this.call(service.putSchedule, request);
+    // It lists the data sets that the schedule waits for before it answers.
+    const { calls } = tools;
+    const { scheduleJson } = await calls.call(service, service.putSchedule, request, calls.longMs);
     return JSON.parse(scheduleJson) as ScheduleView;
   }
 

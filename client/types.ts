@@ -38,7 +38,8 @@ export interface ConnectOptions {
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
   /**
    * Deadline of each call that is not a stream, E_DEADLINE beyond it; default 30 000, and ten times
-   * that for `submit`, `explain` and `retry`.
+   * that for `submit`, `explain`, `retry`, `schedules.create` and the upload of a file, which may
+   * take a second more for each MB.
    */
   readonly timeoutMs?: number;
   /**

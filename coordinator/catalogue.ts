@@ -4,9 +4,9 @@ import { fail } from '../shared/failure.js';
 import { jobId, type JobId } from '../shared/ids.js';
 import type { JobView, ProgressView, WhyView, WorkerView } from '../shared/views.js';
 import { isEnded, type JobState, type State } from './core/state.js';
-import { whyRun } from './core/run-why.js';
+import { whyRun, whySchedule } from './core/run-why.js';
 import { jobView, workerView } from './core/views.js';
-import type { Journal } from './journal/journal.js';
+import type { ArchivedJob, Journal } from './journal/journal.js';
 import type { Notice, Notices } from './notices.js';
 import type { ProgressMeter } from './progress-meter.js';
 import { whyJob } from './scheduling/why.js';
@@ -45,12 +45,9 @@ export class Catalogue {
     return JSON.parse((await this.archivedJob(idOrName)).view) as JobView;
   }
 
-  async archivedJob(idOrName: string) {
-    const { journal } = this.deps;
-    const [byId] = await journal.archived({ jobId: idOrName, limit: 1 });
-    if (byId) return byId;
-    const [byName] = await journal.archived({ name: idOrName, limit: 1 });
-    if (byName) return byName;
+  async archivedJob(idOrName: string): Promise<ArchivedJob> {
+    const archived = await this.archived(idOrName);
+    if (archived) return archived;
     return fail('invalidSpec', 'E_NO_JOB', `there is no job '${idOrName}'`, {
       hint: await this.nearest(idOrName),
     });
@@ -81,6 +78,10 @@ export class Catalogue {
     if (live) return whyJob(state, live, nowMs());
     const run = whyRun(state, idOrName);
     if (run) return run;
+    const archived = await this.archived(idOrName);
+    // A schedule may be called as jobs are; they go first.
+    const schedule = archived ? undefined : whySchedule(state, idOrName);
+    if (schedule) return schedule;
     const view = await this.get(idOrName);
     return {
       answer: `job ${view.job} has ended: ${view.state}${view.failure ? ` (${view.failure.code}: ${view.failure.message})` : ''}`,
@@ -166,6 +167,14 @@ export class Catalogue {
 
   private suspended(job: JobState): boolean {
     return this.deps.held.has(job.id) && !isEnded(job.phase);
+  }
+
+  private async archived(idOrName: string): Promise<ArchivedJob | undefined> {
+    const { journal } = this.deps;
+    const [byId] = await journal.archived({ jobId: idOrName, limit: 1 });
+    if (byId) return byId;
+    const [byName] = await journal.archived({ name: idOrName, limit: 1 });
+    return byName;
   }
 
   private async nearest(name: string): Promise<string> {

@@ -252,7 +252,7 @@ async function openRooms(
     epoch,
     journal,
     admit: (job, files) => preparation.admit(job, files),
-    checkPath,
+    checkPath: (path) => roots.checkAsync(path),
     allowPrivateWebhooks: options.allowPrivateWebhooks === true,
     submission: () => submission,
     catalogue,

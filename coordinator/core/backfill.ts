@@ -33,6 +33,7 @@ export function backfillCreated(schedule: ScheduleState, event: BackfillCreated)
   const { backfillId, timetable, first, last, total, reprocess, maxActiveRuns, reverse } = event;
   schedule.backfills.set(backfillId, {
     id: backfillId,
+    createdMs: event.nowMs,
     timetable,
     first,
     last,

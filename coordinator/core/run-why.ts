@@ -1,18 +1,13 @@
 /** Why a run of a schedule has no job, in one line: derived when asked. Never: changes anything. */
 import type { WhyView } from '../../shared/views.js';
 import { assetViews, awaitedText } from './schedule-assets.js';
-import type { RunState, ScheduleState } from './schedule-state.js';
+import type { RunState } from './schedule-state.js';
 import { becauseOf } from './schedule-views.js';
 import type { State } from './state.js';
 
-/**
- * Undefined where there is no such run, or its job can say more.
- * @param runId of a run, or the name of a schedule that waits for data sets
- */
+/** Undefined where there is no such run, or its job can say more. */
 export function whyRun(state: State, runId: string): WhyView | undefined {
   for (const schedule of state.schedules.values()) {
-    if (schedule.name === runId && !schedule.deleted && schedule.assets)
-      return whySchedule(schedule);
     const run = schedule.runs.get(runId);
     const because = run ? (becauseOf(schedule, run) ?? neverAJob(run)) : undefined;
     if (!run || because === undefined) continue;
@@ -24,9 +19,11 @@ export function whyRun(state: State, runId: string): WhyView | undefined {
   return undefined;
 }
 
-/** Of the name of a schedule: which data sets its next run waits for. */
-function whySchedule(schedule: ScheduleState): WhyView {
-  const { name } = schedule;
+/** Which data sets the next run of a schedule waits for; undefined where it waits for none. */
+export function whySchedule(state: State, name: string): WhyView | undefined {
+  const all = [...state.schedules.values()];
+  const schedule = all.find((each) => each.name === name && !each.deleted);
+  if (!schedule?.assets) return undefined;
   const awaited = awaitedText(schedule);
   const unseen = assetViews(schedule).find(({ failure }) => failure);
   const trouble = unseen ? `; ${unseen.name} cannot be looked at: ${unseen.failure!.message}` : '';

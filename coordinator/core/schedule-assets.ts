@@ -27,6 +27,9 @@ export type AssetLook =
   | { readonly version?: undefined }
   | { readonly version: string; readonly facts: AssetFacts };
 
+/** Files that were there and are not: their going is a change as well. */
+const gone = { version: 'none', facts: { files: 0, bytes: 0 } };
+
 /** Goes on from what was seen of data sets that stay; of others, what is there now is no change. */
 export function assetsDefined(schedule: ScheduleState, { seen = {} }: ScheduleDefined): void {
   const before = schedule.assets;
@@ -122,10 +125,13 @@ export function newsOf(
     if (sight.failure?.code === code && sight.failure.message === message) return undefined;
     return { type: 'asset.unseen', ...about, failure: look.failure };
   }
-  const settled =
-    asset.kind === 'output' || (before && 'version' in before && before.version === look.version);
-  if (look.version !== undefined && look.version !== sight.version && settled) {
-    const { version, facts } = look;
+  const isOutput = asset.kind === 'output';
+  const settled = isOutput || (before && !('failure' in before) && before.version === look.version);
+  // An output that was removed has not been published anew.
+  const wentAway = !isOutput && sight.version !== undefined && look.version === undefined;
+  const news = wentAway ? gone : look;
+  if (news.version !== undefined && news.version !== sight.version && settled) {
+    const { version, facts } = news;
     return { type: 'asset.seen', ...about, news: { version, facts } };
   }
   return sight.failure ? { type: 'asset.seen', ...about } : undefined;

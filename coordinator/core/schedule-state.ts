@@ -74,6 +74,8 @@ export interface WebhookCall {
 
 export interface BackfillState {
   readonly id: string;
+  /** Absent in rows of older versions. */
+  readonly createdMs?: number;
   readonly timetable: Timetable;
   readonly first: DataInterval;
   readonly last: DataInterval;

@@ -16,8 +16,17 @@ import { runView } from './schedule-views.js';
 /** The pause after a first try; each is twice as long as the one before, up to the longest. */
 const pauseMs = 10_000;
 const pauseMostMs = 600_000;
-/** Owed at a time by one schedule: beyond, the oldest is given up. */
-const owedMost = 1000;
+/**
+ * Owed at a time by one schedule: beyond, the oldest is given up. Fewer than the ended runs that are
+ * kept, so that its run is still there to say so.
+ */
+const owedMost = 500;
+const tooMany: Failure = {
+  kind: 'resource',
+  code: 'E_WEBHOOK',
+  message: `the schedule owes more than ${owedMost} calls: the oldest is given up`,
+  hint: 'look at what serves the webhook: it answers too slowly, or not at all',
+};
 
 /** Call it when a run has ended. One that was cancelled, or skipped, is told to nobody. */
 export function oweWebhook(schedule: ScheduleState, run: RunState, effects: Effect[]): void {
@@ -26,7 +35,7 @@ export function oweWebhook(schedule: ScheduleState, run: RunState, effects: Effe
   const webhook = kind === 'succeeded' ? onSuccess : kind === 'failed' ? onFailure : undefined;
   if (!webhook) return;
   const [oldest] = schedule.calls.values();
-  if (oldest && schedule.calls.size >= owedMost) giveUp(schedule, oldest);
+  if (oldest && schedule.calls.size >= owedMost) settle(schedule, oldest, 'givenUp', tooMany);
   const { url, tries: triesMost, timeoutMs } = webhook;
   const id = requestIdOf(schedule, run);
   const body = JSON.stringify({ id, schedule: schedule.name, ...runView(schedule, run) });

@@ -75,11 +75,12 @@ function buildApp(options: HttpDoorOptions): FastifyInstance {
     clientErrorHandler: refuseText,
   });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser(
-    mediaTypes.json,
-    { parseAs: 'string' },
-    app.getDefaultJsonParser('error', 'error'),
-  );
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser(mediaTypes.json, { parseAs: 'string' }, (request, text, done) => {
+    // Many callers name the type of a body though they send none.
+    if (text === '') done(null, undefined);
+    else void parse(request, text as string, done);
+  });
   app.addHook('onRequest', async (request) => checkRequest(request.raw, options.clientToken));
   app.setErrorHandler((error, _request, reply) => sendProblem(reply, error));
   app.setNotFoundHandler((request) => {

@@ -3,7 +3,10 @@ import { canonicalJson, chunkFormat, sha256Hex } from '../../shared/chunk-identi
 import type { BlobRef, StageProgram } from '../../shared/plan.js';
 import type { Facts } from './facts.js';
 
-/** Everything a chunk's bytes depend on besides its rows; not where blobs lie, nor batch sizes. */
+/**
+ * Everything a chunk's bytes depend on besides its rows; not where blobs lie, nor batch sizes, nor
+ * what messages call columns.
+ */
 export function programDigest(program: StageProgram, versions: Facts['versions']): string {
   const steps = program.steps.map((step) => {
     if (step.kind === 'map') return { ...step, bundle: step.bundle.digest };
@@ -11,11 +14,15 @@ export function programDigest(program: StageProgram, versions: Facts['versions']
     const { batchSize: _, ...rest } = step;
     return { ...rest, model: step.model.digest, externalData: step.externalData.map(named) };
   });
+  const query = program.query && {
+    ...program.query,
+    leaves: program.query.leaves.map(({ shown: _, ...leaf }) => leaf),
+  };
   const infers = program.steps.some((step) => step.kind === 'infer');
   return sha256Hex(
     canonicalJson({
       chunkFormat,
-      program: { ...program, steps },
+      program: { ...program, ...(query ? { query } : {}), steps },
       duckdb: versions.duckdb,
       ...(infers ? { onnxruntime: versions.onnxruntime } : {}),
     }),

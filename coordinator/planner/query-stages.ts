@@ -163,12 +163,8 @@ class Adding {
   part({ key, fragment, bounds }: PhysicalStage, program: StageProgram): void {
     const { query, parts } = this.state;
     const id = stageId(`${query.id}_${parts.length + this.added.length + 1}`);
-    const stage = this.stage(id, fragment, program);
-    // Equal work that draws its rows at random is not the same work.
-    const digest = query.deterministic ? stage.digest : sha256Hex(`${stage.digest}\n${key}`);
     this.added.push({
-      ...stage,
-      digest,
+      ...this.stage(id, fragment, program),
       part: { of: query.id, key, ...(bounds ? { bounds: true } : {}) },
     });
   }
@@ -209,7 +205,9 @@ class Adding {
     this.notes.push(...notes);
     const ready = withPathColumns(program, fragment, tables, this.state.sources);
     const { pool, deterministic, standsFor = [] } = query;
-    const digest = programDigest(ready, query.input.versions);
+    const work = programDigest(ready, query.input.versions);
+    // Equal work that draws its rows at random is not the same work, in this query or another.
+    const digest = deterministic ? work : sha256Hex(`${work}\n${id}`);
     const devices: StagePlan['devices'] = [];
     const place = { pool, devices, rows };
     return { id, input, program: ready, digest, deterministic, standsFor, taskStarts, ...place };

@@ -4,6 +4,7 @@
  */
 import { setImmediate as others } from 'node:timers/promises';
 import {
+  isInterval,
   runsBetween,
   runTimes,
   type DataInterval,
@@ -78,11 +79,13 @@ export class Backfills {
     return previewOf(schedule, event);
   }
 
+  /** Newest first, whichever schedule they are of. */
   list(name: string | undefined): BackfillView[] {
     return this.all()
       .filter(({ schedule }) => name === undefined || schedule.name === name)
-      .map(({ schedule, backfill }) => backfillView(schedule, backfill))
-      .reverse();
+      .reverse()
+      .sort((a, b) => (b.backfill.createdMs ?? 0) - (a.backfill.createdMs ?? 0))
+      .map(({ schedule, backfill }) => backfillView(schedule, backfill));
   }
 
   /** @throws WindrowError E_NO_BACKFILL */
@@ -119,6 +122,9 @@ export class Backfills {
       invalid('a schedule with dependsOnPast cannot go backwards', 'leave out --reverse');
     }
     if (toMs < fromMs) invalid('the range ends before it begins', 'give --from before --to');
+    if (!isInterval({ startMs: fromMs, endMs: toMs })) {
+      invalid('the range leaves the calendar', 'give --from and --to of the years 0001 to 9999');
+    }
     const timetable = {
       ...definition.timetable,
       startDateMs: fromMs,

@@ -13,8 +13,8 @@ import { Webhooks, type WebhookEffect } from './webhooks.js';
 
 export interface ScheduleRoomDependencies extends RunJobsDependencies {
   readonly admit: Admit;
-  /** Throws E_URI_DENIED for what lies outside the roots. */
-  readonly checkPath: (path: string) => void;
+  /** Rejects with E_URI_DENIED what lies outside the roots. */
+  readonly checkPath: (path: string) => Promise<void>;
   /** Whether webhooks may call addresses that are not public. */
   readonly allowPrivateWebhooks: boolean;
   /** Whether this process stays to fire schedules: an embedded one ends with its job. */

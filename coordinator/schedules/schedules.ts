@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { distance } from 'fastest-levenshtein';
 import {
+  isInterval,
   manualInterval,
   type DataInterval,
   nextRuns,
@@ -118,9 +119,14 @@ export class Schedules {
   /**
    * A run by hand. The same request id always names the same run.
    * @param interval what it covers; absent: the latest interval that is complete
-   * @throws WindrowError E_RUN_EXISTS where a run of that interval is under way
+   * @throws WindrowError E_RUN_EXISTS where a run of that interval is under way, E_SPEC_INVALID for
+   *   an interval that ends before it begins, or lies outside the years 0001 to 9999
    */
-  async trigger(
+  trigger(name: string, requestId: string, interval: DataInterval | undefined): Promise<RunView> {
+    return this.turns.run(() => this.triggered(name, requestId, interval), [name]);
+  }
+
+  private async triggered(
     name: string,
     requestId: string,
     interval: DataInterval | undefined,
@@ -135,6 +141,11 @@ export class Schedules {
     // Without a calendar it covers no time.
     const latest = timetable ? manualInterval(timetable, nowMs) : { startMs: nowMs, endMs: nowMs };
     const covered = interval ?? latest;
+    if (!isInterval(covered)) {
+      fail('invalidSpec', 'E_SPEC_INVALID', 'a run cannot cover that interval', {
+        hint: 'give a start and an end from the years 0001 to 9999, the start first',
+      });
+    }
     const same = find(schedule, (run) => !isFinished(run) && overlaps(run.interval, covered));
     if (same) {
       fail(

@@ -7,6 +7,7 @@ import { Agent as HttpAgent, type ClientRequest, request as httpRequest } from '
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { LookupFunction } from 'node:net';
 import { fail, WindrowError } from '../../shared/failure.js';
+import { unlessAborted } from '../../shared/unless-aborted.js';
 import { checkWebhookHost, denial, isPublicAddress } from './webhook-address.js';
 
 export interface WebhookPost {
@@ -39,12 +40,14 @@ export async function postWebhook(post: WebhookPost): Promise<void> {
     },
     ...(allowPrivate ? {} : { lookup: publicLookup(post.resolve ?? lookup) }),
   });
-  const end = (why: string) => (): void => void call.destroy(new Error(why));
+  // A call that was taken over or torn down emits nothing any more: what ends it waits for no event.
+  const ending = new AbortController();
+  const end = (why: string) => (): void => ending.abort(new Error(why));
   const timer = setTimeout(end(`no answer within ${timeoutMs} ms`), timeoutMs);
   const aborted = end('the coordinator stops');
   signal.addEventListener('abort', aborted);
   try {
-    const status = await answerOf(call, body);
+    const status = await unlessAborted(answerOf(call, body), ending.signal);
     if (status < 200 || status > 299) failed(url, `it answered with status ${status}`);
   } catch (error) {
     if (error instanceof WindrowError) throw error;
@@ -52,12 +55,15 @@ export async function postWebhook(post: WebhookPost): Promise<void> {
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', aborted);
+    call.destroy();
   }
 }
 
 function answerOf(call: ClientRequest, body: string): Promise<number> {
   return new Promise((answered, failed) => {
     call.on('error', failed);
+    // As after 101, which is no response to those who asked for no other protocol.
+    call.on('close', () => failed(new Error('it closed the connection without an answer')));
     call.on('response', (response) => {
       // Its status is all that is asked for; what else it sends may be endless.
       response.destroy();

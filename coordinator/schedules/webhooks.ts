@@ -3,6 +3,7 @@
  * whether one is made again; a call whose answer was not journaled is.
  */
 import { toFailure, type Failure } from '../../shared/failure.js';
+import type { ScheduleId } from '../../shared/ids.js';
 import type { Effect } from '../core/effects.js';
 import type { Event } from '../core/events.js';
 import type { State } from '../core/state.js';
@@ -20,11 +21,13 @@ export interface WebhooksDependencies {
 export type WebhookEffect = Extract<Effect, { type: 'callWebhook' }>;
 
 const atOnce = 8;
+/** Of one schedule: a webhook that hangs must not stop those of the others. */
+const atOnceOfOne = 2;
 
 export class Webhooks {
   private readonly closing = new AbortController();
   private readonly waiting: WebhookEffect[] = [];
-  private readonly pending = new Set<Promise<void>>();
+  private readonly pending = new Map<Promise<void>, ScheduleId>();
 
   constructor(private readonly deps: WebhooksDependencies) {}
 
@@ -36,12 +39,13 @@ export class Webhooks {
   /** From here on nothing is told any more: the next coordinator calls again. */
   async close(): Promise<void> {
     this.closing.abort();
-    await Promise.allSettled([...this.pending]);
+    await Promise.allSettled([...this.pending.keys()]);
   }
 
   private next(): void {
     if (this.closing.signal.aborted || this.pending.size >= atOnce) return;
-    const effect = this.waiting.shift();
+    const at = this.waiting.findIndex(({ scheduleId }) => this.underWay(scheduleId) < atOnceOfOne);
+    const [effect] = at < 0 ? [] : this.waiting.splice(at, 1);
     if (!effect) return;
     const work = this.call(effect)
       .catch(this.deps.fatal)
@@ -49,7 +53,11 @@ export class Webhooks {
         this.pending.delete(work);
         this.next();
       });
-    this.pending.add(work);
+    this.pending.set(work, effect.scheduleId);
+  }
+
+  private underWay(schedule: ScheduleId): number {
+    return [...this.pending.values()].filter((id) => id === schedule).length;
   }
 
   private async call({ scheduleId, callId }: WebhookEffect): Promise<void> {

@@ -34,6 +34,16 @@ export interface DataInterval {
   readonly endMs: number;
 }
 
+/** The years that every text of an instant can tell: 0001 to 9999. */
+const earliestMs = Date.parse('0001-01-01T00:00:00.000Z');
+const latestMs = Date.parse('9999-12-31T23:59:59.999Z');
+
+/** Whether these are two instants that have texts, the first no later than the second. */
+export function isInterval({ startMs, endMs }: DataInterval): boolean {
+  if (!Number.isSafeInteger(startMs) || !Number.isSafeInteger(endMs)) return false;
+  return earliestMs <= startMs && startMs <= endMs && endMs <= latestMs;
+}
+
 /** A run as users see it: instants in UTC, ISO 8601. */
 export interface RunTimes {
   readonly logicalDate: string;
@@ -64,7 +74,7 @@ export function checkTimetable(timetable: Timetable): void {
 
 /**
  * The run that follows `last`, the latest run that the schedule itself started, or the first one;
- * undefined when there is none. It may be due (`endMs <= nowMs`) or not yet.
+ * undefined when there is none, as after the year 9999. It may be due (`endMs <= nowMs`) or not yet.
  */
 export function nextRun(
   timetable: Timetable,
@@ -85,7 +95,8 @@ export function nextRun(
   }
   const startMs = Math.max(...candidates);
   if (startMs > endDateMs) return undefined;
-  return { startMs, endMs: kind === 'cronTrigger' ? startMs : borders.next(startMs) };
+  const endMs = kind === 'cronTrigger' ? startMs : borders.next(startMs);
+  return endMs > latestMs ? undefined : { startMs, endMs };
 }
 
 /**

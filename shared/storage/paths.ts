@@ -88,7 +88,8 @@ export interface PartitionValue {
  * Name of a published file below its output, `/`-separated. It derives from identity and layout
  * alone, so what did not change keeps its name and place.
  * @param copy counts files of one chunk in one partition, from 0
- * @param place of the chunk, where the output has an order: names sort as the rows do
+ * @param place of the chunk, where the output has an order: names sort as the rows do, and so all
+ *   of them tell the copy, also the first, in as many digits
  */
 export function publishedName(
   identity: string,
@@ -97,9 +98,17 @@ export function publishedName(
   place?: number,
 ): string {
   const folders = partition.map(({ column, value }) => `${hiveDirectory(column, value)}/`).join('');
-  const suffix = copy === 0 ? '' : `-${copy}`;
-  const order = place === undefined ? '' : `${String(place).padStart(6, '0')}-`;
-  return `${folders}part-${order}${identity.slice(0, 32)}${suffix}${publishedSuffix}`;
+  const chunk = identity.slice(0, 32);
+  const name =
+    place === undefined
+      ? `${chunk}${copy === 0 ? '' : `-${copy}`}`
+      : `${inDigits(place)}-${chunk}-${inDigits(copy)}`;
+  return `${folders}part-${name}${publishedSuffix}`;
+}
+
+/** As text that sorts as the numbers do. */
+function inDigits(count: number): string {
+  return String(count).padStart(6, '0');
 }
 
 /** The place that a published name tells, if any. */

@@ -3,7 +3,8 @@
  * roots. Never: a file opened; a path that passes here may be read by native code.
  */
 import { lstatSync, realpathSync } from 'node:fs';
-import { dirname, isAbsolute, join, resolve, sep } from 'node:path';
+import { lstat, realpath } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fail } from '../failure.js';
 import { isInside } from './paths.js';
@@ -33,13 +34,26 @@ export class Roots {
    * @throws WindrowError E_URI_DENIED
    */
   check(path: string, text = path): void {
+    if (this.checkText(path, text)) this.checkInside(realpathOfDeepest(path), text);
+  }
+
+  /** As `check`; a disk that hangs holds up nobody but the caller. */
+  async checkAsync(path: string): Promise<void> {
+    if (this.checkText(path, path)) this.checkInside(await realpathOfDeepestAsync(path), path);
+  }
+
+  /** Whether it depends on what lies there as well. */
+  private checkText(path: string, text: string): boolean {
     if (path.includes('\0')) denied(text, 'it holds a NUL byte');
-    if (!this.allowed) return;
+    if (!this.allowed) return false;
     refuseTricks(path, text);
     if (!isAbsolute(path)) denied(text, 'it is not absolute');
     if (/(^|[/{,])\.\.([/},]|$)/.test(path)) denied(text, 'it goes up with ..');
-    const real = realpathOfDeepest(path);
-    if (!this.allowed.some((root) => isInside(root, real))) {
+    return true;
+  }
+
+  private checkInside(real: string, text: string): void {
+    if (this.allowed?.some((root) => isInside(root, real)) === false) {
       denied(text, 'it lies outside the allowed roots');
     }
   }
@@ -93,16 +107,34 @@ function realpathOfDeepest(path: string): string {
     try {
       return join(realpathSync.native(at), ...missing);
     } catch (error) {
-      const code = (error as { code?: unknown }).code;
-      if (code !== 'ENOENT' && code !== 'ENOTDIR') {
-        return denied(path, `it cannot be resolved (${String(code)})`);
-      }
-      if (isLink(at))
-        return denied(path, 'it is a link to nowhere, which may come to lead outside');
+      checkMissing(path, error, isLink(at));
       if (at === dirname(at)) return path;
-      missing.unshift(at.slice(at.lastIndexOf(sep) + 1));
+      missing.unshift(basename(at));
     }
   }
+}
+
+async function realpathOfDeepestAsync(path: string): Promise<string> {
+  const missing: string[] = [];
+  for (let at = path; ; at = dirname(at)) {
+    try {
+      return join(await realpath(at), ...missing);
+    } catch (error) {
+      const there = await lstat(at).catch(() => undefined);
+      checkMissing(path, error, there?.isSymbolicLink() === true);
+      if (at === dirname(at)) return path;
+      missing.unshift(basename(at));
+    }
+  }
+}
+
+/** What cannot be resolved may only be what is not there yet. */
+function checkMissing(path: string, error: unknown, isLink: boolean): void {
+  const code = (error as { code?: unknown }).code;
+  if (code !== 'ENOENT' && code !== 'ENOTDIR') {
+    denied(path, `it cannot be resolved (${String(code)})`);
+  }
+  if (isLink) denied(path, 'it is a link to nowhere, which may come to lead outside');
 }
 
 function isLink(path: string): boolean {

@@ -1,14 +1,18 @@
 import { once } from 'node:events';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { status } from '@grpc/grpc-js';
+import { type Deadline, status } from '@grpc/grpc-js';
 import { RecordBatchStreamWriter, tableFromArrays } from 'apache-arrow';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { connect } from '../../client/client.js';
 import type { Client, ConnectOptions, LoadedJob, LocalFile } from '../../client/types.js';
 import { sha256Hex } from '../../shared/chunk-identity.js';
 import { WindrowError, type Failure } from '../../shared/failure.js';
-import type { JobEvent, JobServiceServer } from '../../shared/gen/windrow.js';
+import type {
+  JobEvent,
+  JobServiceServer,
+  ScheduleServiceServer,
+} from '../../shared/gen/windrow.js';
 import { limits } from '../../shared/limits.js';
 import { failureToStatus } from '../../shared/rpc.js';
 import {
@@ -35,8 +39,11 @@ afterEach(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-async function serve(methods: Partial<JobServiceServer>): Promise<RunningServer> {
-  const server = await startServer(socket, methods);
+async function serve(
+  methods: Partial<JobServiceServer>,
+  schedules: Partial<ScheduleServiceServer> = {},
+): Promise<RunningServer> {
+  const server = await startServer(socket, methods, schedules);
   servers.push(server);
   return server;
 }
@@ -63,6 +70,8 @@ function localFile(name: string, bytes: Buffer, external: LocalFile[] = []): Loc
 function jobWith(files: ReadonlyMap<string, LocalFile>): LoadedJob {
   return { name: 'score', specJson: '{}', files, directory };
 }
+
+const secondsTo = (deadline: Deadline): number => (Number(deadline) - Date.now()) / 1000;
 
 test('submit uploads what is missing once, in parts, and names all of it', async () => {
   const shelf = new BlobShelf();
@@ -108,6 +117,42 @@ test('an upload that the coordinator refuses half-way ends with its reason', asy
   const big = localFile('big.bin', Buffer.alloc(32 * limits.blobPartBytes));
   const submitted = open().submit(jobWith(new Map([['/big', big]])));
   expect(await failureOf(submitted)).toEqual(failure);
+});
+
+test('an upload that nobody takes has a deadline, and ends when the client is closed', async () => {
+  let cancelled: Promise<unknown> | undefined;
+  const begun = new Promise<Deadline>((resolve) => {
+    void serve({
+      missingBlobs: (call, callback) => callback(null, call.request),
+      putBlob: (call) => {
+        cancelled = once(call, 'cancelled');
+        resolve(call.getDeadline());
+      },
+    });
+  });
+  const big = localFile('big.bin', Buffer.alloc(8 * limits.blobPartBytes));
+  const client = open();
+  const submitted = failureOf(client.submit(jobWith(new Map([['/big', big]]))));
+  expect(secondsTo(await begun)).toSatisfy((left: number) => left > 100 && left <= 309);
+  client.close();
+  expect(await submitted).toMatchObject({ code: 'E_CANCELLED' });
+  await cancelled;
+});
+
+test('a schedule may take as long to make as a job to submit', async () => {
+  let left = 0;
+  await serve(
+    {},
+    {
+      putSchedule: (call, callback) => {
+        left = secondsTo(call.getDeadline());
+        callback(null, { scheduleJson: '{"name":"s"}' });
+      },
+    },
+  );
+  const schedule = { name: 's', specJson: '{}', job: jobWith(new Map()) };
+  expect(await open().schedules.create(schedule)).toEqual({ name: 's' });
+  expect(left).toSatisfy((seconds: number) => seconds > 100 && seconds <= 300);
 });
 
 test('a file that vanished before its upload is a failure, not a crash', async () => {

@@ -1,4 +1,4 @@
-/** A small JobService on a UNIX socket: real gRPC, its answers given by each test. */
+/** A small JobService and ScheduleService on a UNIX socket: real gRPC, its answers given by each test. */
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,6 +9,8 @@ import {
   JobServiceService,
   type BlobPart,
   type JobServiceServer,
+  ScheduleServiceService,
+  type ScheduleServiceServer,
 } from '../../shared/gen/windrow.js';
 import { channelOptions, failureToStatus } from '../../shared/rpc.js';
 
@@ -25,10 +27,12 @@ export function newDirectory(): string {
 export async function startServer(
   socket: string,
   methods: Partial<JobServiceServer>,
+  schedules: Partial<ScheduleServiceServer> = {},
 ): Promise<RunningServer> {
   rmSync(socket, { force: true });
   const server = new Server(channelOptions);
   server.addService(JobServiceService, methods as UntypedServiceImplementation);
+  server.addService(ScheduleServiceService, schedules as UntypedServiceImplementation);
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) =>
       error ? reject(error) : resolve(),

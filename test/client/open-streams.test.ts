@@ -75,14 +75,16 @@ async function openStreams(): Promise<number> {
   return open;
 }
 
-/** A watcher that waits for what comes after all there is. */
+/** A watcher that waits for what comes after all there is, and reads on: progress comes at any time. */
 async function watching(watcher: Client, signal?: AbortSignal) {
   const afterSeq = 1_000_000;
   const options = { afterSeq, ...(signal ? { signal } : {}) };
   const events = watcher.events(waiting, options)[Symbol.asyncIterator]();
-  const next = events.next();
+  const ended = (async () => {
+    while (!(await events.next()).done);
+  })();
   await expect.poll(openStreams).toBe(1);
-  return { events, next };
+  return { events, ended };
 }
 
 test('leaving a loop over events ends their stream', async () => {
@@ -95,28 +97,28 @@ test('leaving a loop over events ends their stream', async () => {
 });
 
 test('return ends the stream at once, though nothing comes', async () => {
-  const { events, next } = await watching(client);
+  const { events, ended } = await watching(client);
   await events.return?.();
-  expect((await next).done).toBe(true);
+  await ended;
   await expect.poll(openStreams).toBe(0);
 });
 
 test('an abort signal ends the stream of events and that of a wait', async () => {
   const stop = new AbortController();
-  const { next } = await watching(client, stop.signal);
+  const { ended } = await watching(client, stop.signal);
   const waited = client.wait(waiting, { signal: stop.signal });
   await expect.poll(openStreams).toBe(2);
   stop.abort();
-  expect((await next).done).toBe(true);
+  await ended;
   expect(await failureOf(waited)).toMatchObject({ code: 'E_CANCELLED' });
   await expect.poll(openStreams).toBe(0);
 });
 
 test('closing the client ends its streams', async () => {
   const other = connect(coordinator.endpoint);
-  const { next } = await watching(other);
+  const { ended } = await watching(other);
   other.close();
-  expect((await next).done).toBe(true);
+  await ended;
   await expect.poll(openStreams).toBe(0);
 });
 

@@ -106,6 +106,15 @@ export function objectStoreContract(name: string, open: () => Promise<StoreFixtu
       ]);
     });
 
+    it('lists in order of path, across directories whose names begin alike', async () => {
+      const { store, root } = await open();
+      const paths = ['a-b', 'a.c/1', 'a/2', 'a/b/3', 'a/b.4', 'a0', 'é'].map(
+        (each) => `${root}/o/${each}`,
+      );
+      for (const path of paths) await store.create(path, bytes('1'));
+      expect((await store.list(`${root}/o`)).map(({ path }) => path)).toEqual([...paths].sort());
+    });
+
     it('finds nothing below a file', async () => {
       const { store, root } = await open();
       await store.create(`${root}/file`, bytes('1'));

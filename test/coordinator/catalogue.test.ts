@@ -10,6 +10,7 @@ import { openJournal } from '../../coordinator/journal/sqlite-journal.js';
 import { type Notice, Notices } from '../../coordinator/notices.js';
 import { ProgressMeter } from '../../coordinator/progress-meter.js';
 import { after, J, submitted } from './core/fixtures.js';
+import { asset, awaiting, tell } from './core/schedule-fixtures.js';
 
 let directory: string;
 let journal: Journal;
@@ -90,4 +91,23 @@ it('a watcher hears the last news of a job that has ended, and then the end of t
   const end = watch.next();
   tellEnd();
   expect(await end).toEqual({ done: true, value: undefined });
+});
+
+it('why is answered for a schedule only where no job has its name, ended ones included', async () => {
+  tell(state, awaiting({ all: [asset('orders')] }));
+  expect((await catalogue.why('hourly')).answer).toContain('waits for changes of orders');
+  const view = JSON.stringify({ job: J, state: 'failed' });
+  const times = { submittedMs: 1, endedMs: 2 };
+  const job = {
+    jobId: J,
+    requestId: 'r',
+    name: 'hourly',
+    state: 'failed',
+    ...times,
+    view,
+    spec: '',
+  };
+  await journal.archive(await journal.acquire(), job);
+  state.jobs.delete(J);
+  expect((await catalogue.why('hourly')).answer).toBe(`job ${J} has ended: failed`);
 });

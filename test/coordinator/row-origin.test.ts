@@ -46,6 +46,44 @@ function chunks(): JobChunks {
   });
 }
 
+/** So many exchanges over one file's chunks, each of as many chunks that are made of all before. */
+function exchanged(depth: number, count: number): JobChunks {
+  const each = Array.from({ length: count }, (_, chunk) => chunk);
+  const source: ExchangeInput = {
+    kind: 'exchange',
+    driving: {
+      kind: 'split',
+      leaf: 'u.0',
+      table: { kind: 'source', source: 'users' },
+      units: count,
+      starts: each,
+    },
+    whole: [],
+  };
+  const over = (stage: string): ExchangeInput => ({
+    kind: 'exchange',
+    driving: {
+      kind: 'partitions',
+      inputs: [{ leaf: 'p', stages: ids(stage) }],
+      ranges: each.map((from) => ({ from, to: from + 1 })),
+    },
+    whole: [],
+  });
+  const stages = Array.from({ length: depth + 1 }, (_, at) => ({
+    ...laidOut(`s1_${at}`, at === 0 ? source : over(`s1_${at - 1}`), { of: 's1' }),
+    digest: `d${at}`,
+  }));
+  const one = [
+    fileOf(
+      '/u/1',
+      each.map(() => 10),
+    ),
+  ];
+  return new JobChunks(jobId('j1'), {
+    plan: { ...jobPlan([{}]), stages, sources: { users: one } },
+  });
+}
+
 const failed = (file: string, kind: Failure['kind'] = 'badData'): Failure => ({
   kind,
   code: 'E_SQL_RUNTIME',
@@ -55,8 +93,8 @@ const failed = (file: string, kind: Failure['kind'] = 'badData'): Failure => ({
 
 describe('a row that failed', () => {
   const job = chunks();
-  const fileOfChunk = (stage: string, chunk: number): string =>
-    chunkFilePath('/chunks', job.identity(stageId(stage), chunk), 'j1-s1_1-0-1-w');
+  const fileOfChunk = (stage: string, chunk: number, of = job): string =>
+    chunkFilePath('/chunks', of.identity(stageId(stage), chunk), 'j1-s1_1-0-1-w');
   const at = (stage: string, chunk: number): Failure['at'] =>
     withOrigin(failed(fileOfChunk(stage, chunk)), job).at;
 
@@ -64,6 +102,20 @@ describe('a row that failed', () => {
     expect(at('s1_1', 0)).toEqual({ step: 'a', file: '/u/1' });
     expect(at('s1_1', 1)).toEqual({ step: 'a', file: '/u/2' });
     expect(at('s1_3', 1)).toEqual({ step: 'a', file: '/u/2' });
+  });
+
+  it('is of that file behind any number of exchanges, each chunk looked at once', () => {
+    // All the ways through them would be 16^8.
+    const deep = exchanged(8, 16);
+    const file = fileOfChunk('s1_8', 3, deep);
+    expect(withOrigin(failed(file), deep).at).toEqual({ step: 'a', file: '/u/1' });
+  });
+
+  it('is of no file where too much would have to be looked at to tell', () => {
+    const wide = exchanged(1, 10_001);
+    expect(withOrigin(failed(fileOfChunk('s1_1', 0, wide)), wide).at).toEqual({ step: 'a' });
+    const file = fileOfChunk('s1_0', 0, wide);
+    expect(withOrigin(failed(file), wide).at).toEqual({ step: 'a', file: '/u/1' });
   });
 
   it('is of no file where that may be several, or another job’s', () => {

@@ -226,10 +226,14 @@ describe('outputs of wide steps', () => {
     await cluster.source('padded', `select i as id, ${pad(8)} as pad from range(6000) r(i)`, {
       files: 2,
     });
-    const steps = [{ id: 'dealt', repartition: { from: 'padded', partitions: 8 } }];
+    const steps: StepInput[] = [
+      { id: 'dealt', repartition: { from: 'padded', partitions: 8 } },
+      { id: 'ordered', sort: { from: 'padded', by: ['id desc'] } },
+    ];
     const outputs = [
       { name: 'plain', from: 'dealt', parquet: 'out/plain' },
       { name: 'sized', from: 'dealt', parquet: 'out/sized', targetFileSize: '500KB' },
+      { name: 'cut', from: 'ordered', parquet: 'out/cut', targetFileSize: '100KB' },
     ];
     await cluster.job(steps, { outputs });
     const expected = unordered(await cluster.answer('from padded'));
@@ -239,6 +243,12 @@ describe('outputs of wide steps', () => {
     const { length } = cluster.manifest('out/sized').files;
     expect(length).toBeGreaterThan(1);
     expect(length).toBeLessThan(8);
+    const names = cluster.manifest('out/cut').files.map(({ name }) => name);
+    expect(names.length).toBeGreaterThan(2);
+    expect([...names].sort()).toEqual(names);
+    expect(await cluster.published('out/cut')).toEqual(
+      await cluster.answer('from padded order by id desc'),
+    );
   });
 });
 

@@ -134,7 +134,8 @@ export class ChunkRun {
     if (failure.kind === 'cancelled') return new WindrowError(failure, error);
     const { query, steps } = this.program.program;
     if (failure.code === 'E_EXPECT_FAILED' && !this.work.source) {
-      return new WindrowError(await withExample(failure, steps, this.first.bind(this)), error);
+      const check = { kernel: this.kernel, steps, first: this.first.bind(this) };
+      return new WindrowError(await withExample(failure, check), error);
     }
     if (query) {
       const { kernel, leaves } = this;
@@ -199,6 +200,7 @@ export class ChunkRun {
     const tables: string[] = [];
     this.scope.begin();
     try {
+      this.scope.throwIfCancelled();
       const relation = await this.program.build(this.scan(), tables, steps);
       return (await this.kernel.rows(select(relation)))[0];
     } catch {

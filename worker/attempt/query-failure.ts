@@ -10,6 +10,7 @@ import type { Kernel } from '../kernel/duckdb.js';
 import { asRanges, cut, rowsOf } from './leaf-ranges.js';
 import { type LeafRowsFound, locateInLeaves, rowsIn } from './locate-in-leaves.js';
 import { outermostHolder } from './plan-operators.js';
+import { runUntil, searchLimits } from './search-limits.js';
 import { rowJson, shortened } from './shown-row.js';
 import { type LeafFiles, leafRelation, type LeafRange, queryRelation } from './query-statement.js';
 import type { Relation } from './statement.js';
@@ -30,10 +31,6 @@ export interface FailedQuery {
   readonly tried: (rows: Relation, depth: Depth) => Promise<Failure | undefined>;
 }
 
-/** Two leaves of a million rows each, or a minute. */
-export const searchLimits = { runs: 64, ms: 60_000 };
-
-const pollMs = 50;
 const queryAlone: Depth = { steps: 0, sink: false };
 
 /** The failure with what could be found out about it. */
@@ -87,18 +84,12 @@ class Search {
 
   /** What comes of these rows; undefined where no more may be tried. */
   private async tried(rows: Relation, depth: Depth): Promise<Failure | 'passes' | undefined> {
-    if (this.runs >= this.limits.runs || performance.now() >= this.endMs) return undefined;
+    if (this.runs >= this.limits.runs) return undefined;
     this.runs += 1;
-    // Time may run out between two statements, where there is nothing to interrupt: look again.
-    const poll = setInterval(() => {
-      if (performance.now() >= this.endMs) this.failed.kernel.interrupt();
-    }, pollMs);
-    try {
+    return runUntil(this.endMs, this.failed.kernel, async () => {
       const failure = await this.failed.tried(rows, depth);
       return failure?.kind === 'cancelled' ? undefined : (failure ?? 'passes');
-    } finally {
-      clearInterval(poll);
-    }
+    });
   }
 
   private isAlike(tried: Failure | 'passes'): boolean {

@@ -5,6 +5,8 @@
 import type { Failure } from '../../shared/failure.js';
 import type { ProgramStep } from '../../shared/plan.js';
 import { quoteName } from '../../shared/sql-text.js';
+import type { Kernel } from '../kernel/duckdb.js';
+import { runUntil, searchLimits } from './search-limits.js';
 import type { Relation } from './statement.js';
 
 /** Characters of a row in a message. */
@@ -16,21 +18,30 @@ export type FirstRow = (
   select: (relation: Relation) => string,
 ) => Promise<Readonly<Record<string, unknown>> | undefined>;
 
-/** The failure of a check with a row that it refuses; without it where none is found again. */
+/** A chunk whose check failed. */
+export interface FailedCheck {
+  readonly kernel: Pick<Kernel, 'interrupt'>;
+  readonly steps: readonly ProgramStep[];
+  readonly first: FirstRow;
+}
+
+/** The failure of a check with a row that it refuses; without it where none is found again in time. */
 export async function withExample(
   failure: Failure,
-  steps: readonly ProgramStep[],
-  first: FirstRow,
+  { kernel, steps, first }: FailedCheck,
+  { ms }: Pick<typeof searchLimits, 'ms'> = searchLimits,
 ): Promise<Failure> {
+  const endMs = performance.now() + ms;
   const at = steps.findIndex(({ id }) => id === failure.at?.step);
   const step = steps[at];
   if (step?.kind !== 'expect' || steps.slice(0, at).some(isExpensive)) return failure;
   for (const { predicate, example, action } of step.checks) {
     if (action !== 'fail') continue;
-    const row = await first(at, ({ sql, columns }) => {
+    const select = ({ sql, columns }: Relation): string => {
       const shown = example ?? rowJson(columns);
       return `select ${shown} as example from (${sql}) where not coalesce((${predicate}), false) limit 1`;
-    });
+    };
+    const row = await runUntil(endMs, kernel, () => first(at, select));
     if (!row) continue;
     return { ...failure, message: `${failure.message}, as for ${shortened(row['example'])}` };
   }

@@ -12,6 +12,8 @@ export function pairsWithoutKeys(relation: Relation, estimates: Estimates): numb
   const pairs = (each: Relation): number => {
     const below = Math.max(0, ...inputsOf(each).map(pairs));
     if (each.kind !== 'join' || each.equalities.length > 0) return below;
+    // As in NOT IN, which hashes its partners as a join by keys does.
+    if (each.mark?.test?.operator === '=') return below;
     return Math.max(below, estimates.of(each.left).rows * estimates.of(each.right).rows);
   };
   return pairs(relation);

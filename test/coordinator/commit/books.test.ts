@@ -4,6 +4,7 @@ import { freezeOutput } from '../../../coordinator/commit/freeze.js';
 import { deadLetterName, namedFiles } from '../../../coordinator/commit/ledger.js';
 import { stageId } from '../../../shared/ids.js';
 import type { ChunkRecord, JobPlan, StagePlan } from '../../../shared/plan.js';
+import { placeOf } from '../../../shared/storage/paths.js';
 import { MemoryStore } from '../../contract/memory-store.js';
 import { ledgers, outputOf, plan, s0, stage, type ChunkSpec } from './fixture.js';
 
@@ -185,5 +186,18 @@ describe('a frozen manifest', () => {
       `k=x%2Fy/${part}-1.parquet`,
     ]);
     expect(deadLetterName(many)).toBe(`${part}.parquet`);
+  });
+
+  it('names the files of an output with an order so that names sort as the rows do', async () => {
+    const [record] = (await recordsOf([b])) as [ChunkRecord];
+    const [file] = record.files as [ChunkRecord['files'][number]];
+    const many = { ...record, files: Array.from({ length: 12 }, () => file) };
+    const names = [9, 10].flatMap((place) => namedFiles(many, place).map(({ name }) => name));
+    expect([...names].sort()).toEqual(names);
+    expect(new Set(names).size).toBe(24);
+    // From a name alone its file is found again, as after a crash.
+    for (const [at, name] of names.entries()) {
+      expect(namedFiles(many, placeOf(name))[at % 12]?.name).toBe(name);
+    }
   });
 });

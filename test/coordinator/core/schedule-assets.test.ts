@@ -1,11 +1,12 @@
 /** Runs that changes of data sets lead to: when, of which changes, and never twice. */
 import { describe, expect, it } from 'vitest';
+import { assetKey } from '../../../shared/asset-condition.js';
 import { newsOf, type AssetLook } from '../../../coordinator/core/schedule-assets.js';
 import { dueRuns } from '../../../coordinator/core/schedule-due.js';
 import { scheduleFromRow, scheduleToRow } from '../../../coordinator/core/schedule-snapshot.js';
 import { runView, scheduleView } from '../../../coordinator/core/schedule-views.js';
 import { emptyState, type State } from '../../../coordinator/core/state.js';
-import { whyRun } from '../../../coordinator/core/run-why.js';
+import { whySchedule } from '../../../coordinator/core/run-why.js';
 import {
   after,
   asset,
@@ -62,7 +63,9 @@ describe('a schedule of data sets', () => {
     finishRuns(state);
     tell(state, seen('users', 'u2', 6));
     expect(pass(state, minutes(7))).toEqual([]);
-    expect(whyRun(state, 'hourly')?.answer).toBe('schedule hourly waits for changes of orders');
+    expect(whySchedule(state, 'hourly')?.answer).toBe(
+      'schedule hourly waits for changes of orders',
+    );
   });
 
   it('needs of alternatives one, and of nested conditions what they say', () => {
@@ -202,7 +205,23 @@ describe('a look at a data set', () => {
     expect(news(v('o3'), v('o2'))).toBeUndefined();
     expect(news(v('o3'), v('o3'))).toBe('asset.seen');
     expect(news(v('o1'), v('o1'))).toBeUndefined();
-    expect(news({}, {})).toBeUndefined();
+  });
+
+  it('says that the last file went, once two looks have found none, and only of what was there', () => {
+    expect(news({}, v('o1'))).toBeUndefined();
+    expect(news({}, { failure })).toBeUndefined();
+    const none = newsOf(scheduleOf(state), files, {}, {}, 7);
+    expect(none).toMatchObject({ news: { version: 'none', facts: { files: 0, bytes: 0 } } });
+    const empty = after(awaiting(asset('orders')));
+    expect(newsOf(scheduleOf(empty), files, {}, {}, 7)).toBeUndefined();
+    const went = after(awaiting(asset('orders'), {}, { seen: { [keyOf('orders')]: 'o1' } }));
+    tell(went, none!);
+    expect(newsOf(scheduleOf(went), files, {}, {}, 7)).toBeUndefined();
+    const output = { ...files, kind: 'output' } as const;
+    const published = after(
+      awaiting({ asset: output }, {}, { seen: { [assetKey(output)]: 'm1' } }),
+    );
+    expect(newsOf(scheduleOf(published), output, {}, {}, 7)).toBeUndefined();
   });
 
   it('says that a job has published at once', () => {
@@ -217,7 +236,7 @@ describe('a look at a data set', () => {
     expect(news({ failure })).toBe('asset.unseen');
     tell(state, unseen('orders', 1));
     expect(news({ failure })).toBeUndefined();
-    expect(whyRun(state, 'hourly')?.answer).toContain('orders cannot be looked at: no disk');
+    expect(whySchedule(state, 'hourly')?.answer).toContain('orders cannot be looked at: no disk');
     expect(news(v('o2'), { failure })).toBe('asset.seen');
     tell(state, newsOf(scheduleOf(state), files, v('o2'), { failure }, 7)!);
     expect(scheduleOf(state).assets).toEqual({

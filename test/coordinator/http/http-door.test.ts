@@ -110,6 +110,16 @@ describe('verbs', () => {
     expect(same.json).toMatchObject({ existing: true });
   });
 
+  it('a verb that needs no body takes one that is called JSON and is empty', async () => {
+    const { job } = (await api.post('/v1/jobs', { spec: spec('bare') })).json as { job: string };
+    const empty = (verb: string) =>
+      api.call('POST', `/v1/jobs/${job}/${verb}`, '', {
+        headers: { 'content-type': 'application/json' },
+      });
+    expect((await empty('cancel')).json).toMatchObject({ job, state: 'cancelled' });
+    expect((await empty('retry')).status).toBe(201);
+  });
+
   it('a result is there when the job has ended, and not before', async () => {
     const { job } = (await api.post('/v1/jobs', { spec: spec('early') })).json as { job: string };
     const early = await api.get(`/v1/jobs/${job}/result`);

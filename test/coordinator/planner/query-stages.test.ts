@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { exchangeChunkCount, stagesRead } from '../../../coordinator/planner/exchange-chunks.js';
+import { programDigest } from '../../../coordinator/planner/program-digest.js';
 import {
   nothingToDo,
   planQuery,
@@ -7,6 +8,7 @@ import {
   type QueryStep,
 } from '../../../coordinator/planner/query-stages.js';
 import type { StageResult } from '../../../coordinator/planner/stage-layout.js';
+import { stageId } from '../../../shared/ids.js';
 import type { ExchangeInput, InputFile, StagePlan } from '../../../shared/plan.js';
 import { queryOf as madeQuery, partitions, type Made } from './made-query.js';
 import { supported } from './relational/queries.js';
@@ -283,5 +285,32 @@ describe('work that two queries have in common', () => {
     expect(new Set(keys).size).toBe(keys.length);
     expect(new Set(parts.map(({ digest }) => digest)).size).toBe(keys.length);
     expect(keys.length).toBeGreaterThan(1);
+  });
+
+  test('is not the same in two queries of one text that draw at random', async () => {
+    const query = await queryOf('select b, random() as r from (select b from t group by b)');
+    const digests = ['s1', 's2'].flatMap((id) => {
+      const { parts, final } = play({ ...query, id: stageId(id), deterministic: false }, mega);
+      expect(parts.length).toBeGreaterThan(0);
+      return [...parts, final].map(({ digest }) => digest);
+    });
+    expect(new Set(digests).size).toBe(digests.length);
+  });
+
+  test('is the same whatever messages call the columns of its leaves', async () => {
+    const { final } = play(await queryOf(grouped), mega);
+    const query = final.program.query!;
+    const digestOf = (shown: Record<string, string>, type = 'BIGINT'): string => {
+      const leaves = query.leaves.map((leaf) => ({
+        ...leaf,
+        columns: [...leaf.columns, { name: 'more', type }],
+        shown,
+      }));
+      const versions = { duckdb: 'v1', onnxruntime: 'v1' };
+      return programDigest({ ...final.program, query: { ...query, leaves } }, versions);
+    };
+    expect(query.leaves.length).toBeGreaterThan(0);
+    expect(digestOf({ more: 'n' })).toBe(digestOf({ more: 'many' }));
+    expect(digestOf({ more: 'n' })).not.toBe(digestOf({ more: 'n' }, 'INTEGER'));
   });
 });

@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AssetLooks } from '../../../coordinator/schedules/asset-looks.js';
 import { AssetWatch } from '../../../coordinator/schedules/asset-watch.js';
 import type { Event } from '../../../coordinator/core/events.js';
@@ -43,7 +43,7 @@ function watchOf(roots = new Roots([directory]), store = new LocalStore()): Asse
   return new AssetWatch({
     state,
     store,
-    checkPath: (path) => roots.check(path),
+    checkPath: (path) => roots.checkAsync(path),
     post: async (...events) => {
       told.push(...events);
       for (const event of events) transition(state, event);
@@ -124,18 +124,30 @@ describe('files that a schedule waits for', () => {
     ]);
   });
 
-  it('that go and come back as they were have not changed', async () => {
+  it('that go for one look and come back as they were have not changed', async () => {
     write('in/a.parquet');
     write('elsewhere/x');
     const watch = watchOf();
     await defined(watch, { all: [files('in')] });
     const version = scheduleOf(state).assets!.seen[assetKey({ kind: 'files', path: at('in') })];
     renameSync(at('in'), at('away'));
-    await looks(watch, 2);
+    await looks(watch, 1);
     renameSync(at('away'), at('in'));
     await looks(watch, 3);
     expect(told).toEqual([]);
     expect(version?.version).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  it('have changed when the last of them went, and once more when they are back', async () => {
+    write('in/a.parquet', 'aa');
+    const watch = watchOf();
+    await defined(watch, files('in'));
+    await looks(watch, 2);
+    renameSync(at('in'), at('away'));
+    await looks(watch, 4);
+    renameSync(at('away'), at('in'));
+    await looks(watch, 4);
+    expect(changes()).toEqual(['in {"files":0,"bytes":0}', 'in {"files":1,"bytes":2}']);
   });
 });
 
@@ -215,12 +227,56 @@ describe('whoever looks', () => {
     expect(told.at(-1)).toMatchObject({ type: 'asset.seen' });
   });
 
+  it('waits no longer than it may for a disk that hangs, nor begins a look behind one', async () => {
+    write('in/a.parquet', 'a');
+    let begun = 0;
+    let release = (): void => undefined;
+    const hung = new Promise<void>((done) => (release = done));
+    const checkPath = async (path: string): Promise<void> => {
+      begun += 1;
+      if (path !== at('in')) await hung;
+    };
+    let limit = AbortSignal.abort();
+    const deps = { store: new LocalStore(), checkPath, limit: () => limit };
+    const looks = new AssetLooks(deps);
+    const look = (name: string) => looks.at({ name, kind: 'files', path: at(name) });
+    const late = { failure: { code: 'E_IO_ETIMEDOUT', message: 'a look took over 5 minutes' } };
+    expect(await look('x')).toMatchObject(late);
+    expect(await look('x')).toMatchObject(late);
+    limit = new AbortController().signal;
+    expect(await look('in')).toMatchObject({ facts: { files: 1 } });
+    limit = AbortSignal.abort();
+    expect(await look('y')).toMatchObject(late);
+    limit = new AbortController().signal;
+    expect(begun).toBe(3);
+    const other = { failure: { message: 'looks at other data sets hang' } };
+    expect(await look('in')).toMatchObject(other);
+    expect(begun).toBe(3);
+    release();
+    await vi.waitFor(async () => expect(await look('in')).toMatchObject({ facts: { files: 1 } }));
+  });
+
+  it('hears others while it goes through very many files', async () => {
+    const one = { path: at('in/a'), bytes: 1, changedMs: 1 };
+    const heard: string[] = [];
+    const store = Object.assign(new LocalStore(), {
+      list: async () => {
+        setImmediate(() => heard.push('others'));
+        return Array<typeof one>(10_000).fill(one);
+      },
+    });
+    const looks = new AssetLooks({ store, checkPath: async () => undefined });
+    await looks.at({ name: 'in', kind: 'files', path: at('in') });
+    heard.push('look');
+    expect(heard).toEqual(['others', 'look']);
+  });
+
   it('refuses more files than a data set may have, rather than look at some of them', async () => {
     const one = { path: at('in/a'), bytes: 1, changedMs: 1 };
     const store = Object.assign(new LocalStore(), {
       list: async (_: string, most: number) => Array<typeof one>(most).fill(one),
     });
-    const looks = new AssetLooks({ store, checkPath: () => undefined });
+    const looks = new AssetLooks({ store, checkPath: async () => undefined });
     const look = await looks.at({ name: 'in', kind: 'files', path: at('in/b*') });
     expect(look).toMatchObject({ failure: { code: 'E_TOO_MANY_FILES' } });
   });

@@ -133,7 +133,7 @@ export class MortalCoordinator {
       fatal,
       fires: true,
       admit: () => undefined,
-      checkPath: () => undefined,
+      checkPath: async () => undefined,
       allowPrivateWebhooks: false,
     });
     const made = new MortalCoordinator(real, state, loop, room);

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { lookup } from 'node:dns';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { scheduleId } from '../../../shared/ids.js';
 import type { Event } from '../../../coordinator/core/events.js';
 import type { State } from '../../../coordinator/core/state.js';
 import { transition } from '../../../coordinator/core/transition.js';
@@ -104,6 +105,15 @@ describe('a webhook', () => {
       expect(got.map(({ path }) => path)).toEqual(['/secret']);
     },
   );
+
+  it('that answers with another protocol was not told, and is waited for no longer', async () => {
+    const { port } = await listen((response) => {
+      response.writeHead(101, { connection: 'upgrade', upgrade: 'other' }).flushHeaders();
+    });
+    expect(await post(`http://127.0.0.1:${port}/`)).toContain(
+      'it closed the connection without an answer',
+    );
+  });
 
   it('that never answers, or that nobody serves, was not told', async () => {
     const { port } = await listen(() => undefined);
@@ -218,6 +228,36 @@ describe('calls that are owed', () => {
     expect(JSON.parse(got[0]!.body)).toMatchObject({ schedule: 'hourly', state: 'failed' });
     const [run] = scheduleOf(state).runs.values();
     expect(run?.webhook).toEqual({ on: 'failure', state: 'delivered', tries: 1 });
+    await webhooks.close();
+  });
+
+  it('wait for those of their own schedule alone, where its webhook hangs', async () => {
+    const asked: string[] = [];
+    let heard: () => void;
+    const both = new Promise<void>((done) => (heard = done));
+    server = createServer((request, response) => {
+      asked.push(request.url!);
+      if (request.url === '/other') response.writeHead(200).end();
+      if (asked.length === 3) heard();
+    });
+    await new Promise<void>((done) => server!.listen(0, '127.0.0.1', done));
+    const { port } = server.address() as AddressInfo;
+    const state = owed(`http://127.0.0.1:${port}/hangs`);
+    const [call] = scheduleOf(state).calls.values();
+    for (let at = 1; at < 9; at += 1) {
+      const id = callId(at);
+      scheduleOf(state).calls.set(id, { ...call!, id });
+    }
+    const other = scheduleId('s2');
+    const url = `http://127.0.0.1:${port}/other`;
+    const calls = new Map([[callId(0), { ...call!, url }]]);
+    state.schedules.set(other, { ...scheduleOf(state), id: other, name: 'other', calls });
+    const { webhooks, told } = caller(state);
+    for (let at = 0; at < 9; at += 1) webhooks.run({ ...effect, callId: callId(at) });
+    webhooks.run({ ...effect, scheduleId: other });
+    expect(await told).toMatchObject({ type: 'webhook.tried', scheduleId: other });
+    await both;
+    expect(asked.sort()).toEqual(['/hangs', '/hangs', '/other']);
     await webhooks.close();
   });
 

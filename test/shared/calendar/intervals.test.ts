@@ -40,6 +40,15 @@ describe('nextRuns', () => {
     );
   });
 
+  it('lists none that the year 9999 is over for', () => {
+    const left = (timetable: Timetable, from: string) =>
+      nextRuns(timetable, ms(from), 5).map(({ runAt }) => runAt);
+    const daily: Timetable = { kind: 'cronInterval', cron: '@daily', timezone: 'UTC' };
+    expect(left(daily, '9999-12-30T00:00Z')).toEqual(['9999-12-31T00:00:00.000Z']);
+    expect(left({ ...daily, kind: 'cronTrigger' }, '9999-12-31T00:00Z')).toEqual([]);
+    expect(left(hourly, '9999-12-31T22:30Z')).toEqual(['9999-12-31T23:00:00.000Z']);
+  });
+
   it('lists triggers with intervals of no length', () => {
     expect(
       nextRuns(trigger, ms('2025-10-25T12:00Z'), 2).map(({ logicalDate, runAt }) => [

@@ -109,14 +109,23 @@ describe('paths that a client sends to a server as they are', () => {
     ['ROOT/escape/new'],
     ['file://ROOT/data/f.parquet'],
     ['s3://bucket/key'],
-  ])('are refused where the client would not have sent them: %j', (text) => {
+  ])('are refused where the client would not have sent them: %j', async (text) => {
     const path = text.replace('ROOT', root);
     expect(codeOf(() => roots.check(path))).toBe('E_URI_DENIED');
+    await expect(roots.checkAsync(path)).rejects.toThrow('E_URI_DENIED');
   });
 
-  it('pass where they are plain and inside', () => {
+  it('are refused where a link leads out or nowhere, however long the disk takes', async () => {
+    for (const path of ['escape/f.parquet', 'dangling', 'dangling/below']) {
+      expect(codeOf(() => roots.check(join(root, path)))).toBe('E_URI_DENIED');
+      await expect(roots.checkAsync(join(root, path))).rejects.toThrow('E_URI_DENIED');
+    }
+  });
+
+  it('pass where they are plain and inside', async () => {
     for (const path of ['data/f.parquet', 'data/k=a%2Fb/f.parquet', 'data/100%25', 'new/x..y']) {
       expect(codeOf(() => roots.check(join(root, path)))).toBe('accepted');
+      await roots.checkAsync(join(root, path));
     }
   });
 

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ChunkRecord, ProgramStep } from '../../../shared/plan.js';
 import { controlWord, type SourceWork } from '../../../worker/attempt/protocol.js';
 import { explainQueryFailure } from '../../../worker/attempt/query-failure.js';
+import { type FirstRow, withExample } from '../../../worker/attempt/shown-row.js';
 import { columns, leaf, Place, queryProgram, read, work } from './fixture.js';
 
 let place: Place;
@@ -22,6 +23,8 @@ const usersQuery = (bad: number) =>
 const leaves = [leaf('orders', orders), leaf('users', users)];
 const joinOf = (value: string) =>
   `select o."k", ${value} as v from "orders" o join "users" u on o."k" % 3000 = u."k"`;
+
+const endless = 'select max(hash(i)) as h from range(100000000000) t(i)';
 
 async function sourcesOf(path: string, more: Partial<SourceWork> = {}): Promise<SourceWork[]> {
   return (await place.worksOf(path, more)).map(({ source }) => source!);
@@ -222,18 +225,37 @@ describe('a query that fails on rows together, or on none', () => {
     await place.run(program, [work(0, read('orders', { sources }))]);
     const kernel = place.runtime.kernel!;
     const failure = { kind: 'badData', code: 'E_SQL_RUNTIME', message: 'x' } as const;
-    const interrupted = kernel.run.bind(
-      kernel,
-      'select max(hash(i)) from range(100000000000) t(i)',
-    );
     const tried = () =>
-      interrupted().then(
+      kernel.run(endless).then(
         () => undefined,
         () => ({ kind: 'cancelled', code: 'E_CANCELLED', message: '' }) as const,
       );
     const leavesRead = [{ sources, paths: [], slices: [] }];
     const failed = { kernel, query: program.query!, steps: [], leaves: leavesRead, tried };
     expect(await explainQueryFailure(failure, failed, { runs: 10, ms: 200 })).toBe(failure);
+  });
+
+  it('gives the example of a check up within its time, also amid a statement', async () => {
+    const path = await place.parquet('orders.parquet', ordersQuery(10));
+    const sources = await sourcesOf(path);
+    const program = queryProgram('select "k" from "orders"', [leaves[0]!], { k: 'INTEGER' });
+    await place.run(program, [work(0, read('orders', { sources }))]);
+    const kernel = place.runtime.kernel!;
+    const at = { step: 'some' };
+    const failure = { kind: 'badData', code: 'E_EXPECT_FAILED', message: 'x', at } as const;
+    const check = { name: 'some', predicate: 'false', action: 'fail' } as const;
+    const steps = [{ kind: 'expect', id: 'some', checks: [check, check] } as const];
+    let interrupted = 0;
+    const first: FirstRow = (_, select) =>
+      kernel.rows(select({ sql: endless, columns: ['h'], carriesRow: false, open: true })).then(
+        ([row]) => row,
+        () => void (interrupted += 1),
+      );
+    const failed = { kernel, steps, first };
+    expect(await withExample(failure, failed, { ms: 200 })).toBe(failure);
+    expect(interrupted).toBe(1);
+    expect(await withExample(failure, failed, { ms: 0 })).toBe(failure);
+    expect(interrupted).toBe(1);
   });
 
   it('is cancelled while it looks for the row like at any other time', async () => {
