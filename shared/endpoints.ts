@@ -36,10 +36,10 @@ export function isWildcard(host: string): boolean {
   return /^[0.]+$/.test(host) || (isIP(host) === 6 && /^[0:]+$/.test(host));
 }
 
-/** Compares in constant time. */
+/** Compares in constant time; no token matches none. */
 export function tokenMatches(given: string, wanted: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(given), digest(wanted));
+  return given !== '' && timingSafeEqual(digest(given), digest(wanted));
 }
 
 /** The token that a call brings; empty where there is none. */
@@ -49,5 +49,5 @@ export function bearerToken(metadata: Metadata): string {
 
 /** The token in an `authorization` header; empty where there is none. */
 export function bearerIn(header = ''): string {
-  return header.startsWith('Bearer ') ? header.slice(7) : '';
+  return /^bearer (.*)$/i.exec(header)?.[1] ?? '';
 }

@@ -4,7 +4,7 @@
  * name that it made lead here.
  */
 import type { IncomingMessage } from 'node:http';
-import { staysOnMachine, tokenMatches } from '../../shared/endpoints.js';
+import { bearerIn, staysOnMachine, tokenMatches } from '../../shared/endpoints.js';
 import { fail } from '../../shared/failure.js';
 
 /**
@@ -13,7 +13,7 @@ import { fail } from '../../shared/failure.js';
  */
 export function checkRequest({ headers }: IncomingMessage, wanted: string | undefined): void {
   if (wanted === undefined) checkBrowser(headers);
-  else checkToken(headers.authorization ?? '', wanted);
+  else checkToken(headers.authorization, wanted);
   const encoding = headers['content-encoding'] ?? 'identity';
   if (encoding.toLowerCase() !== 'identity') {
     fail('invalidSpec', 'E_MEDIA_TYPE', `a body encoded as ${cut(encoding)} is not taken`, {
@@ -22,9 +22,8 @@ export function checkRequest({ headers }: IncomingMessage, wanted: string | unde
   }
 }
 
-function checkToken(authorization: string, wanted: string): void {
-  const token = /^bearer (.*)$/i.exec(authorization)?.[1];
-  if (token !== undefined && tokenMatches(token, wanted)) return;
+function checkToken(authorization: string | undefined, wanted: string): void {
+  if (tokenMatches(bearerIn(authorization), wanted)) return;
   fail('invalidSpec', 'E_UNAUTHENTICATED', 'the client token is missing or wrong', {
     hint: 'send it as Authorization: Bearer TOKEN',
   });

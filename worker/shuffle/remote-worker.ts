@@ -10,6 +10,9 @@ import { type Answer, RangeConnection } from './range-connection.js';
 import { endsAll, rangeHeader, readFailure, targetOf } from './parts-protocol.js';
 import { type PeerAccess, peerHeaders, peerTarget, peerTls } from './peers.js';
 
+/** Of a failure as JSON. */
+const refusalBytesMax = 64 * 1024;
+
 /** An answer ended before all was there, and may be asked for again. */
 class Broken extends Error {}
 
@@ -117,6 +120,7 @@ export class RemoteWorker {
 
   /** @throws WindrowError that no fetching again would mend */
   private async refused(answer: Answer, arrivals: readonly Arrival[]): Promise<void> {
+    if (answer.bytes > refusalBytesMax) throw new Broken(`it answers with ${answer.bytes} bytes`);
     const pieces: Buffer[] = [];
     for await (const piece of this.heard(answer)) pieces.push(Buffer.from(piece));
     const failure = readFailure(Buffer.concat(pieces).toString());

@@ -349,8 +349,8 @@ describe('how much is asked for', () => {
     return {
       address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
       asked,
-      reply: (data: Buffer) =>
-        answers.shift()!.writeHead(206, { 'content-length': data.length }).end(data),
+      reply: (data: Buffer, status = 206) =>
+        answers.shift()!.writeHead(status, { 'content-length': data.length }).end(data),
       until: async (count: number) => {
         while (asked.length < count) await new Promise<void>((wake) => wakers.push(wake));
       },
@@ -417,6 +417,19 @@ describe('how much is asked for', () => {
       worker.reply(content);
     }
     expect(await done).toBe(sha256Hex(Buffer.concat(workers.map(() => content))));
+  });
+
+  it('is lost where the worker refuses at greater length than a failure has', async () => {
+    const worker = await byHand();
+    const ranges = rangesOf('/nowhere', Buffer.alloc(100), 100, worker.address);
+    const done = fetched(ranges, { limits: { reconnects: 0 } });
+    await worker.until(1);
+    worker.reply(Buffer.from(JSON.stringify({ code: 'E_X', message: 'x'.repeat(70_000) })), 403);
+    const failed = (await done) as WindrowError;
+    expect(failed.failure).toMatchObject({ kind: 'fetchFailed', lost: ['/nowhere'] });
+    expect(failed.failure.message).toMatch(
+      /cannot be fetched from .*: it answers with 70\d{3} bytes/,
+    );
   });
 
   it('is asked again when a worker answers something else, and lost when it does so again', async () => {
