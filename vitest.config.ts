@@ -1,12 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
 // Native add-ons abort a process that ends a thread inside them, so every test file is a process.
-// Tests that kill processes count on leases and run by themselves; all others two files at a time.
+// Two files at a time; those that kill processes after all others, as most of what they do is wait.
 export default defineConfig({
   test: {
     pool: 'forks',
     testTimeout: 180_000,
     hookTimeout: 180_000,
+    maxWorkers: 2,
     projects: [
       {
         extends: true,
@@ -14,7 +15,6 @@ export default defineConfig({
           name: 'tests',
           include: ['test/**/*.test.ts'],
           exclude: ['test/chaos/**'],
-          maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
       },
@@ -23,7 +23,6 @@ export default defineConfig({
         test: {
           name: 'chaos',
           include: ['test/chaos/**/*.test.ts'],
-          maxWorkers: 1,
           sequence: { groupOrder: 1 },
         },
       },

@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-airflow=3.1.3
+airflow=3.3.2
 venv=${WINDROW_AIRFLOW_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/windrow/airflow-$airflow}
 export WINDROW_HOME=${WINDROW_HOME:-$(cd ../.. && pwd)} PYTHONDONTWRITEBYTECODE=1
 

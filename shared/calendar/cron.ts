@@ -89,7 +89,7 @@ function wallFrom(fields: CronFields, wall: number, sign: 1 | -1): number | unde
     if (!(Math.abs(year - start) <= yearsWithoutFiring)) return undefined;
     if (!fields.months.includes(month + 1)) {
       // The first day of the next month, or the last of the one before.
-      day = sign === 1 ? Date.UTC(year, month + 1, 1) : Date.UTC(year, month, 0);
+      day = sign === 1 ? midnight(year, month + 1, 1) : midnight(year, month, 0);
     } else {
       const match = matchesDay(fields, date) ? timeFrom(fields, time, sign) : undefined;
       if (match !== undefined) return day + match * 1000;
@@ -144,5 +144,10 @@ function isNth({ nth }: NthWeekday, date: Date): boolean {
 }
 
 function daysInMonth(date: Date): number {
-  return new Date(Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 0)).getUTCDate();
+  return new Date(midnight(date.getUTCFullYear(), date.getUTCMonth() + 1, 0)).getUTCDate();
+}
+
+/** `Date.UTC`, which takes the years 0 to 99 for 1900 to 1999, of any year. */
+function midnight(year: number, month: number, day: number): number {
+  return new Date(0).setUTCFullYear(year, month, day);
 }

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
 import pytest
 from airflow.models import DagBag
 from airflow.models.dagrun import DagRun
-from airflow.models.taskinstance import clear_task_instances
+from airflow.models.taskinstance import TaskInstance, clear_task_instances
 from airflow.providers_manager import ProvidersManager
 from airflow.sdk import Connection
 from airflow.utils.session import create_session
+from airflow.utils.state import TaskInstanceState
 from conftest import CLI, HOME, Cluster
+from sqlalchemy import select
 
 from windrow_airflow.errors import WindrowError, WindrowRefused
 from windrow_airflow.hook import WindrowHook
 from windrow_airflow.operator import LINK_KEY, request_id
 from windrow_airflow.trigger import WindrowJobTrigger
 
-POLLS = 600
+POLLS = 1600
 
 
 @pytest.fixture(scope="session")
 def bag(cluster: Cluster, airflow_database: None) -> DagBag:
-    found = DagBag(include_examples=False)
+    found = DagBag()
     assert found.import_errors == {}
     return found
 
@@ -188,6 +192,67 @@ def test_a_trigger_that_was_sent_elsewhere_fires_when_its_job_ends(
 
     event = asyncio.run(fire())
     assert event["summary"]["state"] == "cancelled"
+
+
+class Triggerer:
+    """A real one, which runs triggers in a process of its own."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "airflow", "triggerer", "--skip-serve-logs"]
+        quiet = subprocess.DEVNULL
+        # What one leaves is taken over by the next after so many seconds.
+        env = {**os.environ, "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "5"}
+        self.process = subprocess.Popen(command, stdout=quiet, stderr=quiet, env=env)
+
+    def begins(self, dag_id: str, count: int) -> bool:
+        """Each triggerer that begins to wait for a task leaves a log of its own about it."""
+        assert self.process.poll() is None
+        logs = (HOME / "airflow/logs").glob(f"dag_id={dag_id}/**/*.trigger.*.log")
+        return len(list(logs)) == count
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(60)
+
+
+class LeftToATriggerer(BaseException):
+    """A task has deferred itself."""
+
+
+def leave_to_a_triggerer(*_: object) -> None:
+    raise LeftToATriggerer
+
+
+def test_a_job_ends_with_its_deferred_task_and_not_with_a_triggerer(
+    bag: DagBag, hook: WindrowHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow.sdk.definitions.dag._run_inline_trigger", leave_to_a_triggerer)
+    with pytest.raises(LeftToATriggerer):
+        bag.dags["given_up"].test()
+    set_state("given_up", TaskInstanceState.DEFERRED)
+
+    first = Triggerer()
+    try:
+        eventually(lambda: first.begins("given_up", 1))
+    finally:
+        first.stop()
+    [job] = jobs(hook, "given_up")
+    assert "endedAt" not in job
+
+    second = Triggerer()
+    try:
+        eventually(lambda: second.begins("given_up", 2))
+        set_state("given_up", TaskInstanceState.FAILED)
+        eventually(lambda: jobs(hook, "given_up")[0]["state"] == "cancelled")
+    finally:
+        second.stop()
+
+
+def set_state(dag_id: str, state: TaskInstanceState) -> None:
+    """As somebody does by hand."""
+    with create_session() as session:
+        [ti] = session.scalars(select(TaskInstance).where(TaskInstance.dag_id == dag_id))
+        ti.state = state
 
 
 def test_sensors_wait_for_the_job_of_another_task(bag: DagBag) -> None:

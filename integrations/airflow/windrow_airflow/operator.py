@@ -110,7 +110,9 @@ class WindrowSubmitJobOperator(BaseOperator):
             return summary_of(self.hook.job(job))
         if self.deferrable:
             self.defer(
-                trigger=WindrowJobTrigger(self.windrow_conn_id, job, self.poll_seconds),
+                trigger=WindrowJobTrigger(
+                    self.windrow_conn_id, job, self.poll_seconds, cancel_on_kill=True
+                ),
                 method_name="execute_complete",
             )
         while (view := self.hook.job(job))["state"] not in ENDED:

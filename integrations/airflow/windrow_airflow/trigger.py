@@ -21,13 +21,21 @@ class WindrowJobTrigger(BaseTrigger):
 
     :param job: id of the job
     :param poll_seconds: seconds between two looks at it
+    :param cancel_on_kill: cancel the job when somebody marks or clears the task that waits
     """
 
-    def __init__(self, windrow_conn_id: str, job: str, poll_seconds: float) -> None:
+    def __init__(
+        self,
+        windrow_conn_id: str,
+        job: str,
+        poll_seconds: float,
+        cancel_on_kill: bool = False,
+    ) -> None:
         super().__init__()
         self.windrow_conn_id = windrow_conn_id
         self.job = job
         self.poll_seconds = poll_seconds
+        self.cancel_on_kill = cancel_on_kill
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return (
@@ -36,12 +44,12 @@ class WindrowJobTrigger(BaseTrigger):
                 "windrow_conn_id": self.windrow_conn_id,
                 "job": self.job,
                 "poll_seconds": self.poll_seconds,
+                "cancel_on_kill": self.cancel_on_kill,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        connection = await BaseHook.aget_connection(self.windrow_conn_id)
-        hook = WindrowHook(self.windrow_conn_id, connection)
+        hook = await self._hook()
         try:
             # The hook blocks, and the triggerer's loop is everybody's.
             while (view := await asyncio.to_thread(hook.job, self.job))["state"] not in ENDED:
@@ -50,3 +58,21 @@ class WindrowJobTrigger(BaseTrigger):
             yield TriggerEvent({"error": error.failure})
         else:
             yield TriggerEvent({"summary": summary_of(view)})
+
+    async def on_kill(self) -> None:
+        """
+        Ends the job for good, unless it is publishing already. Airflow 3.3 calls it when the
+        deferred task is marked or cleared by hand, and not when a triggerer leaves.
+        """
+        if not self.cancel_on_kill:
+            return
+        hook = await self._hook()
+        try:
+            view = await asyncio.to_thread(hook.cancel, self.job)
+            self.log.info("the task was given up: job %s is %s", self.job, view["state"])
+        except WindrowError as error:
+            self.log.warning("job %s is not cancelled: %s", self.job, error)
+
+    async def _hook(self) -> WindrowHook:
+        connection = await BaseHook.aget_connection(self.windrow_conn_id)
+        return WindrowHook(self.windrow_conn_id, connection)

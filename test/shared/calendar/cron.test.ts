@@ -88,6 +88,15 @@ describe('an expression', () => {
   });
 });
 
+it.each([
+  ['0050-03-01T00:00:00Z', '0051-02-28T00:00:00', '0050-02-28T00:00:00'],
+  ['0003-06-01T00:00:00Z', '0004-02-29T00:00:00', '0003-02-28T00:00:00'],
+])('the years before 100 are years, too: around %s', (at, next, previous) => {
+  const cron = cronFirings('0 0 L 2 *', 'UTC');
+  expect(iso(cron.next(Date.parse(at)))).toBe(next);
+  expect(iso(cron.previous(Date.parse(at)))).toBe(previous);
+});
+
 describe('refused, with what to write instead, is', () => {
   it.each([
     ['', /has 1 fields; write minute, hour/],

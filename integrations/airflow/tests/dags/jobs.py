@@ -55,6 +55,7 @@ fails_deferred = submit("fails_deferred", spec("fails_deferred", BAD), deferrabl
 refused = submit("refused", spec("refused", "amount > $most"), retries=1)
 waits = submit("waits", waiting("waits", 20), retries=1)
 killed = submit("killed", waiting("killed", 21))
+given_up = submit("given_up", waiting("given_up", 22), deferrable=True)
 
 
 class DiesOnce(WindrowSubmitJobOperator):
