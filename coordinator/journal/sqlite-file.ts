@@ -60,7 +60,7 @@ export function openForWriting(stateDir: string): Sqlite {
       db.pragma('busy_timeout = 5000');
       db.pragma('journal_mode = wal');
       db.pragma('synchronous = full');
-      db.pragma('cache_size = -32768');
+      db.pragma('cache_size = -8192');
       db.pragma('wal_autocheckpoint = 4000');
       db.transaction(() => migrate(db, path)).immediate();
     });
@@ -80,7 +80,7 @@ export function openForReading(stateDir: string): Sqlite | undefined {
       db.pragma('busy_timeout = 5000');
       // libsql ignores `readonly: true`; this refuses every write on the connection.
       db.pragma('query_only = on');
-      db.pragma('cache_size = -32768');
+      db.pragma('cache_size = -8192');
       checkVersion(versionOf(db), path);
     });
   });
