@@ -1,6 +1,9 @@
 /** Completion scripts, run by a real shell. */
 import { execFileSync } from 'node:child_process';
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
 import { completionScript } from '../../cli/completion.js';
 import { buildProgram } from '../../cli/program.js';
 
@@ -15,6 +18,42 @@ COMP_CWORD=${String(words.length - 1)}
 _windrow
 printf '%s\\n' "\${COMPREPLY[@]}"`;
   return execFileSync('bash', ['-c', script], { cwd: '/' }).toString().trim().split('\n');
+}
+
+const directory = mkdtempSync(join(tmpdir(), 'windrow-completion-'));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+/** Of a shell that is installed, or has to be: the completion script as a file. */
+function scriptOf(shell: 'zsh' | 'fish'): string {
+  const file = join(directory, shell);
+  writeFileSync(file, completionScript(program, shell));
+  return file;
+}
+
+function isInstalled(shell: string): boolean {
+  if (process.env['WINDROW_REQUIRE_SHELLS']) return true;
+  try {
+    execFileSync(shell, ['-c', 'true']);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What a zsh in a terminal shows after TAB, TAB; it ends once all of these words are there. */
+function shownByZsh(line: string, words: readonly string[]): string {
+  const script = `zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "PROMPT= ; autoload -Uz compinit; compinit -D -u; source $1; print READ''Y"
+zpty -r -m shell shown '*READY*' > /dev/null
+zpty -w -n shell "$2"$'\\t\\t'
+all=
+for word in "\${(@)argv[3,-1]}"; do
+  [[ $all == *$word* ]] || { zpty -r -m shell shown "*$word*" > /dev/null; all+=$shown }
+done
+print -r -- $all`;
+  const args = ['-f', '-c', script, 'zsh', scriptOf('zsh'), line, ...words];
+  return execFileSync('zsh', args, { cwd: '/', timeout: 60_000 }).toString();
 }
 
 describe('completion', () => {
@@ -38,6 +77,29 @@ describe('completion', () => {
 
   test('of bash offers files where a spec is wanted', () => {
     expect(offered('windrow run et')).toContain('etc');
+  });
+
+  test.skipIf(!isInstalled('fish')).each([
+    ['windrow re', ['resubmit', 'retry']],
+    ['windrow schedule p', ['pause']],
+    ['windrow run --wo', ['--workers']],
+    ['windrow schedule list --st', ['--state']],
+    ['windrow get j1 -o ', ['json', 'table', 'yaml']],
+  ])('of fish offers what "%s" may go on with', (line, words) => {
+    const ask = `source ${scriptOf('fish')}; complete -C '${line}'`;
+    const lines = execFileSync('fish', ['--no-config', '-c', ask], { cwd: '/' }).toString();
+    const offers = lines.trim().split('\n');
+    expect(offers.map((offer) => offer.split('\t')[0])).toEqual(words);
+  });
+
+  test.skipIf(!isInstalled('zsh')).each([
+    ['windrow re', ['resubmit', 'retry']],
+    ['windrow schedule p', ['schedule pause']],
+    ['windrow run --wo', ['run --workers']],
+    ['windrow get j1 -o ', ['json', 'table', 'yaml']],
+  ])('of zsh offers what "%s" may go on with', (line, words) => {
+    const shown = shownByZsh(line, words);
+    for (const word of words) expect(shown).toContain(word);
   });
 
   test('knows every verb and every flag in every shell', () => {
