@@ -99,8 +99,8 @@ export async function formatValue(
 ): Promise<string> {
   if (format === 'json') return formatJson(value);
   if (format === 'table') return table();
-  const { stringify } = await import('yaml');
-  return stringify(JSON.parse(formatJson(value)), { lineWidth: 0 }).trimEnd();
+  const { yamlText } = await import('./yaml-text.js');
+  return yamlText(JSON.parse(formatJson(value)));
 }
 
 export function cellText(value: unknown): string {

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { parse } from 'yaml';
 
 const root = path.resolve(import.meta.dirname, '..');
 const [packed] = JSON.parse(
@@ -29,6 +30,16 @@ test('the package has its command, its programs, its types and its schemas', () 
   expect(readFileSync(path.join(root, bin['windrow']!), 'utf8')).toMatch(
     /^#!\/usr\/bin\/env node\n/,
   );
+});
+
+test.each(['json', 'yaml', 'table'])('the command as it is built prints %s', (format) => {
+  const { bin } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
+    bin: Record<string, string>;
+  };
+  const args = [bin['windrow']!, 'doctor', '-o', format];
+  const printed = execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8' });
+  expect(format === 'table' ? printed : parse(printed)).toBeTruthy();
+  expect(printed).toContain('onnxruntime');
 });
 
 test('nothing that is only there for development is packed', () => {
