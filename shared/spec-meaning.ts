@@ -1,6 +1,7 @@
 /**
  * What a well-shaped spec must also satisfy, as far as no data is needed to tell: names, references,
- * cycles, templates, sizes. Never: SQL or columns; those are bound when the job is analysed.
+ * cycles, templates, params, sizes. Never: what SQL means, or columns; that is bound when the job is
+ * analysed.
  */
 import { parseByteSize } from './byte-size.js';
 import { parseDurationMs } from './duration.js';
@@ -11,7 +12,7 @@ import { checkStep } from './step-meaning.js';
 
 const reservedNames = new Set(['__proto__', 'constructor', 'prototype', 'windrow']);
 
-/** @param variables names that `{{ }}` may use besides the params, such as a schedule's */
+/** @param variables names that `{{ }}` and SQL may use besides the params, such as a schedule's */
 export function checkMeaning(
   spec: JobSpec,
   problems: SpecProblems,
@@ -20,11 +21,11 @@ export function checkMeaning(
   const ids = checkIds(spec, problems);
   checkReferences(spec, ids, problems);
   checkCycles(spec, problems);
-  spec.steps.forEach((step, index) => checkStep(step, ['steps', index], problems));
+  const known = [...Object.keys(spec.params), ...variables];
+  spec.steps.forEach((step, index) => checkStep(step, ['steps', index], known, problems));
   checkOutputs(spec, problems);
   checkDeadLetters(spec, problems);
   checkDurations(spec, problems);
-  const known = [...Object.keys(spec.params), ...variables];
   checkTemplates(spec.metadata.name, ['metadata', 'name'], known, problems);
   mapPaths(spec, (text, _role, at) => {
     checkTemplates(text, at, known, problems);

@@ -5,14 +5,24 @@
 import type { StepSpec } from './job-spec.js';
 import { hasTemplate } from './spec-paths.js';
 import { shorten, type SpecPath, type SpecProblems } from './spec-problems.js';
+import { paramNamed, paramNames, unknownParam } from './sql-params.js';
 import type { CheckSpec } from './step-spec.js';
 import { checkWideStep, sqlOfWideStep, twinOf } from './wide-step-meaning.js';
 
-export function checkStep(step: StepSpec, at: SpecPath, problems: SpecProblems): void {
+type CheckSql = (text: string, path: SpecPath) => void;
+
+/** @param params names that SQL may bind */
+export function checkStep(
+  step: StepSpec,
+  at: SpecPath,
+  params: readonly string[],
+  problems: SpecProblems,
+): void {
   const add = (path: (string | number)[], message: string, hint: string): void =>
     problems.add('E_SPEC_INVALID', [...at, ...path], message, { hint });
-  if ('filter' in step) checkSql(step.filter.where, [...at, 'filter', 'where'], problems);
-  if ('sql' in step) checkSql(step.sql.query, [...at, 'sql', 'query'], problems);
+  const sql: CheckSql = (text, path) => checkSql(text, [...at, ...path], params, problems);
+  if ('filter' in step) sql(step.filter.where, ['filter', 'where']);
+  if ('sql' in step) sql(step.sql.query, ['sql', 'query']);
   if ('select' in step) {
     const columns = Object.entries(step.select.columns);
     if (columns.length === 0) add(['select', 'columns'], 'names no column', 'name at least one');
@@ -20,7 +30,7 @@ export function checkStep(step: StepSpec, at: SpecPath, problems: SpecProblems):
       const path = ['select', 'columns', name];
       if (expression === true) {
         if (name !== '*') add(path, `only "*" can be true`, `write ${name}: ${name} to keep it`);
-      } else checkSql(expression, [...at, ...path], problems);
+      } else sql(expression, path);
     }
   }
   if ('map' in step) {
@@ -35,10 +45,12 @@ export function checkStep(step: StepSpec, at: SpecPath, problems: SpecProblems):
   }
   if ('infer' in step) checkInfer(step.infer, add);
   checkWideStep(step, at, problems);
-  for (const { path, text } of sqlOfWideStep(step)) checkSql(text, [...at, ...path], problems);
+  for (const { path, text } of sqlOfWideStep(step)) sql(text, path);
   if ('expect' in step) {
     step.expect.checks.forEach((check, index) => {
-      checkCheck(check, [...at, 'expect', 'checks', index], problems);
+      const path = ['expect', 'checks', index];
+      if ('predicate' in check) sql(check.predicate, [...path, 'predicate']);
+      checkCheck(check, [...at, ...path], problems);
     });
   }
 }
@@ -63,7 +75,6 @@ function checkInfer(
 }
 
 function checkCheck(check: CheckSpec, at: SpecPath, problems: SpecProblems): void {
-  if ('predicate' in check) checkSql(check.predicate, [...at, 'predicate'], problems);
   if ('unique' in check) {
     const twin = twinOf([check.unique].flat());
     if (twin !== undefined) {
@@ -91,7 +102,17 @@ function checkCheck(check: CheckSpec, at: SpecPath, problems: SpecProblems): voi
   }
 }
 
-function checkSql(text: string, at: SpecPath, problems: SpecProblems): void {
+function checkSql(
+  text: string,
+  at: SpecPath,
+  params: readonly string[],
+  problems: SpecProblems,
+): void {
+  for (const name of paramNames(text)) {
+    if (paramNamed(name, params) !== undefined) continue;
+    const { message, hint } = unknownParam(name, params);
+    problems.add('E_UNKNOWN_PARAM', at, message, { hint });
+  }
   if (!hasTemplate(text)) return;
   const name = /\{\{\s*([A-Za-z_]\w*)\s*\}\}/.exec(text)?.[1] ?? 'name';
   problems.add('E_TEMPLATE_IN_SQL', at, `{{ ${shorten(name)} }} stands in SQL`, {

@@ -6,6 +6,7 @@ import { fail, type FailureLocation } from '../../shared/failure.js';
 import type { ParamValue } from '../../shared/job-spec.js';
 import type { ColumnDef } from '../../shared/plan.js';
 import { nameHint } from '../../shared/spec-problems.js';
+import { paramNamed, unknownParam } from '../../shared/sql-params.js';
 import type { FunctionFacts } from './bind-database.js';
 import { functionRule, type ClockType } from './functions.js';
 import { readTables } from './tables.js';
@@ -200,13 +201,12 @@ class Closing {
 
 /** @throws WindrowError E_UNKNOWN_PARAM */
 export function paramValue(node: TreeNode, { params, at }: Pick<Scope, 'params' | 'at'>): TreeNode {
-  const wanted = String(node['identifier']).toLowerCase();
-  const name = Object.keys(params).find((key) => key.toLowerCase() === wanted);
+  const names = Object.keys(params);
+  const wanted = String(node['identifier']);
+  const name = paramNamed(wanted, names);
   if (name === undefined) {
-    fail('invalidSpec', 'E_UNKNOWN_PARAM', `there is no param '${String(node['identifier'])}'`, {
-      at,
-      hint: nameHint(wanted, Object.keys(params)) ?? 'name it under params, with a value',
-    });
+    const { message, hint } = unknownParam(wanted, names);
+    fail('invalidSpec', 'E_UNKNOWN_PARAM', message, { at, hint });
   }
   return valueNode(params[name] ?? null, node.alias);
 }

@@ -79,28 +79,33 @@ describe('completion', () => {
     expect(offered('windrow run et')).toContain('etc');
   });
 
-  test.skipIf(!isInstalled('fish')).each([
-    ['windrow re', ['resubmit', 'retry']],
-    ['windrow schedule p', ['pause']],
-    ['windrow run --wo', ['--workers']],
-    ['windrow schedule list --st', ['--state']],
-    ['windrow get j1 -o ', ['json', 'table', 'yaml']],
-  ])('of fish offers what "%s" may go on with', (line, words) => {
-    const ask = `source ${scriptOf('fish')}; complete -C '${line}'`;
-    const lines = execFileSync('fish', ['--no-config', '-c', ask], { cwd: '/' }).toString();
-    const offers = lines.trim().split('\n');
-    expect(offers.map((offer) => offer.split('\t')[0])).toEqual(words);
-  });
+  // Where a shell is not installed, its tests are not there; with WINDROW_REQUIRE_SHELLS=1 they fail.
+  if (isInstalled('fish')) {
+    test.each([
+      ['windrow re', ['resubmit', 'retry']],
+      ['windrow schedule p', ['pause']],
+      ['windrow run --wo', ['--workers']],
+      ['windrow schedule list --st', ['--state']],
+      ['windrow get j1 -o ', ['json', 'table', 'yaml']],
+    ])('of fish offers what "%s" may go on with', (line, words) => {
+      const ask = `source ${scriptOf('fish')}; complete -C '${line}'`;
+      const lines = execFileSync('fish', ['--no-config', '-c', ask], { cwd: '/' }).toString();
+      const offers = lines.trim().split('\n');
+      expect(offers.map((offer) => offer.split('\t')[0])).toEqual(words);
+    });
+  }
 
-  test.skipIf(!isInstalled('zsh')).each([
-    ['windrow re', ['resubmit', 'retry']],
-    ['windrow schedule p', ['schedule pause']],
-    ['windrow run --wo', ['run --workers']],
-    ['windrow get j1 -o ', ['json', 'table', 'yaml']],
-  ])('of zsh offers what "%s" may go on with', (line, words) => {
-    const shown = shownByZsh(line, words);
-    for (const word of words) expect(shown).toContain(word);
-  });
+  if (isInstalled('zsh')) {
+    test.each([
+      ['windrow re', ['resubmit', 'retry']],
+      ['windrow schedule p', ['schedule pause']],
+      ['windrow run --wo', ['run --workers']],
+      ['windrow get j1 -o ', ['json', 'table', 'yaml']],
+    ])('of zsh offers what "%s" may go on with', (line, words) => {
+      const shown = shownByZsh(line, words);
+      for (const word of words) expect(shown).toContain(word);
+    });
+  }
 
   test('knows every verb and every flag in every shell', () => {
     for (const shell of ['bash', 'zsh', 'fish'] as const) {
