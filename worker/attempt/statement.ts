@@ -15,9 +15,12 @@ const outcomeColumn = '__windrow_outcome';
 
 /**
  * Rows of a row group in a file that is divided: few enough that who reads one partition reads little
- * of its neighbours, and enough to be packed well.
+ * of its neighbours, and enough to be packed well. Text and nested values make rows long.
  */
-const dividedGroupRows = 32_768;
+function dividedGroupRows({ columns }: SinkProgram): number {
+  const long = columns.some(({ type }) => /^(VARCHAR|BLOB|STRUCT|MAP)|\]$/i.test(type));
+  return long ? 16_384 : 32_768;
+}
 
 /** DuckDB's own. */
 const rowGroupRowsUsual = 122_880;
@@ -248,7 +251,7 @@ export function copyStatement(
   fileRows?: number,
 ): string {
   const { compression, divide, partitionBy } = sink;
-  const rowGroupSize = divide ? dividedGroupRows : sink.rowGroupSize;
+  const rowGroupSize = divide ? dividedGroupRows(sink) : sink.rowGroupSize;
   const groupRows = fileRows === undefined ? rowGroupSize : rowsOfGroups(fileRows, rowGroupSize);
   const groups = fileRows && groupRows && Math.ceil(fileRows / groupRows);
   const options = [

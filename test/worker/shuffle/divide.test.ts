@@ -108,6 +108,18 @@ describe('dividing by hash', () => {
     expect(matched).toBe(await count(`from ${right}`));
   });
 
+  test('row groups of long rows have fewer of them', async () => {
+    await kernel.run('create table short as select i as k, i as s from range(40000) r(i)');
+    await kernel.run(`create table long as select k, s, 'text' as t from short`);
+    await kernel.run('create table nested as select k, s, [k] as l from short');
+    const rowsOf = async (table: string): Promise<number[]> =>
+      (await divided(table, byKey, table)).divided!.blocks.map(({ rows }) => rows);
+    expect(await rowsOf('short')).toEqual([32_768, 7_232, 0]);
+    for (const table of ['long', 'nested']) {
+      expect(await rowsOf(table)).toEqual([16_384, 16_384, 7_232, 0]);
+    }
+  });
+
   test('a chunk without rows has no parts', async () => {
     await kernel.run('create table none as select * from t where false');
     const file = await divided('none', byKey);
