@@ -2,6 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   childrenOf,
@@ -167,6 +168,29 @@ describe('kill -9 of the whole run', () => {
       for (const done of before) expect(again).not.toContain(done);
       if (before.includes('s1')) expect(next.result!.rowsInferred).toBe(0);
       if (before.includes('s0_2')) expect(next.result!.rowsReused).toBe(files * rowsPerFile + 1000);
+    },
+  );
+});
+
+describe('kill -9 of the whole run in the middle of a stage', () => {
+  it.each<[string, string, string[]]>([
+    ['s0_2', '.windrow/shuffle', []],
+    ['s0', 'chunks', ['s0_1', 's0_2']],
+  ])(
+    'as chunks of %s are done: the next run does at most one a slot again',
+    async (stage, place, before) => {
+      const written = (): number => chunkFiles(join(directory, place), stage).length;
+      const disturbed = run(writeWideSpec(directory), workers);
+      await disturbed.until(begins(stage));
+      while (written() < 3) await setTimeout(1);
+      killGroup(disturbed);
+      expect((await disturbed.done).signal).toBe('SIGKILL');
+      const done = written();
+      const next = await run(writeWideSpec(directory), workers).done;
+      await expectWhole(next);
+      for (const id of before) expect(stagesRun(next)).not.toContain(id);
+      const { chunksDone } = next.events.find(begins(stage)) ?? { chunksDone: Infinity };
+      expect(chunksDone).toBeGreaterThanOrEqual(done - 2);
     },
   );
 });
