@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { parseByteSize } from '../shared/byte-size.js';
 import { parseDurationMs } from '../shared/duration.js';
+import { splitAddress } from '../shared/endpoints.js';
 import { instantOf } from '../shared/schedule-meaning.js';
 import { WindrowError } from '../shared/failure.js';
 import { usageError } from './exit.js';
@@ -75,6 +76,12 @@ function asFlag<Value>(flag: string, text: string, parse: (text: string) => Valu
     if (!(error instanceof WindrowError)) throw error;
     throw usageError(`${flag}: ${error.failure.message}`, error.failure.hint);
   }
+}
+
+/** Where a server is called: `unix:PATH` or HOST:PORT. */
+export function serverAddress(flag: string, text: string): string {
+  if (!/^unix:./.test(text)) asFlag(flag, text, splitAddress);
+  return text;
 }
 
 /** A secret from a file, without the line end an editor adds. */

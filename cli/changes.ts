@@ -2,8 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import type { Client } from '../client/types.js';
-import { checkRetry } from '../shared/retry-check.js';
+import { checkRetry, unlessWithoutJob } from '../shared/retry-check.js';
+import type { RunView } from '../shared/schedule-views.js';
 import type { JobView } from '../shared/views.js';
+import { noteChangedFiles } from './changed-files.js';
 import type { ConnectionFlags } from './connection.js';
 import { findClient, openClient, openReader, stateDirectoryOf } from './connection.js';
 import { openEmbedded } from './embedded.js';
@@ -12,6 +14,7 @@ import { exitCodes } from './exit.js';
 import { jobFields, workerTable } from './job-page.js';
 import type { ReadFlags } from './jobs.js';
 import { note, print } from './output.js';
+import { runPage } from './schedule-page.js';
 import { formatValue } from './table.js';
 
 /** Prints the job's id and nothing else, for scripts. */
@@ -29,25 +32,28 @@ export async function submitSpec(
 
 export async function cancelJob(job: string, flags: ReadFlags): Promise<ExitCode> {
   const client = await findClient(flags);
-  const before = await (client ?? (await openReader(flags))).get(job);
-  if (before.endedAt !== undefined) {
-    note(`job ${before.job} had ended already: ${before.state}`);
-    print(await formatValue(before, flags.output, () => jobFields(before)));
-    return exitCodes.done;
+  const view = client ? await client.cancel(job) : await cancelSuspended(job, flags);
+  const what = 'run' in view ? `run ${view.run}` : `job ${view.job}`;
+  // What is cancelled now and what was before end the same.
+  if (view.endedAt !== undefined && view.state !== 'cancelled') {
+    note(`${what} had ended already: ${view.state}`);
   }
-  const view = client ? await client.cancel(before.job) : await cancelSuspended(before.job, flags);
-  print(await formatValue(view, flags.output, () => jobFields(view)));
+  const page = (): string => ('run' in view ? runPage(view) : jobFields(view));
+  print(await formatValue(view, flags.output, page));
   return exitCodes.done;
 }
 
 /** A suspended job has no process; one without workers is enough to end it. */
-async function cancelSuspended(job: string, flags: ReadFlags): Promise<JobView> {
+async function cancelSuspended(name: string, flags: ReadFlags): Promise<JobView | RunView> {
+  const reader = await openReader(flags);
+  if ((await reader.why(name)).detail.reason === 'ended') return reader.get(name);
   const engine = await openEmbedded({
     stateDirectory: stateDirectoryOf(flags),
     workers: 0,
   });
   try {
-    const asked = await engine.client.cancel(job);
+    const asked = await engine.client.cancel(name);
+    if ('run' in asked) return asked;
     return await engine.client.wait(asked.job, { timeoutMs: 10_000 });
   } finally {
     await engine.suspend();
@@ -65,9 +71,12 @@ export async function retryJob(
 ): Promise<ExitCode> {
   const onlyDeadLetters = flags.onlyDeadLetters ?? false;
   return again(job, flags, async (client, requestId) => {
-    const view = await client.get(job);
-    checkRetry(view, onlyDeadLetters);
-    return client.retry(view.job, { requestId, onlyDeadLetters });
+    const view = await unlessWithoutJob(client.get(job));
+    if (view) {
+      checkRetry(view, onlyDeadLetters);
+      await noteChangedFiles(client, view.job);
+    }
+    return client.retry(view?.job ?? job, { requestId, onlyDeadLetters });
   });
 }
 

@@ -16,7 +16,7 @@ export interface ConnectionFlags extends TlsFlags {
 }
 
 /** What can be asked of a journal that nobody writes, as of a live coordinator. */
-export type JobReader = Pick<Client, 'get' | 'list' | 'events' | 'why'>;
+export type JobReader = Pick<Client, 'get' | 'list' | 'events' | 'logs' | 'why'>;
 
 /** How long the owner of a state directory may be silent while it, or another, starts again. */
 const ownerAwayMs = 5_000;

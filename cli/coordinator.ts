@@ -71,7 +71,9 @@ export async function serveDev(flags: DevFlags): Promise<ExitCode> {
     });
     const address = coordinator.listenAddress ?? flags.listen;
     noteHttp(coordinator);
-    note(`coordinator ready on ${address}, ${String(count)} workers, state in ${state}`);
+    note(
+      `coordinator ready on ${address}, ${count === 1 ? '1 worker' : `${String(count)} workers`}, state in ${state}`,
+    );
     note(`submit with: windrow run SPEC --connect ${address}`);
     try {
       await untilAborted(AbortSignal.any([interrupt.signal, lost.signal]));

@@ -10,7 +10,7 @@ import {
   fractionDone,
 } from './progress.js';
 import { cellText, formatFields, formatTable } from './table.js';
-import type { EventView, JobView, WhyView, WorkerView } from '../shared/views.js';
+import type { EventView, JobView, LogView, WhyView, WorkerView } from '../shared/views.js';
 
 /** Tables fit into `width` columns where they can. */
 export function jobTable(jobs: readonly JobView[], width?: number): string {
@@ -120,6 +120,26 @@ export function eventTable(events: readonly EventView[], width?: number): string
 /** One event as a line, for `events --follow`. */
 export function eventRow(event: EventView): string {
   return `${event.time}  ${event.event.padEnd(12)}  ${eventText(event)}`.trimEnd();
+}
+
+/** A log line as the client tells it. */
+export function logLine(line: Omit<LogView, 'time'> & { timeMs: number }): LogView {
+  const { timeMs, ...more } = line;
+  return { time: new Date(timeMs).toISOString(), ...more };
+}
+
+export function logTable(lines: readonly LogView[], width?: number): string {
+  if (lines.length === 0) return 'no log lines';
+  const columns = (['time', 'level', 'worker', 'text'] as const).map((name) => ({
+    title: name.toUpperCase(),
+    value: (line: LogView) => line[name],
+  }));
+  return formatTable(lines, columns, 10_000, width);
+}
+
+/** One log line, for `logs --follow`. */
+export function logRow({ time, level, worker, text }: LogView): string {
+  return `${time}  ${level.padEnd(5)}  ${worker}  ${cellText(text)}`;
 }
 
 export function workerTable(workers: readonly WorkerView[]): string {

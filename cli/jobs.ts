@@ -1,15 +1,23 @@
 /** Verbs that read jobs: `list`, `get`, `describe`, `events`, `logs`, `why`, `wait`. */
-import { join } from 'node:path';
-import type { EventView, JobView } from '../shared/views.js';
+import type { EventView, JobView, LogView } from '../shared/views.js';
 import type { ConnectionFlags } from './connection.js';
-import { findClient, openReader, remoteAddress, stateDirectoryOf } from './connection.js';
+import { findClient, openReader, remoteAddress } from './connection.js';
 import type { ExitCode } from './exit.js';
 import { exitCodeOfState, exitCodes, isUnreachable } from './exit.js';
 import { interruption } from './interrupt.js';
-import { eventRow, eventTable, jobFields, jobPage, jobTable } from './job-page.js';
+import {
+  eventRow,
+  eventTable,
+  jobFields,
+  jobPage,
+  jobTable,
+  logLine,
+  logRow,
+  logTable,
+} from './job-page.js';
 import { print, reportError, terminalWidth } from './output.js';
 import type { OutputFormat } from './table.js';
-import { cellText, formatJson, formatTable, formatValue } from './table.js';
+import { cellText, formatJson, formatValue } from './table.js';
 import { WindrowError } from '../shared/failure.js';
 import { unlessAborted } from '../shared/unless-aborted.js';
 
@@ -38,7 +46,8 @@ export async function getJob(job: string, flags: ReadFlags): Promise<ExitCode> {
 export async function describeJob(job: string, flags: ReadFlags): Promise<ExitCode> {
   const reader = await openReader(flags);
   const view = await reader.get(job);
-  const why = await reader.why(view.job);
+  // Of a run more is to be said than of the job of its last try.
+  const why = await reader.why(job);
   const events = (await collectEvents(reader.events(view.job, { follow: false }))).slice(-20);
   const page = { ...view, why, events };
   const text = (): string => jobPage(view, why, events, terminalWidth());
@@ -84,29 +93,30 @@ export async function showLogs(
   job: string,
   flags: ReadFlags & { follow?: boolean },
 ): Promise<ExitCode> {
-  const client = (await findClient(flags)) ?? failNoLogs(flags);
+  if (flags.follow !== true) {
+    const lines: LogView[] = [];
+    for await (const line of (await openReader(flags)).logs(job)) lines.push(logLine(line));
+    print(await formatValue(lines, flags.output, () => logTable(lines, terminalWidth())));
+    return exitCodes.done;
+  }
+  const client = await findClient(flags);
+  if (!client) {
+    const reader = await openReader(flags);
+    for await (const line of reader.logs(job)) await printLine(line, flags);
+    failIfUnfinished(await reader.get(job));
+    return exitCodes.done;
+  }
   return untilInterrupted(async (signal) => {
-    const lines: { time: string; level: string; worker: string; text: string }[] = [];
-    for await (const { timeMs, ...line } of client.logs(job, {
-      follow: flags.follow ?? false,
-      signal,
-    })) {
-      const shown = { time: new Date(timeMs).toISOString(), ...line };
-      const row = `${shown.time}  ${shown.level.padEnd(5)}  ${shown.worker}  ${cellText(shown.text)}`;
-      if (flags.follow === true) print(await formatItem(shown, flags.output, () => row));
-      else lines.push(shown);
-    }
-    if (flags.follow !== true) {
-      const columns = (['time', 'level', 'worker', 'text'] as const).map((name) => ({
-        title: name.toUpperCase(),
-        value: (line: (typeof lines)[number]) => line[name],
-      }));
-      const table = (): string =>
-        lines.length === 0 ? 'no log lines' : formatTable(lines, columns, 10_000, terminalWidth());
-      print(await formatValue(lines, flags.output, table));
+    for await (const line of client.logs(job, { follow: true, signal })) {
+      await printLine(line, flags);
     }
     return exitCodes.done;
   });
+}
+
+async function printLine(line: Parameters<typeof logLine>[0], flags: ReadFlags): Promise<void> {
+  const view = logLine(line);
+  print(await formatItem(view, flags.output, () => logRow(view)));
 }
 
 export async function waitForJob(
@@ -144,17 +154,6 @@ function failIfUnfinished({ job, name, state, endedAt }: JobView): void {
     code: 'E_UNREACHABLE',
     message: `job ${job} (${name}) is ${state}, and no coordinator works on it`,
     hint: 'run its spec again to go on with it',
-  });
-}
-
-/** Log lines are kept by the coordinator while it runs; the workers' own files stay. */
-function failNoLogs(flags: ReadFlags): never {
-  const directory = stateDirectoryOf(flags);
-  throw new WindrowError({
-    kind: 'io',
-    code: 'E_UNREACHABLE',
-    message: `no coordinator is running on ${directory}, and log lines go with it`,
-    hint: `what the workers wrote last is in ${join(directory, 'logs')}`,
   });
 }
 

@@ -57,6 +57,7 @@ export function buildProgram(finish: (code: number) => void): Command {
     .exitOverride()
     .configureOutput({ outputError: (text) => note(usageText(text)) })
     .helpOption('-h, --help', 'show this')
+    .option('--debug', 'show stacks of errors')
     .version(packageVersion(), '-V, --version', 'show the version')
     .helpCommand(false);
 

@@ -109,7 +109,7 @@ export function liveLines(live: LiveState, width: number, paint: Paint): string[
 }
 
 /** Events whose news the live lines or the summary tell anyway. */
-const silent = new Set(['progress', 'result', 'started', 'stage', 'committing']);
+const silent = new Set(['progress', 'result', 'started', 'stage', 'committing', 'files']);
 const alarming = new Set(['retry', 'warning', 'workerLost', 'isolated', 'deadLetters']);
 
 /** Events that deserve a line of their own above the live ones; undefined for all others. */

@@ -112,21 +112,31 @@ export async function runHere(options: RunHereOptions): Promise<ExitCode> {
     });
   } catch (error) {
     if (!interrupt.signal.aborted) throw error;
-    note(
-      elsewhere?.jobId === undefined
-        ? suspendedText(followed, options)
-        : `detached: job ${elsewhere.jobId} goes on in process ${String(elsewhere.pid)}`,
-    );
+    if (elsewhere?.jobId === undefined) return await concludeSuspended(followed, options);
+    note(`detached: job ${elsewhere.jobId} goes on in process ${String(elsewhere.pid)}`);
     return exitCodes.interrupted;
   } finally {
     interrupt.restore();
   }
 }
 
-function suspendedText({ jobId }: Followed, { again }: RunHereOptions): string {
-  return jobId === undefined
-    ? 'stopped before the job was accepted; nothing was started'
-    : `suspended job ${jobId}; finished work is kept. Go on with: ${again}`;
+/** The result as the journal tells it, now that nobody works on the job any more. */
+async function concludeSuspended(
+  { jobId }: Followed,
+  { stateDirectory, again }: RunHereOptions,
+): Promise<ExitCode> {
+  if (jobId === undefined) {
+    note('stopped before the job was accepted; nothing was started');
+    return exitCodes.interrupted;
+  }
+  const { readOnlyView } = await import('../coordinator/main.js');
+  const view = await (await readOnlyView(stateDirectory)).get(jobId);
+  const code = concludeJob(view, reporterFor(processStartMs()));
+  // The wish to leave may have come when the job was just done.
+  if (view.endedAt === undefined) {
+    note(`suspended job ${jobId}; finished work is kept. Go on with: ${again}`);
+  }
+  return code;
 }
 
 /** Follows a job on a coordinator elsewhere; Ctrl-C leaves it running. */

@@ -1,8 +1,7 @@
 /** `windrow schedule …`: verbs of schedules. Never: decides when anything runs. */
 import { existsSync } from 'node:fs';
 import { conditionText } from '../shared/asset-condition.js';
-import { nextRuns, type RunTimes } from '../shared/calendar/intervals.js';
-import { assetTriggerOf, timetableOf } from '../shared/schedule-meaning.js';
+import { assetTriggerOf, comingRuns } from '../shared/schedule-meaning.js';
 import type { TriggerSpec } from '../shared/schedule-spec.js';
 import type { ScheduleView } from '../shared/schedule-views.js';
 import type { ConnectionFlags } from './connection.js';
@@ -37,10 +36,7 @@ export async function nextOfSchedule(
   flags: ReadFlags & { from?: number; count: number },
 ): Promise<ExitCode> {
   const { trigger, awaits } = await nextOf(specOrName, flags);
-  const timetable = timetableOf(trigger);
-  const runs: RunTimes[] = timetable
-    ? nextRuns(timetable, flags.from ?? Date.now(), flags.count)
-    : [];
+  const runs = comingRuns(trigger, flags.from ?? Date.now(), flags.count);
   if (awaits !== undefined) note(`a run is made once these have changed: ${awaits}`);
   print(await formatValue(runs, flags.output, () => timesTable(runs)));
   return exitCodes.done;

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import type { TlsFlags } from './arguments.js';
-import { clientTls, readToken } from './arguments.js';
+import { clientTls, readToken, serverAddress } from './arguments.js';
 import { exitCodes, usageError } from './exit.js';
 import { note } from './output.js';
 
@@ -24,10 +24,11 @@ export interface WorkerFlags extends TlsFlags {
 
 /** Resolves when the worker has left. The first SIGTERM or Ctrl-C drains it, a second ends it. */
 export async function serveWorker(flags: WorkerFlags): Promise<number> {
-  const coordinator = flags.coordinator ?? process.env['WINDROW_CONNECT'];
-  if (coordinator === undefined || coordinator === '') {
+  const address = flags.coordinator ?? process.env['WINDROW_CONNECT'];
+  if (address === undefined || address === '') {
     throw usageError('worker needs a coordinator', 'name it with --coordinator HOST:PORT');
   }
+  const coordinator = serverAddress('--coordinator', address);
   const slots = flags.slots ?? availableParallelism();
   const poolSize = String(2 * slots + 8);
   // libuv reads the size of its pool once, before any code of ours runs: so it takes a new process.

@@ -28,13 +28,8 @@ export async function bundleModule(
   step: MapStepSpec,
   directory = defaultDirectory(),
 ): Promise<{ file: LocalFile; chosen: string }> {
-  const entry = step.map.module;
-  await checkEntry(entry, step.id);
-  const result = await buildBundle(entry, step.id);
-  const exports = Object.values(result.metafile.outputs).flatMap((output) => output.exports);
+  const { bytes, digest, exports } = await bundleOf(step.map.module, step.id);
   const chosen = chooseExport(step, exports);
-  const bytes = result.outputFiles[0]?.contents ?? new Uint8Array();
-  const digest = sha256Hex(bytes);
   const name = `${digest}.mjs`;
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const path = join(directory, name);
@@ -42,6 +37,18 @@ export async function bundleModule(
   await writeFile(unfinished, bytes);
   await rename(unfinished, path);
   return { file: { digest, bytes: bytes.byteLength, name, path, external: [] }, chosen };
+}
+
+/** The bundle of a module as it lies there now. @param entry its path, absolute */
+export async function bundleOf(
+  entry: string,
+  step: string,
+): Promise<{ bytes: Uint8Array; digest: string; exports: readonly string[] }> {
+  await checkEntry(entry, step);
+  const result = await buildBundle(entry, step);
+  const bytes = result.outputFiles[0]?.contents ?? new Uint8Array();
+  const exports = Object.values(result.metafile.outputs).flatMap((output) => output.exports);
+  return { bytes, digest: sha256Hex(bytes), exports };
 }
 
 function defaultDirectory(): string {

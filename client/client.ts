@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Metadata } from '@grpc/grpc-js';
 import type { RecordBatch } from 'apache-arrow';
+import { channelTo } from '../shared/channel.js';
 import { fail } from '../shared/failure.js';
 import {
   JobServiceClient,
@@ -13,19 +14,22 @@ import {
   type SubmitRequest,
   type UploadedFile,
 } from '../shared/gen/windrow.js';
-import { channelOptions } from '../shared/rpc.js';
+import { isWithoutJob, unlessWithoutJob } from '../shared/retry-check.js';
+import type { RunView } from '../shared/schedule-views.js';
 import { unlessAborted } from '../shared/unless-aborted.js';
 import type { JobStateName, JobView, WhyView, WorkerView } from '../shared/views.js';
 import { recordBatches } from './arrow-stream.js';
 import { putMissingBlobs } from './blobs.js';
 import { Calls, isUnanswered, type Unary } from './calls.js';
-import { credentialsFor } from './credentials.js';
 import { watchEvents } from './events.js';
 import { Schedules } from './schedules.js';
 import { readStream } from './streams.js';
 import type { Client, ConnectOptions, LoadedJob, LocalFile, SubmitOptions } from './types.js';
 
 const endPollMs = 200;
+const nextJobPollMs = 1_000;
+/** What `why` calls the end of a job, and of a run that never had one. */
+const lastReasons: ReadonlySet<string> = new Set(['ended', 'failed', 'cancelled', 'skipped']);
 /** A last look at a job whose wait is over may take so long. */
 const lastLookMs = 500;
 
@@ -43,14 +47,19 @@ const endStates: ReadonlySet<JobStateName> = new Set([
 export function connect(target: string, options: ConnectOptions = {}): Client {
   const metadata = new Metadata();
   if (options.token !== undefined) metadata.set('authorization', `Bearer ${options.token}`);
-  const credentials = credentialsFor(target, options.tls);
+  const to = channelTo(target, options.tls);
   // Of its own: a shared one remembers for a while that an earlier coordinator at this address went.
-  const channel = { ...channelOptions, 'grpc.use_local_subchannel_pool': 1 };
-  const jobs = new JobServiceClient(target, credentials, channel);
+  const channel = { ...to.options, 'grpc.use_local_subchannel_pool': 1 };
+  const jobs = new JobServiceClient(target, to.credentials, channel);
   const shared = { channelOverride: jobs.getChannel() };
-  const schedules = new ScheduleServiceClient(target, credentials, shared);
+  const schedules = new ScheduleServiceClient(target, to.credentials, shared);
   const calls = new Calls(metadata, options.timeoutMs ?? 30_000, options.retryMs ?? 5_000);
   return new GrpcClient(jobs, schedules, calls, options.reconnectMs);
+}
+
+interface Seen {
+  readonly view: JobView;
+  readonly over: boolean;
 }
 
 class GrpcClient implements Client {
@@ -128,32 +137,53 @@ class GrpcClient implements Client {
     const signal = AbortSignal.any(signals.filter((one) => one !== undefined));
     let afterSeq = 0;
     for (;;) {
-      for await (const event of this.events(job, { follow: true, signal, afterSeq })) {
-        afterSeq = Math.max(afterSeq, event.seq);
+      try {
+        for await (const event of this.events(job, { follow: true, signal, afterSeq })) {
+          afterSeq = Math.max(afterSeq, event.seq);
+        }
+      } catch (error) {
+        if (!isWithoutJob(error)) throw error;
       }
       if (options.signal?.aborted || this.calls.closed.aborted) {
         fail('cancelled', 'E_CANCELLED', `waiting for job ${job} was cancelled`);
       }
-      const view = await this.look(job, signal);
-      if (view && endStates.has(view.state)) return view;
+      const seen = await this.look(job, signal);
+      if (seen?.over) return seen.view;
+      const unfinished = seen && !endStates.has(seen.view.state);
       if (timeout?.aborted) {
-        const state = view ? `is ${view.state}` : 'is not known to have ended';
-        const message = `job ${job} ${state} after ${timeoutMs} ms`;
+        const state = unfinished ? `is ${seen.view.state}` : 'is not known to have ended';
+        const message = `job ${job} ${state}, and the time to wait for it is over`;
         fail('cancelled', 'E_WAIT_TIMEOUT', message, { hint: 'it goes on; wait again' });
       }
-      // The stream ended before the job did; the job's end is what counts.
-      await delay(endPollMs);
+      // The stream ended before the job did, or a run has not got its next job yet.
+      if (!unfinished) afterSeq = 0;
+      const pauseMs = unfinished ? endPollMs : nextJobPollMs;
+      await delay(pauseMs, undefined, { signal }).catch(() => undefined);
     }
   }
 
-  /** The job, unless nobody answers: then `events` knows how long to be patient. */
-  private async look(job: string, signal: AbortSignal): Promise<JobView | undefined> {
+  /**
+   * The job, and whether nothing follows it; undefined where a run has none yet, or nobody answers:
+   * then `events` knows how long to be patient.
+   */
+  private async look(job: string, signal: AbortSignal): Promise<Seen | undefined> {
+    const { service, calls } = this;
+    const request = { jobId: job };
+    const ask = <Reply>(method: Unary<typeof request, Reply>): Promise<Reply> =>
+      signal.aborted
+        ? calls.callOnce(service, method, request, lastLookMs)
+        : unlessAborted(this.call(method, request), signal);
+    const isLast = async (): Promise<boolean> => {
+      const detail = JSON.parse((await ask(service.why)).detailJson) as WhyView['detail'];
+      return lastReasons.has(detail.reason);
+    };
     try {
-      if (!signal.aborted) return await unlessAborted(this.get(job), signal);
-      const { service } = this;
-      const request = { jobId: job };
-      const reply = await this.calls.callOnce(service, service.getJob, request, lastLookMs);
-      return JSON.parse(reply.jobJson) as JobView;
+      const reply = await unlessWithoutJob(ask(service.getJob), isLast);
+      if (!reply) return undefined;
+      const view = JSON.parse(reply.jobJson) as JobView;
+      const ended = endStates.has(view.state);
+      // Of a run, asked for by its name, the next try may follow.
+      return { view, over: ended && (view.job === job || (await isLast())) };
     } catch (error) {
       if (signal.aborted || isUnanswered(error)) return undefined;
       throw error;
@@ -165,9 +195,9 @@ class GrpcClient implements Client {
     return { answer, detail: JSON.parse(detailJson) as WhyView['detail'] };
   }
 
-  async cancel(job: string): Promise<JobView> {
+  async cancel(job: string): Promise<JobView | RunView> {
     const { jobJson } = await this.call(this.service.cancelJob, { jobId: job });
-    return JSON.parse(jobJson) as JobView;
+    return JSON.parse(jobJson) as JobView | RunView;
   }
 
   retry(job: string, options: { onlyDeadLetters?: boolean; requestId?: string } = {}) {

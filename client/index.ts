@@ -12,7 +12,7 @@ export { connect } from './client.js';
 export { runEmbedded, type EmbeddedResult, type RunEmbeddedOptions } from './embedded.js';
 export { loadJob, prepareJob, type LoadOptions } from './load.js';
 export { loadSchedule, readSchedule } from './load-schedule.js';
-export type { BackfillOptions, Schedules, TriggerOptions } from './schedules.js';
+export type { BackfillOptions, NextOptions, Schedules, TriggerOptions } from './schedules.js';
 export type {
   Client,
   ConnectOptions,

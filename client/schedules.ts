@@ -1,6 +1,8 @@
 /** The client's verbs of schedules and backfills: ScheduleService as methods. Never: decides anything. */
 import { randomUUID } from 'node:crypto';
+import type { RunTimes } from '../shared/calendar/intervals.js';
 import type { ScheduleServiceClient, UploadedFile } from '../shared/gen/windrow.js';
+import { comingRuns } from '../shared/schedule-meaning.js';
 import type {
   BackfillPreview,
   BackfillView,
@@ -33,6 +35,14 @@ export interface TriggerOptions {
   readonly interval?: { readonly start: Date; readonly end: Date };
   /** Same id, same run; default a random one. */
   readonly requestId?: string;
+}
+
+/** Which coming runs are told. */
+export interface NextOptions {
+  /** Those that start after it; default now. */
+  readonly from?: Date;
+  /** Default 10; fewer where the schedule ends before. */
+  readonly count?: number;
 }
 
 /** What the verbs need of the connection they go over. */
@@ -77,6 +87,12 @@ export class Schedules {
   async get(name: string): Promise<ScheduleView> {
     const { scheduleJson } = await this.call(this.service.getSchedule, { name });
     return JSON.parse(scheduleJson) as ScheduleView;
+  }
+
+  /** Its coming runs by the calendar, were it not behind; none where data sets alone say when. */
+  async next(name: string, { from, count = 10 }: NextOptions = {}): Promise<RunTimes[]> {
+    const { trigger } = await this.get(name);
+    return comingRuns(trigger, from?.getTime() ?? Date.now(), count);
   }
 
   /** No run is made and none that waits is started; what runs goes on. */

@@ -1,6 +1,7 @@
 /** The client's surface: what `connect` returns and what `submit` takes. */
 import type { RecordBatch } from 'apache-arrow';
 import type { Schedules } from './schedules.js';
+import type { RunView } from '../shared/schedule-views.js';
 import type { EventView, JobView, WhyView, WorkerView } from '../shared/views.js';
 
 /** A local file that a spec needs on the other side, by content. */
@@ -83,7 +84,7 @@ export interface Client {
     job: LoadedJob,
     options?: { step?: string; rows?: number; signal?: AbortSignal },
   ): AsyncIterable<RecordBatch>;
-  /** @throws WindrowError E_NO_JOB, as all methods that take a job */
+  /** @throws WindrowError E_NO_JOB, as all methods that take a job, E_RUN_NO_JOB of a run without one */
   get(job: string): Promise<JobView>;
   /** Newest first, at most `limit` (default 100); with `state` only those in it. */
   list(query?: { state?: string; limit?: number }): Promise<JobView[]>;
@@ -98,17 +99,23 @@ export interface Client {
     options?: { afterSeq?: number; follow?: boolean; signal?: AbortSignal },
   ): AsyncIterable<EventView>;
   /**
-   * Resolves with the job when it has ended, however it has; over restarts, as `events`.
+   * Resolves with the job when it has ended, however it has; over restarts, as `events`. A run of a
+   * schedule is followed through its tries, to the job of the last.
    * @throws WindrowError E_WAIT_TIMEOUT after `timeoutMs` (default never) and half a second at most,
    *   also while nobody answers; E_CANCELLED after `signal` or `close`
    */
   wait(job: string, options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<JobView>;
   /** Why a job is not done yet, or how it ended, in words and as data. */
   why(job: string): Promise<WhyView>;
-  /** Ends a job for good; one that has ended stays as it is. @throws WindrowError E_COMMITTING */
-  cancel(job: string): Promise<JobView>;
   /**
-   * Runs a failed job again, or with `onlyDeadLetters` the chunks of one that had some.
+   * Ends a job for good; one that has ended stays as it is. Of a run of a schedule, by its id, no try
+   * follows, and what comes back is the run.
+   * @throws WindrowError E_COMMITTING
+   */
+  cancel(job: string): Promise<JobView | RunView>;
+  /**
+   * Runs a failed job again, or with `onlyDeadLetters` the chunks of one that had some. A run of a
+   * schedule is tried again as such: `jobId` is then its id.
    * @throws WindrowError E_NOT_FINISHED, E_NOTHING_TO_RETRY, E_CHUNKS_IN_USE
    */
   retry(
@@ -118,8 +125,8 @@ export interface Client {
   /**
    * Rows of a published output (default the first) in the order of its files, 2,048 a batch at most,
    * read as fast as the loop takes them.
-   * @throws WindrowError E_NO_RESULT, E_NO_OUTPUT; E_CANCELLED where `signal` or `close` ended it
-   *   before all were read
+   * @throws WindrowError E_NOT_FINISHED of a job that runs or did not succeed, E_NO_RESULT,
+   *   E_NO_OUTPUT; E_CANCELLED where `signal` or `close` ended it before all were read
    */
   result(
     job: string,

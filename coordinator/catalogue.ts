@@ -1,12 +1,13 @@
 /** Answers questions about jobs and workers, live ones and ended ones alike. Changes nothing. */
-import { distance } from 'fastest-levenshtein';
 import { fail } from '../shared/failure.js';
 import { jobId, type JobId } from '../shared/ids.js';
+import { nearestName } from '../shared/spec-problems.js';
 import type { JobView, ProgressView, WhyView, WorkerView } from '../shared/views.js';
 import { isEnded, type JobState, type State } from './core/state.js';
 import { whyRun, whySchedule } from './core/run-why.js';
+import { runNamed } from './core/schedule-state.js';
 import { jobView, workerView } from './core/views.js';
-import type { ArchivedJob, Journal } from './journal/journal.js';
+import { type ArchivedJob, type Journal, previewRequest } from './journal/journal.js';
 import type { Notice, Notices } from './notices.js';
 import type { ProgressMeter } from './progress-meter.js';
 import { whyJob } from './scheduling/why.js';
@@ -38,7 +39,7 @@ export class Catalogue {
     return newest;
   }
 
-  /** @throws WindrowError E_NO_JOB naming the nearest job */
+  /** @throws WindrowError E_NO_JOB naming the nearest job, E_RUN_NO_JOB of a run without one */
   async get(idOrName: string): Promise<JobView> {
     const live = this.live(idOrName);
     if (live) return this.view(live);
@@ -48,22 +49,29 @@ export class Catalogue {
   async archivedJob(idOrName: string): Promise<ArchivedJob> {
     const archived = await this.archived(idOrName);
     if (archived) return archived;
+    this.failWithoutJob(idOrName);
     return fail('invalidSpec', 'E_NO_JOB', `there is no job '${idOrName}'`, {
       hint: await this.nearest(idOrName),
     });
   }
 
+  /** Newest first; previews are found by their names alone. */
   async list(state: string | undefined, limit: number): Promise<JobView[]> {
-    const live = [...this.deps.state.jobs.values()].map((job) => this.view(job)).reverse();
+    // Those that live first: one that ends meanwhile is in both then, never in neither.
+    const live = [...this.deps.state.jobs.values()]
+      .filter(({ requestId }) => !requestId.startsWith(previewRequest))
+      .map((job) => this.view(job));
+    const archived = await this.deps.journal.archived({
+      ...(state ? { state } : {}),
+      withoutPreviews: true,
+      limit,
+    });
     const seen = new Set(live.map(({ job }) => job));
-    const archived = await this.deps.journal.archived({ ...(state ? { state } : {}), limit });
-    const views = [
-      ...live,
-      ...archived
-        .map(({ view }) => JSON.parse(view) as JobView)
-        .filter(({ job }) => !seen.has(job)),
-    ];
-    return views.filter((view) => !state || view.state === state).slice(0, limit);
+    const ended = archived.map(({ view }) => JSON.parse(view) as JobView);
+    return [...live, ...ended.filter(({ job }) => !seen.has(job))]
+      .filter((view) => !state || view.state === state)
+      .sort((a, b) => newestFirst(a.submittedAt, b.submittedAt) || newestFirst(a.job, b.job))
+      .slice(0, limit);
   }
 
   async why(idOrName: string): Promise<WhyView> {
@@ -75,12 +83,14 @@ export class Catalogue {
         detail: { reason: 'suspended' },
       };
     }
-    if (live) return whyJob(state, live, nowMs());
-    const run = whyRun(state, idOrName);
-    if (run) return run;
+    const ofLive = live && whyJob(state, live, nowMs());
+    if (ofLive && !isEnded(live.phase)) return ofLive;
+    // A try's end is not yet that of its run.
+    const why = whyRun(state, idOrName) ?? ofLive;
+    if (why) return why;
     const archived = await this.archived(idOrName);
     // A schedule may be called as jobs are; they go first.
-    const schedule = archived ? undefined : whySchedule(state, idOrName);
+    const schedule = archived ? undefined : whySchedule(state, idOrName, nowMs());
     if (schedule) return schedule;
     const view = await this.get(idOrName);
     return {
@@ -177,14 +187,28 @@ export class Catalogue {
     return byName;
   }
 
+  /** @throws WindrowError E_RUN_NO_JOB where it is a run that has none; how it ended is the kind */
+  private failWithoutJob(runId: string): void {
+    const { state } = this.deps;
+    const found = runNamed(state.schedules, runId);
+    const why = whyRun(state, runId);
+    if (!found || !why) return;
+    const { phase } = found.run;
+    const isCancelled = phase.kind === 'cancelled' || phase.kind === 'skipped';
+    const other = isCancelled ? 'cancelled' : 'invalidSpec';
+    const kind = phase.kind === 'failed' ? phase.failure.kind : other;
+    fail(kind, 'E_RUN_NO_JOB', `there is no job: ${why.answer}`, {
+      hint: `see it with: windrow schedule get ${found.schedule.name}`,
+    });
+  }
+
   private async nearest(name: string): Promise<string> {
     const live = [...this.deps.state.jobs.values()].flatMap(({ id, name: own }) => [id, own]);
     const archived = await this.deps.journal.archived({ limit: 200 });
     const names = [...live, ...archived.flatMap((each) => [each.jobId, each.name])];
-    const best = names.sort((a, b) => distance(a, name) - distance(b, name))[0];
-    return best === undefined
-      ? 'this state directory has no jobs yet'
-      : `did you mean '${best}'? windrow list shows all`;
+    if (names.length === 0) return 'this state directory has no jobs yet';
+    const near = nearestName(name, names);
+    return `${near === undefined ? '' : `did you mean '${near}'? `}windrow list shows all`;
   }
 }
 
@@ -192,4 +216,9 @@ function failSlow(job: JobId, behind: number, last: number): never {
   return fail('io', 'E_SLOW_READER', `the reader of job ${job}'s events is ${behind} behind`, {
     hint: `go on after event ${last}, as with: windrow events ${job} --after ${last}`,
   });
+}
+
+/** Of times in UTC, and of ids, which begin with theirs. */
+function newestFirst(a: string, b: string): number {
+  return a === b ? 0 : a < b ? 1 : -1;
 }

@@ -10,26 +10,31 @@ import type {
   SubmitResponse,
 } from '../shared/gen/windrow.js';
 import { fail } from '../shared/failure.js';
-import { checkRetry } from '../shared/retry-check.js';
+import { jobId } from '../shared/ids.js';
+import { checkRetry, unlessWithoutJob } from '../shared/retry-check.js';
+import type { RunView } from '../shared/schedule-views.js';
 import type { JobView, WhyView, WorkerView } from '../shared/views.js';
 import type { BlobStore } from './blob-store.js';
 import type { Catalogue } from './catalogue.js';
 import type { Event } from './core/events.js';
 import type { State } from './core/state.js';
+import type { LogLines } from './log-lines.js';
 import type { Notice } from './notices.js';
 import type { Previews } from './previews.js';
 import type { ResultReader } from './result-reader.js';
 import type { LogEntry } from './rpc/worker-service.js';
+import type { Runs } from './schedules/runs.js';
 import type { Submission } from './submission.js';
 
 export interface JobVerbsDependencies {
   readonly submission: Submission;
+  readonly runs: Pick<Runs, 'has' | 'cancel' | 'reopen'>;
   readonly previews: Previews;
   readonly catalogue: Catalogue;
   readonly blobs: BlobStore;
   readonly results: Pick<ResultReader, 'output'>;
-  readonly logs: (job: string) => readonly LogEntry[];
-  readonly state: Pick<State, 'workers'>;
+  readonly logs: Pick<LogLines, 'of' | 'follow'>;
+  readonly state: Pick<State, 'workers' | 'jobs'>;
   readonly post: (...events: Event[]) => Promise<void>;
   readonly nowMs: () => number;
 }
@@ -84,18 +89,26 @@ export class JobVerbs {
     return this.deps.catalogue.why(job);
   }
 
-  cancel(job: string): Promise<JobView> {
-    return this.deps.submission.cancel(job);
+  /** A run of a schedule goes before a job of its name, and is told as a run. */
+  async cancel(name: string): Promise<JobView | RunView> {
+    const { runs, submission } = this.deps;
+    return runs.has(name) ? runs.cancel(name) : submission.cancel(name);
   }
 
-  /** The spec of any ended job as a new run. */
-  again(
+  /**
+   * The spec of any ended job as a new run; the job of a schedule's run as a try of that run, whose
+   * id is the answer.
+   */
+  async again(
     job: string,
     requestId: string,
     onlyDeadLetters: boolean,
     aborted: AbortSignal,
   ): Promise<SubmitResponse> {
-    return this.deps.submission.retry(job, requestId, onlyDeadLetters, aborted);
+    const { runs, submission } = this.deps;
+    const name = runs.has(job) ? job : (await this.get(job)).name;
+    if (runs.has(name)) return runs.reopen(name, requestId, onlyDeadLetters);
+    return submission.retry(job, requestId, onlyDeadLetters, aborted);
   }
 
   /** The same where something is left to do. @throws WindrowError E_NOTHING_TO_RETRY */
@@ -105,9 +118,9 @@ export class JobVerbs {
     onlyDeadLetters: boolean,
     aborted: AbortSignal,
   ): Promise<SubmitResponse> {
-    const view = await this.get(job);
-    checkRetry(view, onlyDeadLetters);
-    return this.again(view.job, requestId, onlyDeadLetters, aborted);
+    const view = await unlessWithoutJob(this.get(job));
+    if (view) checkRetry(view, onlyDeadLetters);
+    return this.again(view?.job ?? job, requestId, onlyDeadLetters, aborted);
   }
 
   /**
@@ -130,14 +143,24 @@ export class JobVerbs {
     if (view.state !== 'succeeded') {
       const message = `job ${view.job} is ${view.state}, so there is no result`;
       fail('invalidSpec', 'E_NOT_FINISHED', message, {
-        hint: `wait for it with: windrow wait ${view.job}`,
+        hint:
+          view.endedAt === undefined
+            ? `wait for it with: windrow wait ${view.job}`
+            : `see why with: windrow why ${view.job}; do it again with: windrow retry ${view.job}`,
       });
     }
     yield* this.deps.results.output(found.path, maxRows);
   }
 
   async logs(job: string): Promise<readonly LogEntry[]> {
-    return this.deps.logs((await this.get(job)).job);
+    return this.deps.logs.of((await this.get(job)).job);
+  }
+
+  /** Lines that there are, then each as it comes until the job has ended. */
+  async *followLogs(job: string, aborted: AbortSignal): AsyncGenerator<LogEntry> {
+    const id = jobId((await this.get(job)).job);
+    const { logs, state } = this.deps;
+    yield* logs.follow(id, () => state.jobs.has(id), aborted);
   }
 
   workers(): WorkerView[] {

@@ -79,7 +79,7 @@ async function openRooms(
 ): Promise<RunningCoordinator> {
   const notices = new Notices();
   const meter = new ProgressMeter();
-  const logs = new LogLines();
+  const logs = new LogLines(stateDirectory);
   const chunks = new ChunksByJob();
   const held = new Set<JobId>();
   // Workers of the time before may still come back.
@@ -103,6 +103,7 @@ async function openRooms(
   const forget = (id: JobId): void => {
     chunks.forget(id);
     held.delete(id);
+    logs.ended(id);
     idle.look();
   };
   const devices = new KnownDevices(options.devices);
@@ -236,17 +237,6 @@ async function openRooms(
     scratch: join(stateDirectory, 'previews'),
     readArrow: output,
   });
-  const verbs = new JobVerbs({
-    submission,
-    previews,
-    catalogue,
-    blobs,
-    results: { output },
-    logs: (job) => logs.of(job),
-    state,
-    post: (...events) => loop.post(...events),
-    nowMs,
-  });
   const scheduleRoom = new ScheduleRoom({
     state,
     epoch,
@@ -260,6 +250,18 @@ async function openRooms(
     nowMs,
     fatal,
     fires: !options.embedded,
+  });
+  const verbs = new JobVerbs({
+    submission,
+    runs: scheduleRoom.runs,
+    previews,
+    catalogue,
+    blobs,
+    results: { output },
+    logs,
+    state,
+    post: (...events) => loop.post(...events),
+    nowMs,
   });
   const doors = new Doors({
     verbs,
@@ -310,6 +312,7 @@ async function openRooms(
       await runner.idle();
       await loop.stop();
       await journal.close();
+      logs.flush();
       lock.release();
       health?.close();
     },

@@ -8,9 +8,11 @@ import type { SubmitRequest, SubmitResponse } from '../shared/gen/windrow.js';
 import { fail, WindrowError } from '../shared/failure.js';
 import type { JobSpec } from '../shared/job-spec.js';
 import type { InputFile, StagePlan } from '../shared/plan.js';
+import { nameHint } from '../shared/spec-problems.js';
 import { mapPaths } from '../shared/spec-paths.js';
 import type { PlannedJob } from './analyse/plan-job.js';
 import type { Catalogue } from './catalogue.js';
+import { previewRequest } from './journal/journal.js';
 import { parseSpec, type Preparation, specOf } from './preparation.js';
 import type { Submission } from './submission.js';
 
@@ -65,6 +67,7 @@ export class Previews {
     if (!job) fail('invalidSpec', 'E_SPEC_INVALID', 'a preview needs a job');
     const spec = specOf(job);
     const from = step || spec.outputs[0]!.from;
+    refuseUnknown(from, spec);
     const cut = {
       ...(parseSpec(job.specJson) as JobSpec),
       metadata: { name: `${spec.metadata.name}-preview` },
@@ -73,7 +76,12 @@ export class Previews {
       shuffle: {},
       deadLetters: { path: `${directory}/dead` },
     };
-    const whole = { ...job, specJson: JSON.stringify(cut), redoDeadLetters: false };
+    const whole = {
+      ...job,
+      requestId: previewRequest + randomBytes(12).toString('hex'),
+      specJson: JSON.stringify(cut),
+      redoDeadLetters: false,
+    };
     // What it would write is refused as the job itself would be; what it does write is ours.
     mapPaths(spec, (path, role) => {
       if (role !== 'source' && role !== 'model' && role !== 'module') this.deps.checkPath(path);
@@ -83,6 +91,15 @@ export class Previews {
     const first = { ...prepared, planned: cutToFirst(prepared.planned, rows) };
     return this.deps.submission.start(whole, first, aborted);
   }
+}
+
+/** @throws WindrowError E_UNKNOWN_STEP: the spec has no such step or source */
+function refuseUnknown(from: string, { sources, steps }: JobSpec): void {
+  const known = [...Object.keys(sources), ...steps.map(({ id }) => id)];
+  if (known.includes(from)) return;
+  fail('invalidSpec', 'E_UNKNOWN_STEP', `the job has no step or source '${from}' to preview`, {
+    hint: nameHint(from, known) ?? 'name a step or a source',
+  });
 }
 
 /** Pretends that the first file ends early: a chunk of its first rows is all there is. */

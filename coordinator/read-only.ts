@@ -4,15 +4,18 @@ import { fail } from '../shared/failure.js';
 import type { EventView, JobView, WhyView } from '../shared/views.js';
 import { Catalogue } from './catalogue.js';
 import { openReadOnly } from './journal/journal-reader.js';
+import { LogLines } from './log-lines.js';
 import { eventView, Notices } from './notices.js';
 import { ProgressMeter } from './progress-meter.js';
 import { replay } from './replay.js';
+import type { LogEntry } from './rpc/worker-service.js';
 
 /** Jobs of a state directory that no living process owns. */
 export async function readOnlyView(stateDirectory: string): Promise<{
   get(job: string): Promise<JobView>;
   list(query?: { state?: string; limit?: number }): Promise<JobView[]>;
   events(job: string, options?: { afterSeq?: number }): AsyncIterable<EventView>;
+  logs(job: string): AsyncIterable<Omit<LogEntry, 'workerId'> & { worker: string }>;
   why(job: string): Promise<WhyView>;
 }> {
   const journal = openReadOnly(resolve(stateDirectory));
@@ -36,6 +39,12 @@ export async function readOnlyView(stateDirectory: string): Promise<{
   return {
     get: (job) => catalogue.get(job),
     list: (query) => catalogue.list(query?.state, query?.limit ?? 100),
+    async *logs(job) {
+      const { job: id } = await catalogue.get(job);
+      for (const { workerId: worker, ...line } of new LogLines(resolve(stateDirectory)).of(id)) {
+        yield { ...line, worker };
+      }
+    },
     why: (job) => catalogue.why(job),
     async *events(job, { afterSeq = 0 } = {}) {
       const never = new AbortController().signal;

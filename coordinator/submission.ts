@@ -3,7 +3,7 @@
  * chunks that can be reused, and only then journal it. Whatever is wrong is found before any work.
  */
 import { randomBytes } from 'node:crypto';
-import { resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { ExplainResponse, SubmitRequest, SubmitResponse } from '../shared/gen/windrow.js';
 import { parseDurationMs } from '../shared/duration.js';
 import { fail, WindrowError } from '../shared/failure.js';
@@ -230,6 +230,8 @@ export class Submission {
       await committer.releasePlan(id, plan);
       throw error;
     }
+    const files = filesBrought(spec, request.files);
+    if (files) note(id, 'files', files);
     for (const { kind, step, text } of plan.notes)
       note(id, 'note', { kind, text, ...(step ? { step } : {}) });
     return { jobId: id, existing: false };
@@ -254,6 +256,24 @@ function runSettings(spec: JobSpec): RunSettings {
     ...(timeout ? { timeoutMs: parseDurationMs(timeout) } : {}),
     ...(taskTimeout ? { taskTimeoutMs: parseDurationMs(taskTimeout) } : {}),
   };
+}
+
+/** Digests of models (their external data, too) and of functions' bundles, by path. */
+function filesBrought(
+  spec: JobSpec,
+  files: SubmitRequest['files'],
+): { models: Record<string, string>; functions: Record<string, string> } | undefined {
+  const models: Record<string, string> = {};
+  const functions: Record<string, string> = {};
+  for (const step of spec.steps) {
+    const path = 'map' in step ? step.map.module : 'infer' in step ? step.infer.model : undefined;
+    const file = path === undefined ? undefined : files[path];
+    if (path === undefined || file === undefined) continue;
+    ('map' in step ? functions : models)[path] = file.digest;
+    for (const { name, digest } of file.external) models[join(dirname(path), name)] = digest;
+  }
+  const none = Object.keys(models).length + Object.keys(functions).length === 0;
+  return none ? undefined : { models, functions };
 }
 
 function sameOutputs(a: JobPlan, b: JobPlan): boolean {

@@ -4,10 +4,8 @@
  */
 import { canonicalJson, sha256Hex } from './chunk-identity.js';
 import { fail } from './failure.js';
+import { limits } from './limits.js';
 import type { ChunkFile, Divided, FileBlock } from './plan.js';
-
-/** No exchange has more partitions: their numbers have 16 bits. */
-const partitionsMax = 65_536;
 
 /** Rows of a divided file whose partitions are in [from, to). */
 export interface FileSlice {
@@ -80,7 +78,7 @@ export function sliceOf(file: ChunkFile, from: number, to: number): FileSlice | 
 
 /** All rows of a divided file; undefined where it has none, and for any other file. */
 export function wholeSlice(file: ChunkFile): FileSlice | undefined {
-  return file.divided && sliceOf(file, 0, partitionsMax);
+  return file.divided && sliceOf(file, 0, limits.partitionsPerExchange);
 }
 
 /** About how many bytes each partition brings. */

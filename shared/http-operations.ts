@@ -22,6 +22,7 @@ import {
   workerShape,
 } from './http-shapes.js';
 import { json, type Operation } from './http-operation.js';
+import { runShape } from './http-schedule-shapes.js';
 import { scheduleOperations } from './http-schedule-operations.js';
 import { flag, number } from './http-values.js';
 import { jobStateNames } from './views.js';
@@ -94,8 +95,8 @@ export const operations = {
   cancelJob: {
     method: 'POST',
     path: '/v1/jobs/{job}/cancel',
-    summary: 'Ends a job for good; refused once it publishes.',
-    answer: json(jobShape),
+    summary: 'Ends a job, or a run of a schedule, for good; refused once it publishes.',
+    answer: json(z.union([jobShape, runShape])),
   },
   retryJob: {
     method: 'POST',

@@ -26,6 +26,8 @@ export const limits = {
   wideChunkRows: 4 * 1024 * 1024,
   /** … and files of up to so many rows are not cut where that spares an exchange. */
   wideFileRows: 16 * 1024 * 1024,
+  /** Their numbers have 16 bits. */
+  partitionsPerExchange: 65_536,
   taskBytes: 128 * 1024 * 1024,
   batchSize: 1_000_000,
 } as const;

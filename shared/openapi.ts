@@ -24,7 +24,8 @@ export function openApiDocument(): Json {
     info: {
       title: 'Windrow',
       version: 'v1',
-      description: 'The HTTP door of a Windrow coordinator (docs/HTTP.md).',
+      description:
+        'The HTTP door of a Windrow coordinator (docs/HTTP.md). Where there is GET there is HEAD, but for streams of lines and rows.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],

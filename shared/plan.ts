@@ -309,6 +309,8 @@ export interface StageQuery {
   readonly leaves: readonly QueryLeaf[];
   /** Its result, with the types that it has before they land in Parquet. */
   readonly columns: readonly ColumnDef[];
+  /** What users call columns that the SQL has under other names: for messages alone. */
+  readonly shown?: Readonly<Record<string, string>>;
 }
 
 /** What an attempt runs on each of its chunks. Sent once to each worker, by digest. */

@@ -4,7 +4,7 @@
  */
 import { conditionOf, type AssetTrigger } from './asset-condition.js';
 import { cronFirings } from './calendar/cron.js';
-import { checkTimetable, type Timetable } from './calendar/intervals.js';
+import { checkTimetable, nextRuns, type RunTimes, type Timetable } from './calendar/intervals.js';
 import { zoneNamed } from './calendar/zone.js';
 import { parseDurationMs } from './duration.js';
 import { fail } from './failure.js';
@@ -157,6 +157,12 @@ export function timetableOf(trigger: TriggerSpec): Timetable | undefined {
   if (cron === undefined) return undefined;
   const kind = cronInterval === undefined ? 'cronTrigger' : 'cronInterval';
   return { kind, cron, timezone, ...bounds };
+}
+
+/** The runs of a valid schedule after an instant; none where data sets alone say when. */
+export function comingRuns(trigger: TriggerSpec, fromMs: number, count: number): RunTimes[] {
+  const timetable = timetableOf(trigger);
+  return timetable ? nextRuns(timetable, fromMs, count) : [];
 }
 
 /** The data sets that a valid schedule waits for, and how often it looks at them. */

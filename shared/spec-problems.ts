@@ -101,7 +101,11 @@ export function nearestName(name: string, candidates: readonly string[]): string
   const wanted = name.toLowerCase();
   const lower = candidates.map((candidate) => candidate.toLowerCase());
   const best = closest(wanted, lower);
-  const allowed = Math.max(2, Math.floor(best.length / 3));
+  // Two that share no letter are not near, however short they are.
+  const allowed = Math.min(
+    Math.max(2, Math.floor(best.length / 3)),
+    Math.max(wanted.length, best.length) - 1,
+  );
   return distance(wanted, best) <= allowed ? candidates[lower.indexOf(best)] : undefined;
 }
 

@@ -30,8 +30,26 @@ export function checkShape<Spec>(
   // A spec is parsed once or twice: compiling a parser for it would take longer.
   const parsed = schema.safeParse(input, { jitless: true });
   if (parsed.success) return parsed.data;
-  reportAll(parsed.error.issues, [], { schema, input, problems });
+  const { issues } = parsed.error;
+  if (!isOtherKind(issues, input, problems)) reportAll(issues, [], { schema, input, problems });
   return undefined;
+}
+
+/** Kinds of specs, and what each is for. */
+const specKinds: Readonly<Record<string, string>> = {
+  Job: 'hand a job to windrow run or submit; a schedule names it under job',
+  Schedule: 'hand a schedule to windrow schedule create',
+};
+
+/** Of a spec of another kind nothing else is said: its fields are right where it belongs. */
+function isOtherKind(issues: readonly Issue[], input: unknown, problems: SpecProblems): boolean {
+  const kind = isRecord(input) ? input['kind'] : undefined;
+  const wrong = issues.find((issue) => issue.path.length === 1 && issue.path[0] === 'kind');
+  if (!wrong || typeof kind !== 'string' || !Object.hasOwn(specKinds, kind)) return false;
+  problems.add('E_SPEC_INVALID', ['kind'], `this is a ${kind}, not a ${expectation(wrong)}`, {
+    hint: specKinds[kind],
+  });
+  return true;
 }
 
 /** Unknown fields first: a misspelled field must not be reported again as a missing one. */

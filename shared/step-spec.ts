@@ -169,7 +169,7 @@ const sample = z.strictObject({
 });
 const repartition = z.strictObject({
   from: identifier,
-  partitions: z.int().min(1).max(100_000).optional().describe('chunks'),
+  partitions: z.int().min(1).max(limits.partitionsPerExchange).optional().describe('chunks'),
   keys: columnList.optional().describe('rows equal in these columns are in one chunk'),
   targetFileSize: byteSize.optional().describe('bytes of a chunk, or such as 256MB'),
 });

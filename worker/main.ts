@@ -1,13 +1,15 @@
 /** A worker process: what it is told on its command line, and who ends it. Never: works itself. */
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { channelTo } from '../shared/channel.js';
 import { formatFailure, toFailure } from '../shared/failure.js';
 import { limits } from '../shared/limits.js';
 import { type FoundDevice, probeDevices } from './inference/devices.js';
-import { channelCredentials } from './shuffle/peers.js';
 import { Worker, type WorkerOptions as JoinOptions } from './worker.js';
 
-export interface WorkerOptions extends Omit<JoinOptions, 'credentials' | 'devices'> {
+export interface WorkerOptions extends Omit<JoinOptions, 'channel' | 'devices'> {
+  /** `unix:PATH` or HOST:PORT. */
+  readonly coordinator: string;
   /** End at once when standard input closes (the parent died). */
   readonly exitWithParent?: boolean;
 }
@@ -19,11 +21,13 @@ export interface RunningWorker {
   drain(): void;
 }
 
+/** @throws WindrowError E_INSECURE_TARGET, E_TLS_FILE, E_LISTEN, E_INSECURE_BIND */
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
-  if (options.exitWithParent) endWithParent();
+  const { coordinator, exitWithParent, ...more } = options;
+  if (exitWithParent) endWithParent();
   const worker = new Worker({
-    ...options,
-    credentials: channelCredentials(options.tls),
+    ...more,
+    channel: channelTo(coordinator, options.tls),
     devices: await localDevices(),
   });
   await worker.start();

@@ -2,7 +2,8 @@
  * The worker's stream to the coordinator: hello, heartbeats, reports until acknowledged,
  * assignments in. Reconnects by itself; the end of a stream ends nothing. Decides nothing.
  */
-import { type ChannelCredentials, type ClientDuplexStream, Metadata } from '@grpc/grpc-js';
+import { type ClientDuplexStream, Metadata, status, type StatusObject } from '@grpc/grpc-js';
+import type { Channel } from '../shared/channel.js';
 import { WorkerServiceClient } from '../shared/gen/windrow.js';
 import type {
   Assign,
@@ -14,12 +15,13 @@ import type {
   Report,
   WorkerMessage,
 } from '../shared/gen/windrow.js';
-import { channelOptions } from '../shared/rpc.js';
 import type { ReportQueue } from './reports.js';
 
 export interface SessionEvents {
   /** A Welcome arrived: the coordinator's epoch is known and reports can flow. */
   welcome(epoch: number): void;
+  /** The stream ended, or its coordinator says nothing; told of each try. */
+  away(reason: string): void;
   assign(message: Assign): void;
   cancel(attempts: readonly AttemptId[], reason: string): void;
   drain(): void;
@@ -31,6 +33,9 @@ export interface SessionEvents {
 }
 
 const reconnectMs = { first: 50, most: 2_000 } as const;
+/** An address that drops what is sent to it keeps a connection waiting for minutes. */
+const silentMs = 5_000;
+const endedReason = 'it ended the connection';
 /** gRPC status codes that no retry mends: INVALID_ARGUMENT, PERMISSION_DENIED, UNAUTHENTICATED. */
 const finalStatus = new Set([3, 7, 16]);
 
@@ -43,18 +48,18 @@ export class Session {
   private backoffMs: number = reconnectMs.first;
   private heartbeatTimer: NodeJS.Timeout | undefined;
   private retryTimer: NodeJS.Timeout | undefined;
+  private silentTimer: NodeJS.Timeout | undefined;
   private outbox: Report[] = [];
   private flushing = false;
   private paused = false;
 
   constructor(
-    address: string,
-    credentials: ChannelCredentials,
+    { target, credentials, options }: Channel,
     private readonly token: string | undefined,
     private readonly reports: ReportQueue,
     private readonly events: SessionEvents,
   ) {
-    this.client = new WorkerServiceClient(address, credentials, channelOptions);
+    this.client = new WorkerServiceClient(target, credentials, options);
   }
 
   connect(): void {
@@ -70,12 +75,14 @@ export class Session {
       }
     });
     // A call that never got through has a status and no close; the first of the two counts.
-    stream.on('status', () => this.reconnect(stream));
-    stream.on('close', () => this.reconnect(stream));
+    stream.on('status', (end: StatusObject) => this.reconnect(stream, reasonOf(end)));
+    stream.on('close', () => this.reconnect(stream, endedReason));
     stream.on('drain', () => {
       this.paused = false;
       this.flush();
     });
+    clearTimeout(this.silentTimer);
+    this.silentTimer = setTimeout(() => this.events.away('no answer'), silentMs);
     this.write({
       $case: 'hello',
       value: { ...this.events.hello(), token: this.token ?? '', epoch: this.epoch },
@@ -91,6 +98,13 @@ export class Session {
       this.flushing = false;
       this.flush();
     });
+  }
+
+  /** A heartbeat out of turn, ahead of what is sent next. */
+  beat(): void {
+    if (this.welcomed && !this.paused) {
+      this.write({ $case: 'heartbeat', value: this.events.heartbeat() });
+    }
   }
 
   goodbye(reason: string): void {
@@ -116,6 +130,7 @@ export class Session {
     this.closed = true;
     clearInterval(this.heartbeatTimer);
     clearTimeout(this.retryTimer);
+    clearTimeout(this.silentTimer);
     this.stream?.end();
     this.client.close();
   }
@@ -134,11 +149,10 @@ export class Session {
         if (epoch < this.epoch) return void this.stream?.cancel();
         this.epoch = epoch;
         this.welcomed = true;
+        clearTimeout(this.silentTimer);
         this.backoffMs = reconnectMs.first;
         clearInterval(this.heartbeatTimer);
-        this.heartbeatTimer = setInterval(() => {
-          if (!this.paused) this.write({ $case: 'heartbeat', value: this.events.heartbeat() });
-        }, heartbeatMs);
+        this.heartbeatTimer = setInterval(() => this.beat(), heartbeatMs);
         this.outbox = [...this.reports.pending()];
         this.events.welcome(epoch);
         return this.flush();
@@ -170,12 +184,22 @@ export class Session {
     if (this.stream?.writable && !this.stream.write({ message })) this.paused = true;
   }
 
-  private reconnect(ended: ClientDuplexStream<WorkerMessage, CoordinatorMessage>): void {
+  private reconnect(
+    ended: ClientDuplexStream<WorkerMessage, CoordinatorMessage>,
+    reason: string,
+  ): void {
     if (this.closed || this.stream !== ended) return;
+    clearTimeout(this.silentTimer);
+    this.events.away(reason);
     this.stream = undefined;
     this.welcomed = false;
     clearInterval(this.heartbeatTimer);
     this.retryTimer = setTimeout(() => this.connect(), this.backoffMs);
     this.backoffMs = Math.min(this.backoffMs * 2, reconnectMs.most);
   }
+}
+
+function reasonOf({ code, details }: StatusObject): string {
+  if (code === status.OK || details === '') return endedReason;
+  return details.replace(/ ?Resolution note: $/, '');
 }

@@ -90,7 +90,11 @@ export class Slots {
           await delivered;
           this.finish(entry, result.failure);
         },
-        (error: unknown) => this.finish(entry, threadFailure(error, task.program)),
+        async (error: unknown) => {
+          // A thread that has ended has closed its port, too.
+          await delivered;
+          this.finish(entry, threadFailure(error, task.program));
+        },
       )
       .catch((error: unknown) => {
         // Whoever started this process starts it again; the attempt goes elsewhere meanwhile.

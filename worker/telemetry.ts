@@ -16,7 +16,7 @@ interface AttemptRows {
   doing: string;
 }
 
-/** Lines kept between two heartbeats; what comes beyond is dropped. */
+/** Lines kept between two heartbeats; what comes beyond is dropped, which one more line says. */
 const logLinesMax = 1_000;
 
 export class Telemetry {
@@ -43,9 +43,14 @@ export class Telemetry {
   }
 
   log(ref: AttemptRef, level: string, text: string): void {
-    if (this.logs.length >= logLinesMax) return;
-    const line = `${attemptKey(ref)} ${text}`;
-    this.logs.push({ timeMs: Date.now(), level, workerId: this.workerId, text: line });
+    if (this.logs.length < logLinesMax) this.push(ref, level, text);
+    else if (this.logs.length === logLinesMax) {
+      this.push(ref, 'warn', 'more lines came at once than are told');
+    }
+  }
+
+  get hasLogs(): boolean {
+    return this.logs.length > 0;
   }
 
   /** Log lines and runs of models are handed out once. */
@@ -64,6 +69,11 @@ export class Telemetry {
       logs,
       modelRuns: this.runs.take().map(modelRunsToWire),
     };
+  }
+
+  private push(ref: AttemptRef, level: string, text: string): void {
+    const line = `${attemptKey(ref)} ${text}`;
+    this.logs.push({ timeMs: Date.now(), level, workerId: this.workerId, text: line });
   }
 
   private rowsOf(ref: AttemptRef): AttemptRows {

@@ -22,9 +22,9 @@ export function threadFailure(error: unknown, program: StageProgram): Failure {
       hint: 'keep less between calls of the function, or give the worker more memory',
     };
   }
+  // What the thread made of it before it ended (attempt/stray.ts).
+  if (failure !== undefined) return failure;
   if (maps.length === 0) return toFailure(error);
-  // An error of ours that the user's code let go of, in a timer for example.
-  if (failure?.code === 'E_MAP_EXIT') return failure;
   const exit = /^worker exited with code: (\d+)/.exec(String(message));
   if (exit) {
     return {

@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { ChannelCredentials } from '@grpc/grpc-js';
+import type { Channel, TlsFiles } from '../shared/channel.js';
 import { type Failure, formatFailure } from '../shared/failure.js';
 import { HealthDoor } from '../shared/health-door.js';
 import type { AttemptRef } from '../shared/ids.js';
@@ -23,7 +23,7 @@ import { Session, type SessionEvents } from './session.js';
 import { BlockPool } from './shuffle/block-pool.js';
 import { shuffleLimits } from './shuffle/limits.js';
 import { PartsService } from './shuffle/parts-service.js';
-import type { PeerAccess, TlsFiles } from './shuffle/peers.js';
+import type { PeerAccess } from './shuffle/peers.js';
 import { ServedFiles } from './shuffle/served-files.js';
 import {
   defaultShuffleDirectory,
@@ -35,12 +35,11 @@ import { Slots } from './slots.js';
 import { Telemetry } from './telemetry.js';
 
 export interface WorkerOptions {
-  /** `unix:/path` or `host:port`. */
-  readonly coordinator: string;
-  readonly credentials: ChannelCredentials;
+  /** To the coordinator. */
+  readonly channel: Channel;
   /** The join token, which workers also want from one another. */
   readonly token?: string;
-  /** What `credentials` are made of; others reach the shuffle service with it. */
+  /** What `channel` is secured with; others reach the shuffle service with it. */
   readonly tls?: TlsFiles;
   readonly slots: number;
   /** `*` serves every pool. */
@@ -90,14 +89,14 @@ export class Worker {
   private readonly peers: PeerAccess;
   private shuffle: ShuffleDoor | undefined;
   private health: HealthDoor | undefined;
+  private standing: 'joined' | 'away' | undefined;
   private draining = false;
   private leaving = false;
   private left: Promise<void> | undefined;
   private finish: (code: number) => void = () => undefined;
 
   constructor(private readonly options: WorkerOptions) {
-    const { coordinator, credentials, token, tls, slots, memoryLimitBytes, spillDirectory } =
-      options;
+    const { channel, token, tls, slots, memoryLimitBytes, spillDirectory } = options;
     this.peers = { ...(token === undefined ? {} : { token }), ...(tls ? { tls } : {}) };
     this.done = new Promise((resolveDone) => (this.finish = resolveDone));
     this.id = options.id ?? `${hostname()}-${process.pid}-${this.incarnation.slice(0, 4)}`;
@@ -109,7 +108,7 @@ export class Worker {
     this.served.toldToWrite(this.shuffleDirectory);
     this.telemetry = new Telemetry(this.id);
     this.memory = memoryShares(slots, memoryLimitBytes);
-    this.session = new Session(coordinator, credentials, token, this.reports, this.heard());
+    this.session = new Session(channel, token, this.reports, this.heard());
     this.slots = new Slots(
       { slots, cancelGraceMs, heapBytes: this.memory.heapBytes },
       {
@@ -165,8 +164,8 @@ export class Worker {
   }
 
   private listen(): Promise<ShuffleDoor> {
-    const { coordinator, shuffleListen } = this.options;
-    const ours = coordinator.startsWith('unix:')
+    const { channel, shuffleListen } = this.options;
+    const ours = channel.target.startsWith('unix:')
       ? socketAddress(this.scratch, `windrow-${this.incarnation}`)
       : '127.0.0.1:0';
     const blocks = new BlockPool(shuffleLimits.blocksServed, shuffleLimits.blockBytes);
@@ -176,7 +175,11 @@ export class Worker {
 
   private heard(): SessionEvents {
     return {
-      welcome: () => this.leaveIfDone(),
+      welcome: () => {
+        this.tellStanding('joined', `joined ${this.options.channel.target} as ${this.id}`);
+        this.leaveIfDone();
+      },
+      away: (reason) => this.tellAway(reason),
       assign: (message) => {
         for (const { chunkDirectory } of message.assignments) {
           this.ownFiles.toldToWrite(chunkDirectory);
@@ -206,6 +209,19 @@ export class Worker {
     };
   }
 
+  private tellAway(reason: string): void {
+    const { target } = this.options.channel;
+    const what = this.standing === undefined ? 'cannot reach' : 'lost';
+    this.tellStanding('away', `${what} the coordinator at ${target} (${reason}): still trying`);
+  }
+
+  /** A line for each change, however often it is tried. */
+  private tellStanding(standing: 'joined' | 'away', line: string): void {
+    if (this.standing === standing) return;
+    this.standing = standing;
+    process.stderr.write(`${line}\n`);
+  }
+
   private cancel(ref: AttemptRef): void {
     if (this.assignments.cancel(ref) || this.slots.cancel(ref)) return;
     this.ended(ref, cancelledFailure);
@@ -219,12 +235,17 @@ export class Worker {
 
   private chunkDone(ref: AttemptRef, chunk: number, record: ChunkRecord): void {
     this.telemetry.chunkReported(ref, record.counts.rowsIn);
+    this.tellLogs();
     this.session.send(this.reports.chunkDone(chunkDoneToWire(ref, chunk, record)));
   }
 
   private ended(ref: AttemptRef, failure: Failure | undefined): void {
     this.telemetry.ended(ref);
-    if (failure) this.telemetry.log(ref, 'error', formatFailure(failure));
+    // What was told to stop has nothing to tell.
+    if (failure && failure.kind !== 'cancelled') {
+      this.telemetry.log(ref, 'error', formatFailure(failure));
+    }
+    this.tellLogs();
     this.session.send(
       this.reports.attemptEnded({
         attempt: attemptToWire(ref),
@@ -235,6 +256,11 @@ export class Worker {
     if (!this.draining && process.memoryUsage.rss() > this.memory.processBytes) this.drain();
     this.tellWork();
     this.leaveIfDone();
+  }
+
+  /** What an attempt said comes before its reports: with the last of them its job may be over. */
+  private tellLogs(): void {
+    if (this.telemetry.hasLogs) this.session.beat();
   }
 
   private async openHealth(): Promise<void> {

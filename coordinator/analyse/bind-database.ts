@@ -5,6 +5,7 @@
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { fail } from '../../shared/failure.js';
 import type { ColumnDef } from '../../shared/plan.js';
+import { impossibleCast } from './impossible-casts.js';
 import {
   isNode,
   nodesOf,
@@ -86,7 +87,7 @@ export class BindDatabase {
     // DuckDB takes paths as patterns; a bracket makes each special character stand for itself.
     const literal = path.replace(/[*?[]/g, '[$&]');
     try {
-      return await this.describe(
+      return await this.bound(
         `select * from read_parquet(${quoteText(literal)}, hive_partitioning = false)`,
       );
     } catch (error) {
@@ -114,8 +115,18 @@ export class BindDatabase {
     return words.find((word) => word !== undefined && this.columnNames.has(word.toLowerCase()));
   }
 
-  /** Result columns of a query, by binding it. @throws Error with DuckDB's message */
+  /**
+   * Result columns of a query, by binding it.
+   * @throws Error with DuckDB's message, or with that of a cast that it would refuse when it runs
+   */
   async describe(query: string): Promise<ColumnDef[]> {
+    const columns = await this.bound(query);
+    const cast = await impossibleCast(query, (statement) => this.rows(statement));
+    if (cast !== undefined) throw new Error(cast);
+    return columns;
+  }
+
+  private async bound(query: string): Promise<ColumnDef[]> {
     const result = await this.connection.runAndReadAll(`describe ${query}`);
     return result.getRows().map((row) => ({ name: String(row[0]), type: String(row[1]) }));
   }

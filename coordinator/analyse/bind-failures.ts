@@ -57,6 +57,12 @@ const forms: readonly Form[] = [
     hint: () => 'cast one side to the type of the other',
   },
   {
+    pattern: /^.* where .* is needed, and cannot be cast to it$/,
+    code: 'E_TYPE_MISMATCH',
+    message: ([whole]) => whole,
+    hint: () => 'compare, unite or cast values of types that fit; unnest takes a list apart',
+  },
+  {
     pattern: /^Could not find key "(.+?)" in struct Candidate Entries: (.+)$/,
     code: 'E_UNKNOWN_COLUMN',
     message: ([, field]) => `the struct has no field '${field}'`,

@@ -3,7 +3,7 @@
  * itself, so that none can be more than it seems, closed, and given back as text that can stand in
  * a query. Never: resolves a column; DuckDB's binder does when the query is whole.
  */
-import { fail, type FailureLocation } from '../../shared/failure.js';
+import { fail, WindrowError, type FailureLocation } from '../../shared/failure.js';
 import type { BindContext, Relation } from './bind.js';
 import { closeQuery } from './close-query.js';
 import type { BeyondRow } from './expressions.js';
@@ -15,6 +15,9 @@ import { columnNames } from './wide.js';
 export const ofRow: ReadonlySet<BeyondRow> = new Set();
 export const ofGroup: ReadonlySet<BeyondRow> = new Set(['aggregate']);
 export const ofWindow: ReadonlySet<BeyondRow> = new Set(['aggregate', 'window']);
+
+const orderHint =
+  'write one expression for each entry, after it asc or desc, and after that nulls first or nulls last';
 
 /** The pieces of one step, and what closing them found out. */
 export class Fragments {
@@ -46,20 +49,22 @@ export class Fragments {
     return printed!;
   }
 
-  /** `a desc nulls last, b`, from one text for each. @throws WindrowError E_SQL_SYNTAX */
-  async orders(texts: readonly string[]): Promise<string> {
+  /**
+   * `a desc nulls last, b`, from one text for each.
+   * @param field of the step that holds them
+   * @throws WindrowError E_SQL_SYNTAX
+   */
+  async orders(texts: readonly string[], field: string): Promise<string> {
     const at = { step: this.step };
     const prefix = 'select 1 order by ';
     const parsed = await this.context.database.parse(texts.map((text) => prefix + text));
     const terms = texts.map((text, index) => {
-      const written = { text, offset: prefix.length };
+      const written = { text, offset: prefix.length, field, hint: orderHint };
       const [statement] = statementsOf(parsed[index]!, written, at, this.context.database);
       const term = onlyOrder(statement!);
       if (!term) {
-        fail('invalidSpec', 'E_SQL_SYNTAX', `'${text.slice(0, 200)}' is more than one expression`, {
-          at,
-          hint: 'write one expression for each entry, with asc or desc and nulls first or nulls last',
-        });
+        const what = `${field}: '${text.slice(0, 200)}' is more than one expression`;
+        fail('invalidSpec', 'E_SQL_SYNTAX', what, { at, hint: orderHint });
       }
       return term;
     });
@@ -72,14 +77,21 @@ export class Fragments {
   async frame(text: string): Promise<string> {
     const at = { step: this.step };
     const between = ['count(*) over (order by 1 ', ')'] as const;
-    const [tree] = await parseExpressions([{ text, at, between }], this.context.database);
-    if (tree!.class !== 'WINDOW' || nodesOf(tree!['orders']).length !== 1) {
-      fail('invalidSpec', 'E_SQL_SYNTAX', `'${text.slice(0, 200)}' is no frame`, {
+    const tree = await parseExpressions([{ text, at, between }], this.context.database).then(
+      ([only]) => only,
+      // What the parser says is about a text that nobody wrote.
+      (error: unknown) => {
+        if (!isSyntaxError(error)) throw error;
+        return undefined;
+      },
+    );
+    if (tree?.class !== 'WINDOW' || nodesOf(tree['orders']).length !== 1) {
+      fail('invalidSpec', 'E_SQL_SYNTAX', `frame: '${text.slice(0, 200)}' is no window frame`, {
         at,
         hint: 'write it such as: rows between 6 preceding and current row',
       });
     }
-    const [printed] = await this.print([this.close(tree!, ofWindow, at)]);
+    const [printed] = await this.print([this.close(tree, ofWindow, at)]);
     const before = '(ORDER BY 1';
     return printed!.slice(printed!.indexOf(before) + before.length, -1);
   }
@@ -98,6 +110,10 @@ export class Fragments {
   print(trees: readonly TreeNode[]): Promise<string[]> {
     return this.context.database.printExpressions(trees);
   }
+}
+
+function isSyntaxError(error: unknown): boolean {
+  return error instanceof WindrowError && error.failure.code === 'E_SQL_SYNTAX';
 }
 
 /** The one term of ORDER BY, where the statement is nothing but it. */

@@ -56,13 +56,23 @@ export async function parseExpressions(
   });
 }
 
+/** A text as it stands in the one that was parsed. */
+interface Written {
+  readonly text: string;
+  readonly offset: number;
+  /** Of the step, where several could hold it. */
+  readonly field?: string;
+  /** What may stand there. */
+  readonly hint?: string;
+}
+
 /**
  * The one statement of a parsed text.
  * @throws WindrowError E_SQL_SYNTAX, E_SQL_DENIED
  */
 export function statementsOf(
   parsed: Parsed,
-  { text, offset }: { readonly text: string; readonly offset: number },
+  { text, offset, field, hint }: Written,
   at: FailureLocation,
   database: BindDatabase,
 ): TreeNode[] {
@@ -77,11 +87,12 @@ export function statementsOf(
       parsed.position === undefined ? undefined : Math.max(0, parsed.position - offset);
     const place = position === undefined ? '' : ` at character ${position + 1}`;
     const column = position === undefined ? undefined : database.columnAt(text, position);
-    fail('invalidSpec', 'E_SQL_SYNTAX', `${parsed.message}${place}`, {
+    const said = `${parsed.message}${place}`;
+    fail('invalidSpec', 'E_SQL_SYNTAX', field === undefined ? said : `${field}: ${said}`, {
       at,
       hint:
         column === undefined
-          ? 'expressions are DuckDB SQL'
+          ? (hint ?? 'expressions are DuckDB SQL')
           : `${column} is a word of SQL: write the column as "${column}", in double quotes`,
     });
   }

@@ -8,7 +8,7 @@ import { quoteName } from '../../shared/sql-text.js';
 import type { BoundStep, Operator, QueryFacts, SourceFacts, WideStep } from '../planner/facts.js';
 import { decodeQuery } from '../planner/relational/decode.js';
 import { Estimates } from '../planner/relational/estimate.js';
-import { pairsWithoutKeys } from '../planner/relational/explosion.js';
+import { joinSizes } from '../planner/relational/explosion.js';
 import { inputsOf, type Query, type Relation } from '../planner/relational/relation.js';
 import type { BindDatabase } from './bind-database.js';
 import { scanConditions } from './scan-conditions.js';
@@ -46,6 +46,10 @@ export async function queriesOf(
 /** A core looks at some 10^9 pairs a second: minutes, and weeks for a thousand cores. */
 const pairsToWarnOf = 1e11;
 const pairsMax = 1e18;
+/** So many rows of a join take long wherever they go; fewer may, where nobody expects them. */
+const rowsToWarnOf = 1e9;
+const rowsUnexpected = 1e8;
+const timesTheInput = 100;
 
 class Regions {
   private readonly readers = new Map<string, string[]>();
@@ -118,28 +122,34 @@ class Regions {
     };
     const step = shownStep(id);
     if (relational.query) {
-      return { query, notes: this.pairNotes(relational.query, { step, tables }) };
+      return { query, notes: this.joinNotes(relational.query, { step, tables }) };
     }
     const text = `runs in one task that reads everything: ${relational.why}`;
     return { query, notes: [{ kind: 'exchange', step, text }] };
   }
 
   /** @throws WindrowError E_JOIN_EXPLODES */
-  private pairNotes(
-    { relation }: Query,
+  private joinNotes(
+    query: Query,
     { step, tables }: { readonly step: string; readonly tables: readonly string[] },
   ): PlanNote[] {
-    const rows = new Map(tables.map((id) => [id, { rows: this.rowsOf(id) }]));
-    const pairs = pairsWithoutKeys(relation, new Estimates(rows));
-    if (pairs < pairsToWarnOf) return [];
-    const text = `joins without keys: about ${pairs.toExponential(0)} pairs of rows are looked at`;
+    const given = new Map(tables.map((id) => [id, { rows: this.rowsOf(id) }]));
+    const { pairs, rows, bytes } = joinSizes(query, new Estimates(given));
+    const looked = `joins without keys: about ${pairs.toExponential(0)} pairs of rows are looked at`;
     if (pairs > pairsMax) {
-      fail('invalidSpec', 'E_JOIN_EXPLODES', text, {
+      fail('invalidSpec', 'E_JOIN_EXPLODES', looked, {
         at: { step },
         hint: 'join by keys, or filter or aggregate the sides first',
       });
     }
-    return [{ kind: 'warning', step, text }];
+    const input = [...given.values()].reduce((sum, each) => sum + each.rows, 0);
+    const many = rows >= rowsToWarnOf || (rows >= rowsUnexpected && rows >= timesTheInput * input);
+    const size = bytes < 1e9 ? '' : `, ${Math.round(bytes / 1e9)} GB,`;
+    const gives = `a join may give about ${rows.toExponential(1)} rows${size} of ${input} that are read`;
+    return [
+      ...(pairs >= pairsToWarnOf ? [looked] : []),
+      ...(many ? [`${gives}: join by more keys, or filter or aggregate the sides first`] : []),
+    ].map((text) => ({ kind: 'warning', step, text }));
   }
 
   private async relational(

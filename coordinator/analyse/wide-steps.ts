@@ -43,7 +43,7 @@ async function queryText(
   if ('window' in step) return windowQuery(step.window, from, fragments, context);
   if ('distinct' in step) return distinctQuery(step.distinct, from, fragments);
   if ('sort' in step) {
-    return { sql: `${all(from)} order by ${await fragments.orders(step.sort.by)}` };
+    return { sql: `${all(from)} order by ${await fragments.orders(step.sort.by, 'by')}` };
   }
   if ('limit' in step) return limitQuery(step.limit, from, fragments);
   if ('sample' in step) return sampleQuery(step.sample, from, context.nowMs);
@@ -63,7 +63,7 @@ async function distinctQuery(
   if (keys === undefined) return { sql: `select distinct * from ${quoteName(from.id)}` };
   const at = { step: fragments.step };
   const columns = keys.map((key) => quoteName(findColumn(key, from.columns, at).name));
-  const within = `partition by ${columns.join(', ')} order by ${await fragments.orders(order!)}`;
+  const within = `partition by ${columns.join(', ')} order by ${await fragments.orders(order!, 'order')}`;
   return { sql: `${all(from)} qualify row_number() over (${within}) = 1` };
 }
 
@@ -72,7 +72,7 @@ async function limitQuery(
   from: Relation,
   fragments: Fragments,
 ): Promise<QueryText> {
-  const sorted = order ? ` order by ${await fragments.orders(order)}` : '';
+  const sorted = order ? ` order by ${await fragments.orders(order, 'order')}` : '';
   const skipped = offset === undefined ? '' : ` offset ${offset}`;
   return {
     sql: `${all(from)}${sorted} limit ${rows}${skipped}`,

@@ -19,7 +19,8 @@ export async function windowQuery(
   const { step } = fragments;
   const parts = partitionBy.map((text) => ({ text, at: { step } }));
   const partitions = await fragments.expressions(parts, ofRow);
-  const orders = orderBy.length === 0 ? '' : `order by ${await fragments.orders(orderBy)}`;
+  const orders =
+    orderBy.length === 0 ? '' : `order by ${await fragments.orders(orderBy, 'orderBy')}`;
   const over = [
     partitions.length === 0 ? '' : `partition by ${partitions.join(', ')}`,
     orders,

@@ -4,6 +4,7 @@
  */
 import type { Failure } from '../../shared/failure.js';
 import type { JobPlan } from '../../shared/plan.js';
+import { quoteText } from '../../shared/sql-text.js';
 
 /**
  * E_TOO_MANY_DEAD_LETTERS when there are more than the spec allows.
@@ -13,9 +14,10 @@ import type { JobPlan } from '../../shared/plan.js';
  */
 export function deadLetterFailure(
   dead: number,
-  { deadLetters: { maxRows, maxFraction }, stages }: Pick<JobPlan, 'deadLetters' | 'stages'>,
+  plan: Pick<JobPlan, 'deadLetters' | 'stages' | 'outputs' | 'chunkLocation'>,
 ): Failure | undefined {
-  const rows = stages.reduce((sum, stage) => sum + stage.rows, 0);
+  const { maxRows, maxFraction } = plan.deadLetters;
+  const rows = plan.stages.reduce((sum, stage) => sum + stage.rows, 0);
   const cap =
     maxRows !== undefined && dead > maxRows
       ? `deadLetters.maxRows is ${maxRows}`
@@ -27,6 +29,13 @@ export function deadLetterFailure(
     kind: 'badData',
     code: 'E_TOO_MANY_DEAD_LETTERS',
     message: `${dead} of ${rows} rows are dead letters, but ${cap}`,
-    hint: 'look at them in the dead-letter files, mend the data or the step, or raise the cap',
+    hint: `${whereToRead(plan)}; mend the data or the step, or raise the cap`,
   };
+}
+
+/** Dead letters lie beside their chunks until they are published, which those of this job are not. */
+function whereToRead({ outputs, chunkLocation }: Pick<JobPlan, 'outputs' | 'chunkLocation'>) {
+  const files = quoteText(`${chunkLocation}/**/*.dead`);
+  const published = [...new Set(outputs.map(({ deadLetterPath }) => deadLetterPath))].join(', ');
+  return `look at them in DuckDB: from read_parquet(${files}); those that an earlier run published are in ${published}`;
 }

@@ -1,42 +1,77 @@
-/** Why a run of a schedule has no job, in one line: derived when asked. Never: changes anything. */
+/**
+ * Why a run has no job that is under way, and what the next run of a schedule waits for, in one line:
+ * derived when asked. Never: changes anything.
+ */
+import { nextRun } from '../../shared/calendar/intervals.js';
+import { runIdOf } from '../../shared/schedule-variables.js';
 import type { WhyView } from '../../shared/views.js';
 import { assetViews, awaitedText } from './schedule-assets.js';
-import type { RunState } from './schedule-state.js';
+import { isFinished, runNamed, type RunState, type ScheduleState } from './schedule-state.js';
 import { becauseOf } from './schedule-views.js';
 import type { State } from './state.js';
 
-/** Undefined where there is no such run, or its job can say more. */
+/** Undefined where there is no such run, or it has ended and its job can say more. */
 export function whyRun(state: State, runId: string): WhyView | undefined {
-  for (const schedule of state.schedules.values()) {
-    const run = schedule.runs.get(runId);
-    const because = run ? (becauseOf(schedule, run) ?? neverAJob(run)) : undefined;
-    if (!run || because === undefined) continue;
-    return {
-      answer: `run ${runId} is ${run.phase.kind}: ${because}`,
-      detail: { reason: run.phase.kind, schedule: schedule.name },
-    };
-  }
-  return undefined;
+  const found = runNamed(state.schedules, runId);
+  if (!found) return undefined;
+  const { schedule, run } = found;
+  const because = becauseOf(schedule, run) ?? withoutJob(run);
+  if (because === undefined) return undefined;
+  return {
+    answer: `run ${runId} is ${run.phase.kind}: ${because}`,
+    detail: { reason: run.phase.kind, schedule: schedule.name },
+  };
 }
 
-/** Which data sets the next run of a schedule waits for; undefined where it waits for none. */
-export function whySchedule(state: State, name: string): WhyView | undefined {
+/** What makes the next run of a schedule, and when. */
+export function whySchedule(state: State, name: string, nowMs: number): WhyView | undefined {
   const all = [...state.schedules.values()];
   const schedule = all.find((each) => each.name === name && !each.deleted);
-  if (!schedule?.assets) return undefined;
-  const awaited = awaitedText(schedule);
-  const unseen = assetViews(schedule).find(({ failure }) => failure);
-  const trouble = unseen ? `; ${unseen.name} cannot be looked at: ${unseen.failure!.message}` : '';
-  const answer = schedule.paused
-    ? `schedule ${name} is paused`
-    : awaited === undefined
-      ? `schedule ${name} makes a run as soon as it has room for one`
-      : `schedule ${name} waits for changes of ${awaited}${trouble}`;
-  return { answer, detail: { reason: 'assets', schedule: name } };
+  if (!schedule) return undefined;
+  const reason = schedule.assets ? 'assets' : 'calendar';
+  const answer = schedule.paused ? 'is paused' : nextText(schedule, nowMs);
+  return { answer: `schedule ${name} ${answer}`, detail: { reason, schedule: name } };
 }
 
-/** Why no job could be made, as when there was nothing to read. */
-function neverAJob({ phase, jobId }: RunState): string | undefined {
-  if (jobId !== undefined || phase.kind !== 'failed') return undefined;
-  return `${phase.failure.code}: ${phase.failure.message}`;
+function nextText(schedule: ScheduleState, nowMs: number): string {
+  const { name, definition, last, assets } = schedule;
+  const next = definition.timetable && nextRun(definition.timetable, last, nowMs);
+  const awaited = awaitedText(schedule);
+  const changed = assets !== undefined && awaited === undefined;
+  const isDue = next !== undefined && next.endMs <= nowMs;
+  if (changed || isDue)
+    return `makes a run as soon as it has room for one${unfinishedText(schedule)}`;
+  const at =
+    next && `${runIdOf(name, next.startMs)}, which starts at ${new Date(next.endMs).toISOString()}`;
+  if (assets) {
+    const unseen = assetViews(schedule).find(({ failure }) => failure);
+    const trouble = unseen
+      ? `; ${unseen.name} cannot be looked at: ${unseen.failure!.message}`
+      : '';
+    return `waits for changes of ${awaited}${at === undefined ? '' : `, or for ${at}`}${trouble}`;
+  }
+  return at === undefined ? 'has ended: its calendar has no more runs' : `waits for ${at}`;
+}
+
+function unfinishedText({ runs }: ScheduleState): string {
+  const ids = [...runs.values()].filter((run) => !isFinished(run)).map(({ id }) => id);
+  return ids.length === 0 ? '' : `; unfinished: ${ids.join(', ')}`;
+}
+
+/** Of a run that is to have a job, or never came to have one. */
+function withoutJob({ phase, jobId }: RunState): string | undefined {
+  switch (phase.kind) {
+    case 'running':
+    case 'stopping':
+      return jobId === undefined ? 'its job is just being made' : `its job ${jobId} has just ended`;
+    case 'failed':
+      return jobId === undefined ? `${phase.failure.code}: ${phase.failure.message}` : undefined;
+    case 'cancelled':
+      return jobId === undefined ? 'it was ended before it had a job' : undefined;
+    case 'queued':
+    case 'retrying':
+    case 'skipped':
+    case 'succeeded':
+      return undefined;
+  }
 }

@@ -104,6 +104,20 @@ export interface RunRetried extends About {
   readonly type: 'run.retried';
   readonly runId: string;
 }
+/** Somebody wants a run to end for good, wherever it is on its way. */
+export interface RunCancelled extends About {
+  readonly type: 'run.cancelled';
+  readonly runId: string;
+}
+/** Somebody wants a run that has ended once more. */
+export interface RunReopened extends About {
+  readonly type: 'run.reopened';
+  readonly runId: string;
+  /** The request's id: what comes twice is one. */
+  readonly order: string;
+  /** Chunks that dead-lettered rows are done again. */
+  readonly redoDeadLetters: boolean;
+}
 export interface RunTimedOut extends About {
   readonly type: 'run.timedOut';
   readonly runId: string;
@@ -173,6 +187,8 @@ export type ScheduleEvent =
   | RunEnded
   | RunRetried
   | RunTimedOut
+  | RunCancelled
+  | RunReopened
   | BackfillCreated
   | BackfillPassed
   | BackfillCancelled

@@ -4,6 +4,7 @@ import { assetRunIdOf, runIdOf } from '../../shared/schedule-variables.js';
 import { holds } from './holds.js';
 import {
   isFinished,
+  triesOf,
   type BackfillState,
   type RunState,
   type ScheduleState,
@@ -30,7 +31,7 @@ export function checkSchedule(schedule: ScheduleState): void {
 function checkRun(schedule: ScheduleState, run: RunState): void {
   const where = (): string => `run ${run.id} is ${run.phase.kind}`;
   holds(15, isFinished(run) === (run.endedMs !== undefined), () => `${where()}, end time wrong`);
-  const tried = run.tries > 0 === (run.startedMs !== undefined);
+  const tried = triesOf(run) > 0 === (run.startedMs !== undefined);
   holds(15, tried, () => `${where()}, tried ${run.tries} times`);
   const ready = run.phase.kind === 'queued' && !hindranceOf(schedule, run);
   holds(16, !ready || schedule.deleted, () => `${where()} and waits for nothing`);

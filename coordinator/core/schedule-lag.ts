@@ -18,8 +18,9 @@ export function scheduleLagMs(state: State, nowMs: number): number {
 
 /** Of runs that wait for their place, and of the one that is to be made next. */
 function* dueTimes({ definition, runs, last }: ScheduleState, nowMs: number): Generator<number> {
-  for (const { kind, phase, tries, interval } of runs.values()) {
-    if (kind === 'scheduled' && phase.kind === 'queued' && tries === 0) yield interval.endMs;
+  for (const { kind, phase, tries, interval, reopened } of runs.values()) {
+    if (kind !== 'scheduled' || phase.kind !== 'queued') continue;
+    if (tries === 0 && !reopened) yield interval.endMs;
   }
   const { timetable } = definition;
   const next = timetable && nextRun(timetable, last, nowMs);

@@ -29,15 +29,26 @@ export interface RunState {
   readonly backfillId?: string;
   /** What it was made for: of runs of kind `asset`. */
   readonly changes?: readonly AssetChange[];
+  /** Somebody wanted it once more after its end. */
+  readonly reopened?: Reopening;
   phase: RunPhase;
+  /** All there ever were. */
   tries: number;
   /** The job of the last try, once it is known. */
   jobId?: JobId;
-  /** When the first try began. */
+  /** When the first try began, of those since it was reopened. */
   startedMs?: number;
   endedMs?: number;
   /** How telling of its end went, once that is over. */
   webhook?: WebhookView;
+}
+
+export interface Reopening {
+  /** Who asked, in place of the run's own `order`. */
+  readonly order: string;
+  /** Tries that there had been by then. */
+  readonly tries: number;
+  readonly redoDeadLetters: boolean;
 }
 
 /** What is known of the data sets that a schedule waits for. */
@@ -147,7 +158,25 @@ export function isUnderWay(run: RunState): boolean {
  * and of no other try ever, schedules of the same name included.
  */
 export function requestIdOf(schedule: ScheduleState, run: RunState): string {
-  return [schedule.id, run.id, run.order, run.tries].join('/');
+  const { order } = run.reopened ?? run;
+  return [schedule.id, run.id, order, run.tries].join('/');
+}
+
+/** Tries since it was made or reopened: `retries` counts these. */
+export function triesOf({ tries, reopened }: RunState): number {
+  return tries - (reopened?.tries ?? 0);
+}
+
+/** A run by its id, whichever schedule it is of; those of deleted schedules are gone. */
+export function runNamed(
+  schedules: ReadonlyMap<ScheduleId, ScheduleState>,
+  id: string,
+): { readonly schedule: ScheduleState; readonly run: RunState } | undefined {
+  for (const schedule of schedules.values()) {
+    const run = schedule.deleted ? undefined : schedule.runs.get(id);
+    if (run) return { schedule, run };
+  }
+  return undefined;
 }
 
 /** The run before this one among those that are known, by hand made ones aside. */

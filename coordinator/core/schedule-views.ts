@@ -10,6 +10,7 @@ import type {
 } from '../../shared/schedule-views.js';
 import { assetViews, awaitedText } from './schedule-assets.js';
 import {
+  isFinished,
   requestIdOf,
   type BackfillState,
   type RunState,
@@ -91,10 +92,17 @@ export function becauseOf(schedule: ScheduleState, run: RunState): string | unde
     case 'full':
       return `so many runs may be under way at a time: ${hindrance.runs.map(({ id }) => id).join(', ')}`;
     case 'past':
-      return `dependsOnPast: the run before, ${hindrance.run.id}, is ${hindrance.run.phase.kind}`;
+      return pastText(hindrance.run);
     case undefined:
       return undefined;
   }
+}
+
+/** What has ended stays as it is until somebody wants it once more. */
+function pastText(before: RunState): string {
+  const { id, phase } = before;
+  const again = isFinished(before) ? `; it runs once more with: windrow retry ${id}` : '';
+  return `dependsOnPast: the run before, ${id}, is ${phase.kind}${again}`;
 }
 
 export function backfillView(schedule: ScheduleState, backfill: BackfillState): BackfillView {

@@ -3,9 +3,10 @@
  * reported of it.
  *
  *   run.made ──> queued ──room, past, not paused──> running ──run.ended──> succeeded | failed | cancelled
- *      │           ^ │                               │   │ timedOut, replaced, backfill.cancelled
+ *      │           ^ │                               │   │ timedOut, replaced, cancelled (itself, its backfill)
  *      │           │ └─timedOut, cancelled─> ended   │   └───────> stopping ──run.ended──> failed | cancelled | succeeded
- *      └─> skipped └──run.retried── retrying <──failed, tries left
+ *      └─> skipped ├──run.retried── retrying <──failed, tries left
+ *                  └──run.reopened── whatever has ended
  */
 import type { Failure } from '../../shared/failure.js';
 import {
@@ -19,9 +20,16 @@ import type { Effect } from './effects.js';
 import { IllegalTransition } from './illegal.js';
 import { assetsDefined, assetSeen, assetUnseen, takeChanges } from './schedule-assets.js';
 import { unfinishedOf, wakeOf } from './schedule-due.js';
-import type { RunEnded, RunMade, ScheduleDefined, ScheduleEvent } from './schedule-events.js';
+import type {
+  RunEnded,
+  RunMade,
+  RunReopened,
+  ScheduleDefined,
+  ScheduleEvent,
+} from './schedule-events.js';
 import {
   isFinished,
+  triesOf,
   type RunOutcome,
   type RunPhase,
   type RunState,
@@ -83,10 +91,8 @@ function apply(schedule: ScheduleState, event: ScheduleEvent, effects: Effect[])
     case 'schedule.defined':
       return;
     case 'schedule.paused':
-      schedule.paused = true;
-      return;
     case 'schedule.resumed':
-      schedule.paused = false;
+      schedule.paused = event.type === 'schedule.paused';
       return;
     case 'schedule.deleted':
       return deleted(schedule, effects);
@@ -105,19 +111,20 @@ function apply(schedule: ScheduleState, event: ScheduleEvent, effects: Effect[])
       return;
     }
     case 'run.timedOut': {
-      const run = schedule.runs.get(event.runId);
-      if (run && !isFinished(run)) {
-        stop(schedule, run, { kind: 'failed', failure: timeoutFailure(schedule) }, nowMs, effects);
-      }
-      return;
+      const failure = timeoutFailure(schedule);
+      return stop(schedule, event.runId, { kind: 'failed', failure }, nowMs, effects);
     }
+    case 'run.cancelled':
+      return stop(schedule, event.runId, { kind: 'cancelled' }, nowMs, effects);
+    case 'run.reopened':
+      return reopened(schedule, event);
     case 'backfill.created':
       return backfillCreated(schedule, event);
     case 'backfill.passed':
       return backfillPassed(schedule, event);
     case 'backfill.cancelled':
       return backfillCancelled(schedule, event, (run) =>
-        stop(schedule, run, { kind: 'cancelled' }, nowMs, effects),
+        stop(schedule, run.id, { kind: 'cancelled' }, nowMs, effects),
       );
     case 'asset.seen':
       return assetSeen(schedule, event);
@@ -182,7 +189,7 @@ function makeRoom(schedule: ScheduleState, nowMs: number, effects: Effect[]): vo
     if (excess <= 0) return;
     if (run.backfillId !== undefined || isFinished(run)) continue;
     excess -= 1;
-    stop(schedule, run, { kind: 'cancelled' }, nowMs, effects);
+    stop(schedule, run.id, { kind: 'cancelled' }, nowMs, effects);
   }
 }
 
@@ -206,19 +213,38 @@ function ended(schedule: ScheduleState, event: RunEnded, effects: Effect[]): voi
   if (run.phase.kind === 'stopping') return over(run.phase.outcome);
   if (outcome === 'cancelled') return over({ kind: 'cancelled' });
   const failure = event.failure ?? unknownFailure();
-  if (run.tries > retries) return over({ kind: 'failed', failure });
+  if (triesOf(run) > retries) return over({ kind: 'failed', failure });
   run.phase = { kind: 'retrying', atMs: nowMs + retryDelayMs, failure };
 }
 
-/** Ends a run; one whose job may run ends with that. */
+/**
+ * An ended run as if it were made again, its tries counted on. What it was part of has counted its
+ * end: it is the schedule's own from here on.
+ */
+function reopened(schedule: ScheduleState, event: RunReopened): void {
+  const run = schedule.runs.get(event.runId);
+  if (!run || !isFinished(run) || run.reopened?.order === event.order) return;
+  const { id, interval, kind, order, changes, tries } = run;
+  const own = { id, interval, kind, order, ...(changes ? { changes } : {}) };
+  schedule.runs.delete(id);
+  schedule.runs.set(id, {
+    ...own,
+    reopened: { order: event.order, tries, redoDeadLetters: event.redoDeadLetters },
+    phase: { kind: 'queued' },
+    tries,
+  });
+}
+
+/** Ends a run that has not ended; one whose job may run ends with that. */
 function stop(
   schedule: ScheduleState,
-  run: RunState,
+  runId: string,
   outcome: RunOutcome,
   nowMs: number,
   effects: Effect[],
 ): void {
-  if (run.phase.kind === 'stopping') return;
+  const run = schedule.runs.get(runId);
+  if (!run || isFinished(run) || run.phase.kind === 'stopping') return;
   if (run.phase.kind !== 'running') return finish(schedule, run, outcome, nowMs, effects);
   run.phase = { kind: 'stopping', outcome };
   effects.push({ type: 'cancelRun', scheduleId: schedule.id, runId: run.id });

@@ -121,7 +121,7 @@ async function description(jobs: JobVerbs, name: string, gone: AbortSignal) {
     events.push(eventView(notice));
     if (events.length > lastEvents) events.shift();
   }
-  return { ...view, why: await jobs.why(view.job), events };
+  return { ...view, why: await jobs.why(name), events };
 }
 
 function arrow(parts: AsyncIterable<Uint8Array>): Reply {

@@ -6,14 +6,14 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import type * as z from 'zod';
+import * as z from 'zod';
 import { joinAddress, splitAddress } from '../../shared/endpoints.js';
 import { fail } from '../../shared/failure.js';
 import { mediaTypes, type Operation } from '../../shared/http-operation.js';
 import { type OperationId, operations } from '../../shared/http-operations.js';
 import { limits } from '../../shared/limits.js';
 import { readTlsFiles, type TlsFiles } from '../rpc/servers.js';
-import { checkRequest } from './guards.js';
+import { answerHeaders, checkRequest } from './guards.js';
 import type { Asked, Reply } from './asked.js';
 import { handlers, type HandlersDependencies } from './handlers.js';
 import { problemOf } from './problems.js';
@@ -76,12 +76,19 @@ function buildApp(options: HttpDoorOptions): FastifyInstance {
   });
   app.removeAllContentTypeParsers();
   const parse = app.getDefaultJsonParser('error', 'error');
-  app.addContentTypeParser(mediaTypes.json, { parseAs: 'string' }, (request, text, done) => {
+  app.addContentTypeParser(mediaTypes.json, { parseAs: 'buffer' }, (request, body, done) => {
     // Many callers name the type of a body though they send none.
-    if (text === '') done(null, undefined);
-    else void parse(request, text as string, done);
+    if (body.length === 0) return done(null, undefined);
+    try {
+      void parse(request, utf8Text(body as Buffer), done);
+    } catch (error) {
+      done(error as Error);
+    }
   });
-  app.addHook('onRequest', async (request) => checkRequest(request.raw, options.clientToken));
+  app.addHook('onRequest', async ({ raw, routeOptions }, reply) => {
+    for (const [name, value] of Object.entries(answerHeaders)) reply.raw.setHeader(name, value);
+    checkRequest(raw, options.clientToken, pages.has(routeOptions.url ?? ''));
+  });
   app.setErrorHandler((error, _request, reply) => sendProblem(reply, error));
   app.setNotFoundHandler((request) => {
     fail('invalidSpec', 'E_NO_ROUTE', `there is no ${request.url.slice(0, 200)} here`, {
@@ -90,6 +97,17 @@ function buildApp(options: HttpDoorOptions): FastifyInstance {
   });
   addRoutes(app, options);
   return app;
+}
+
+/** What a browser shows rather than saves, whatever becomes of it. */
+const pages: ReadonlySet<string> = new Set(
+  Object.values<Operation>(operations)
+    .filter(({ method, answer }) => method === 'GET' && answer.kind === 'json')
+    .map(routeOf),
+);
+
+function routeOf({ path }: Operation): string {
+  return path.replace(/\{(\w+)\}/g, ':$1');
 }
 
 function serverOf(
@@ -111,16 +129,19 @@ function addRoutes(app: FastifyInstance, options: HttpDoorOptions): void {
   const stallMs = options.stallMs ?? stallMsDefault;
   const methods = new Map<string, string[]>();
   for (const [id, operation] of Object.entries<Operation>(operations)) {
-    const url = operation.path.replace(/\{(\w+)\}/g, ':$1');
-    methods.set(url, [...(methods.get(url) ?? []), operation.method]);
+    const url = routeOf(operation);
+    const { method, answer: shape } = operation;
+    // Of a stream there is no head without beginning it.
+    const exposeHeadRoute = method === 'GET' && shape.kind !== 'lines' && shape.kind !== 'arrow';
+    const here = exposeHeadRoute ? [method, 'HEAD'] : [method];
+    methods.set(url, [...(methods.get(url) ?? []), ...here]);
     const handler = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
       const asked = askedOf(operation, request, gone.signal);
       return answer(reply, await serve[id as OperationId](asked), gone.signal, stallMs);
     };
-    const { method } = operation;
-    if (operation.body !== 'bytes') app.route({ method, url, handler });
+    if (operation.body !== 'bytes') app.route({ method, url, handler, exposeHeadRoute });
     else {
       void app.register(async (scope) => {
         scope.removeAllContentTypeParsers();
@@ -153,18 +174,31 @@ function askedOf(
   request: FastifyRequest,
   gone: AbortSignal,
 ): Asked<Operation> {
-  const { query, body } = operation;
-  const json = body !== undefined && body !== 'bytes';
+  const { query = none, body = none } = operation;
+  const bytes = body === 'bytes';
   return {
     params: request.params as Record<string, string>,
-    query: query && checked(query, request.query, 'the query'),
-    body: json ? checked(body, request.body ?? {}, 'the body') : undefined,
-    bytes: body === 'bytes' ? ((request.body ?? []) as AsyncIterable<Uint8Array>) : nothing(),
+    query: checked(query, request.query, 'the query'),
+    body: bytes ? undefined : checked(body, request.body ?? {}, 'the body'),
+    bytes: bytes ? ((request.body ?? []) as AsyncIterable<Uint8Array>) : nothing(),
     gone,
   } as Asked<Operation>;
 }
 
+const none = z.strictObject({});
+
 async function* nothing(): AsyncGenerator<Uint8Array> {}
+
+/** @throws WindrowError E_REQUEST */
+function utf8Text(body: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(body);
+  } catch {
+    return fail('invalidSpec', 'E_REQUEST', 'the body is not UTF-8 text', {
+      hint: 'send JSON as UTF-8',
+    });
+  }
+}
 
 /** @throws WindrowError E_REQUEST */
 function checked(shape: z.ZodObject, value: unknown, what: string): unknown {
@@ -184,7 +218,6 @@ async function answer(
   gone: AbortSignal,
   stallMs: number,
 ): Promise<FastifyReply> {
-  reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff');
   if ('stream' in made) {
     reply.hijack();
     await sendStream(reply.raw, made.stream, gone, stallMs);

@@ -33,6 +33,7 @@ const statusOfCode: Readonly<Record<string, number>> = {
   E_WEBHOOK_DENIED: 403,
   E_NO_ROUTE: 404,
   E_NO_JOB: 404,
+  E_RUN_NO_JOB: 404,
   E_NO_OUTPUT: 404,
   E_NO_WORKER: 404,
   E_NO_SCHEDULE: 404,

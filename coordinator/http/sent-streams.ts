@@ -22,11 +22,7 @@ export async function sendStream(
   gone: AbortSignal,
   stallMs: number,
 ): Promise<void> {
-  response.writeHead(200, {
-    'content-type': mediaType,
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
-  });
+  response.writeHead(200, { 'content-type': mediaType });
   response.flushHeaders();
   try {
     for await (const part of parts) {

@@ -8,6 +8,7 @@ import type { ChunkRecord } from '../../shared/plan.js';
 import type { Event } from '../core/events.js';
 import { decodeEvents } from './event-rows.js';
 import type { ArchivedJob, ChunkIndex, Journal, Loaded, StoredNotice } from './journal.js';
+import { previewRequest } from './journal.js';
 import { guarded, journalPath, openForReading, type Sqlite } from './sqlite-file.js';
 
 /** What can be asked of a journal that somebody else may write. */
@@ -50,11 +51,12 @@ export class JournalReader {
         state: query.state,
       };
       const given = Object.entries(wanted).filter(([, value]) => value !== undefined);
-      const where = given.map(([column]) => `${column} = ?`).join(' and ') || 'true';
+      const where = given.map(([column]) => `${column} = ? and `).join('');
+      const shown = query.withoutPreviews ? `request_id not glob '${previewRequest}*'` : 'true';
       const rows = this.db
         .prepare(
           `select job_id, request_id, name, state, submitted_ms, ended_ms, view, spec
-           from archive where ${where} order by submitted_ms desc, job_id desc limit ?`,
+           from archive where ${where}${shown} order by submitted_ms desc, job_id desc limit ?`,
         )
         .raw()
         .all(...given.map(([, value]) => value), query.limit);

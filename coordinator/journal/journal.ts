@@ -21,6 +21,9 @@ export interface ArchivedJob {
   readonly spec: string;
 }
 
+/** How the request ids of previews begin. */
+export const previewRequest = 'preview ';
+
 export interface StoredNotice {
   readonly jobId: JobId;
   readonly seq: number;
@@ -60,6 +63,7 @@ export interface Journal {
     name?: string;
     requestId?: string;
     state?: string;
+    withoutPreviews?: boolean;
     limit: number;
   }): Promise<ArchivedJob[]>;
   notices(jobId: JobId, afterSeq: number, limit: number): Promise<StoredNotice[]>;

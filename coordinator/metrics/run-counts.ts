@@ -32,7 +32,7 @@ export class RunCounts {
   /** A run asked for by hand, by a backfill or by data sets is due whenever there is room. */
   starts(state: State, { scheduleId, runId }: StartRun, nowMs: number): void {
     const run = state.schedules.get(scheduleId)?.runs.get(runId);
-    if (run?.kind !== 'scheduled' || run.tries > 1) return;
+    if (run?.kind !== 'scheduled' || run.tries > 1 || run.reopened) return;
     this.lag.observe(Math.max(0, nowMs - run.interval.endMs) / 1000);
   }
 }

@@ -28,7 +28,7 @@ export interface ExchangeLayout {
 }
 
 export interface LayoutOptions {
-  /** Bytes of all inputs that a chunk should read. */
+  /** Bytes of all inputs that a chunk should read, however few. */
   readonly targetBytes: number;
   /** Tasks that can run at once: never fewer chunks than this, as long as each has enough to do. */
   readonly slots: number;
@@ -70,7 +70,7 @@ export function exchangeLayout(
   );
   const all = total.reduce((sum, bytes) => sum + bytes, 0);
   const even = all / Math.max(1, options.slots);
-  const most = Math.max(worthwhileBytes, Math.min(options.targetBytes, even));
+  const most = Math.min(options.targetBytes, Math.max(worthwhileBytes, even));
   // Equal chunks rather than full ones and a rest.
   const target = all / Math.max(1, Math.ceil(all / most - 1e-9));
   const middle = median(total.filter((bytes) => bytes > 0));

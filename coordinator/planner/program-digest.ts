@@ -14,8 +14,9 @@ export function programDigest(program: StageProgram, versions: Facts['versions']
     const { batchSize: _, ...rest } = step;
     return { ...rest, model: step.model.digest, externalData: step.externalData.map(named) };
   });
+  const { shown: _, ...asked } = program.query ?? {};
   const query = program.query && {
-    ...program.query,
+    ...asked,
     leaves: program.query.leaves.map(({ shown: _, ...leaf }) => leaf),
   };
   const infers = program.steps.some((step) => step.kind === 'infer');

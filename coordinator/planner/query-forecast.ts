@@ -66,13 +66,10 @@ function resultOf(
   const count = plannedChunkCount(stage) ?? below?.chunks.length ?? 0;
   const rows = expected ?? rowsEntering(stage, results);
   const bytes = rows * widthOfAll(columns);
-  const chunks = Array.from({ length: count }, () => ({
-    bytes: bytes / count,
-    parts: Array.from({ length: partitions }, (_, partition) => ({
-      partition,
-      bytes: bytes / count / partitions,
-    })),
-  }));
+  const parts = Array.from({ length: partitions }, (_, partition) => {
+    return { partition, bytes: bytes / count / partitions };
+  });
+  const chunks = Array.from({ length: count }, () => ({ bytes: bytes / count, parts }));
   return { rows, bytes, partitions, chunks };
 }
 

@@ -4,10 +4,12 @@
  */
 import { sha256Hex } from '../../shared/chunk-identity.js';
 import { stageId, type StageId } from '../../shared/ids.js';
+import { limits } from '../../shared/limits.js';
 import type {
   InputFile,
   PlanNote,
   QueryInput,
+  RowLayout,
   StagePlan,
   StageProgram,
   TableRef,
@@ -85,41 +87,76 @@ export function nothingToDo(query: QueryStage): StagePlan {
 
 /** Several fragments, or an order of its own for chunks: the rows are kept, then dealt out. */
 function rearranged(
-  { query: { input } }: QueryState,
+  { query, results }: QueryState,
   result: readonly Column[],
   fragments: readonly Fragment[],
   adding: Adding,
 ): QueryStep {
+  const { layout = {} } = query.input;
   const needed = new Set(result.map(({ id }) => id));
-  const { layout } = input;
   const first = narrowed(fragments[0]!.relation, needed).columns;
-  const dividing = layout && (layout.keys ?? layout.partitions) !== undefined;
-  const by = dividing
-    ? result.filter(({ name }) => layout.keys?.includes(name) ?? true).map(columnExpression)
-    : undefined;
-  const partitions = layout?.partitions ?? input.partitions;
-  const names: string[] = [];
+  const keys = result
+    .filter(({ name }) => layout.keys?.includes(name) ?? true)
+    .map(columnExpression);
+  /** @param into partitions; absent where each chunk's rows stay together */
+  const keep = (key: string, fragment: Fragment, into: number | undefined): void => {
+    if (adding.has(key)) return;
+    const { columns } = fragment.relation;
+    const divide = into === undefined ? {} : { divide: { kind: 'hash', keys } as const };
+    const stage: PhysicalStage = { ...canonical({ fragment, columns, ...divide }), key };
+    const program = stageProgram(stage, into ?? 0);
+    const { compression } = query.program.sink;
+    // A size that is asked for is that of files of the result.
+    const sink = layout.targetBytes === undefined ? {} : { compression };
+    adding.part(stage, { ...program, sink: { ...program.sink, ...sink } });
+  };
+  const names = fragments.map((_, index) => `result ${index}`);
+  const atOnce = layout.targetBytes === undefined ? partitionsKnown(query) : undefined;
   for (const [index, fragment] of fragments.entries()) {
     const relation = inOrder(narrowed(fragment.relation, needed), first);
-    const key = `result ${index}`;
-    names.push(key);
-    if (adding.has(key)) continue;
-    const work: Omit<PhysicalStage, 'key'> = {
-      fragment: { ...fragment, relation },
-      columns: relation.columns,
-      ...(by ? { divide: { kind: 'hash', keys: by } } : {}),
-    };
-    const stage: PhysicalStage = { ...canonical(work), key };
-    adding.part(stage, stageProgram(stage, partitions));
+    keep(names[index]!, { ...fragment, relation }, atOnce);
   }
   if (adding.some) return adding.step();
   const leaf = 'result';
-  const inputs = [{ leaf, stages: names, divisible: false }];
-  const driving: Fragment['driving'] = dividing
-    ? { kind: 'partitions', inputs }
-    : { kind: 'chunks', leaf, stages: names };
-  const rows: Fragment = { driving, sides: [], relation: scanOf(leaf, first), hashed: [] };
+  const rowsOf = (driving: Fragment['driving']): Fragment => {
+    return { driving, sides: [], relation: scanOf(leaf, first), hashed: [] };
+  };
+  const kept = rowsOf({ kind: 'chunks', leaf, stages: names });
+  const sizes = names.flatMap((name) => results(adding.stageOf(name)).chunks);
+  const into = partitionsOfSize(layout, sizes);
+  if (into !== undefined) keep(dealtOut, kept, into);
+  if (adding.some) return adding.step();
+  if (atOnce === undefined && into === undefined) {
+    return adding.final(kept, resultProgram(result, kept));
+  }
+  const stages = into === undefined ? names : [dealtOut];
+  const inputs = [{ leaf, stages, divisible: false }];
+  const rows = rowsOf({ kind: 'partitions', inputs });
   return adding.final(rows, resultProgram(result, rows));
+}
+
+/** What the stage is called whose rows are divided once their size is known. */
+const dealtOut = 'dealt out';
+/** Keys are divided into so many times as many partitions as chunks: taken together, they come out even. */
+const partitionsPerChunk = 4;
+/** A chunk of up to so many times the size that is asked for is about as large. */
+const aboutAsLarge = 1.5;
+
+/** Partitions that rows are dealt out to; undefined where only their size could tell. */
+function partitionsKnown({ input: { layout, partitions } }: QueryStage): number | undefined {
+  return layout?.partitions ?? (layout?.keys && partitions);
+}
+
+/** For chunks of the size that is asked for; undefined where the kept ones have only to be put together. */
+function partitionsOfSize(
+  { targetBytes, keys }: RowLayout,
+  kept: readonly { readonly bytes: number }[],
+): number | undefined {
+  if (targetBytes === undefined) return undefined;
+  const chunks = Math.ceil(kept.reduce((sum, { bytes }) => sum + bytes, 0) / targetBytes);
+  const small = kept.every(({ bytes }) => bytes <= targetBytes * aboutAsLarge);
+  if (chunks <= 1 || (keys === undefined && small)) return undefined;
+  return Math.min(limits.partitionsPerExchange, chunks * (keys ? partitionsPerChunk : 1));
 }
 
 /** All of it in one chunk. */
@@ -160,6 +197,11 @@ class Adding {
     return this.keys.has(key);
   }
 
+  /** Of those that were there before. */
+  stageOf(key: string): StageId {
+    return this.keys.get(key)!;
+  }
+
   part({ key, fragment, bounds }: PhysicalStage, program: StageProgram): void {
     const { query, parts } = this.state;
     const id = stageId(`${query.id}_${parts.length + this.added.length + 1}`);
@@ -188,7 +230,7 @@ class Adding {
     for (const each of [...inputs, ...sides]) {
       if ('source' in each) rows.set(each.leaf, { rows: this.tables.get(each.source)!.rows });
       if (!('stages' in each)) continue;
-      const all = each.stages.map((key) => this.state.results(this.keys.get(key)!).rows);
+      const all = each.stages.map((key) => this.state.results(this.stageOf(key)).rows);
       rows.set(each.leaf, { rows: all.reduce((sum, count) => sum + count, 0) });
     }
     return new Estimates(rows).of(relation).rows;
@@ -198,7 +240,7 @@ class Adding {
     const { query } = this.state;
     if (fragment.relation) this.expected.set(id, this.rowsOf(fragment, fragment.relation));
     const { tables } = query.input;
-    const stageOf = (key: string): StageId => this.keys.get(key)!;
+    const stageOf = (key: string): StageId => this.stageOf(key);
     const { layout } = query.input;
     const facts = { ...this.state, ...(layout && id === query.id ? { wanted: layout } : {}) };
     const { input, rows, taskStarts, notes } = layOut(id, fragment, tables, stageOf, facts);

@@ -63,8 +63,8 @@ export function jobService(
     fetchResult: streamed(async function* ({ jobId, output, maxRows }) {
       for await (const data of verbs.result(jobId, output, maxRows || undefined)) yield { data };
     }),
-    logs: streamed(async function* ({ jobId }) {
-      yield* await verbs.logs(jobId);
+    logs: streamed(async function* ({ jobId, follow }, aborted) {
+      yield* follow ? verbs.followLogs(jobId, aborted) : await verbs.logs(jobId);
     }),
     listWorkers: unary(async () => ({
       workersJson: verbs.workers().map((view) => JSON.stringify(view)),

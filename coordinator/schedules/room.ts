@@ -7,6 +7,7 @@ import { Backfills } from './backfills.js';
 import { ScheduleClock } from './clock.js';
 import type { Admit } from './definition.js';
 import { RunJobs, type RunEffect, type RunJobsDependencies } from './run-jobs.js';
+import { Runs } from './runs.js';
 import { Schedules } from './schedules.js';
 import { checkWebhookHost } from './webhook-address.js';
 import { Webhooks, type WebhookEffect } from './webhooks.js';
@@ -30,6 +31,7 @@ export class ScheduleRoom {
   private readonly webhooks: Webhooks;
   readonly schedules: Schedules;
   readonly backfills: Backfills;
+  readonly runs: Runs;
 
   constructor(private readonly deps: ScheduleRoomDependencies) {
     this.clock = new ScheduleClock(deps);
@@ -44,6 +46,7 @@ export class ScheduleRoom {
       },
     });
     this.backfills = new Backfills({ ...deps, schedules: this.schedules });
+    this.runs = new Runs({ ...deps, checkFires: () => this.schedules.checkFires() });
   }
 
   /** Where nothing fires, nothing is started either: the next server goes on with it. */

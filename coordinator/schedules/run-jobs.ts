@@ -134,6 +134,6 @@ function requestOf(schedule: ScheduleState, run: RunState): SubmitRequest {
     requestId: requestIdOf(schedule, run),
     specJson: JSON.stringify(spec),
     files,
-    redoDeadLetters: false,
+    redoDeadLetters: run.reopened?.redoDeadLetters ?? false,
   };
 }

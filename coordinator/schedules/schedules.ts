@@ -3,7 +3,6 @@
  * Never: fires anything; the clock does.
  */
 import { randomBytes } from 'node:crypto';
-import { distance } from 'fastest-levenshtein';
 import {
   isInterval,
   manualInterval,
@@ -16,6 +15,7 @@ import type { SubmitRequest } from '../../shared/gen/windrow.js';
 import { makeScheduleId } from '../../shared/ids.js';
 import { runIdOf } from '../../shared/schedule-variables.js';
 import type { RunView, ScheduleView } from '../../shared/schedule-views.js';
+import { nameHint } from '../../shared/spec-problems.js';
 import { Turns } from '../commit/turns.js';
 import type { Event } from '../core/events.js';
 import type { ScheduleDefinition } from '../core/schedule-events.js';
@@ -179,12 +179,8 @@ export class Schedules {
     const found = this.named(name);
     if (found) return found;
     const names = this.list().map(({ schedule }) => schedule);
-    const [best] = names.sort((a, b) => distance(a, name) - distance(b, name));
     return fail('invalidSpec', 'E_NO_SCHEDULE', `there is no schedule '${name}'`, {
-      hint:
-        best === undefined
-          ? 'create one with: windrow schedule create SPEC'
-          : `did you mean '${best}'?`,
+      hint: nameHint(name, names) ?? 'create one with: windrow schedule create SPEC',
     });
   }
 

@@ -6619,6 +6619,7 @@ export const JobServiceService = {
     responseSerialize: (value: WhyResponse): Buffer => Buffer.from(WhyResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WhyResponse => WhyResponse.decode(value),
   },
+  /** Of the id of a schedule's run, the run is ended, and job_json is its RunView (docs/SCHEDULES.md). */
   cancelJob: {
     path: "/windrow.v1.JobService/CancelJob" as const,
     requestStream: false as const,
@@ -6628,7 +6629,10 @@ export const JobServiceService = {
     responseSerialize: (value: JobReply): Buffer => Buffer.from(JobReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): JobReply => JobReply.decode(value),
   },
-  /** A new job from the stored spec of an ended one. */
+  /**
+   * A new job from the stored spec of an ended one. That of a schedule's run is another try of the
+   * run: then the answer's job_id is the run's id.
+   */
   retryJob: {
     path: "/windrow.v1.JobService/RetryJob" as const,
     requestStream: false as const,
@@ -6698,8 +6702,12 @@ export interface JobServiceServer extends UntypedServiceImplementation {
   /** Events of a job from `after_seq`, then live ones until the job ends or the caller hangs up. */
   watchJob: handleServerStreamingCall<WatchJobRequest, JobEvent>;
   why: handleUnaryCall<JobRequest, WhyResponse>;
+  /** Of the id of a schedule's run, the run is ended, and job_json is its RunView (docs/SCHEDULES.md). */
   cancelJob: handleUnaryCall<JobRequest, JobReply>;
-  /** A new job from the stored spec of an ended one. */
+  /**
+   * A new job from the stored spec of an ended one. That of a schedule's run is another try of the
+   * run: then the answer's job_id is the run's id.
+   */
   retryJob: handleUnaryCall<RetryJobRequest, SubmitResponse>;
   /** Rows of a finished job's output as an Arrow IPC stream. */
   fetchResult: handleServerStreamingCall<FetchResultRequest, ArrowPart>;
@@ -6830,6 +6838,7 @@ export interface JobServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: WhyResponse) => void,
   ): ClientUnaryCall;
+  /** Of the id of a schedule's run, the run is ended, and job_json is its RunView (docs/SCHEDULES.md). */
   cancelJob(request: JobRequest, callback: (error: ServiceError | null, response: JobReply) => void): ClientUnaryCall;
   cancelJob(
     request: JobRequest,
@@ -6842,7 +6851,10 @@ export interface JobServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: JobReply) => void,
   ): ClientUnaryCall;
-  /** A new job from the stored spec of an ended one. */
+  /**
+   * A new job from the stored spec of an ended one. That of a schedule's run is another try of the
+   * run: then the answer's job_id is the run's id.
+   */
   retryJob(
     request: RetryJobRequest,
     callback: (error: ServiceError | null, response: SubmitResponse) => void,

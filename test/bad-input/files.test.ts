@@ -1,8 +1,21 @@
-/** Files and paths that are wrong: inputs refused before native code sees them, outputs before any work. */
-import { copyFileSync, readFileSync } from 'node:fs';
+/**
+ * Files and paths that are wrong: inputs refused before native code sees them, outputs before any
+ * work, and a disk that fills up while a chunk is written to it.
+ */
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { duckdb, expectInvalid, expectRefused, Place, type Refusal, windrow } from './place.js';
+import { SmallDisk, smallDisks } from '../small-disk.js';
+import {
+  duckdb,
+  expectFailed,
+  expectInvalid,
+  expectRefused,
+  filesBelow,
+  Place,
+  type Refusal,
+  windrow,
+} from './place.js';
 
 let place: Place;
 beforeAll(async () => {
@@ -205,3 +218,37 @@ describe('a source without rows', () => {
     expect(await duckdb(`select count(*)::int as n from '${out}/*.parquet'`)).toEqual([{ n: 0 }]);
   });
 });
+
+if (smallDisks) {
+  describe('a full disk', () => {
+    let disk: SmallDisk;
+    const ballast = () => join(disk.path, 'ballast');
+    beforeAll(async () => {
+      disk = await SmallDisk.open(place.path('disk'), '32m');
+      writeFileSync(ballast(), Buffer.alloc(30 << 20));
+    });
+    afterAll(() => disk.close());
+
+    /** Text that no compression makes small: some 6 MiB. */
+    const noise = 'md5(id::varchar) || md5((id + 1)::varchar) || md5((id + 2)::varchar)';
+    const large = { select: { from: 'orders', columns: { id: 'id', noise } } };
+
+    it('fails the job with its code once the attempts are used up, leaves no half file, and lets it go on once there is room', async () => {
+      const out = join(disk.path, 'out');
+      const spec = place.spec('full', {
+        run: { attempts: 2 },
+        steps: [{ id: 'large', ...large }],
+        outputs: [{ name: 'result', from: 'large', parquet: out }],
+      });
+      const { failure } = await expectFailed(place, spec, 'E_DISK_FULL');
+      expect(failure).toMatchObject({ kind: 'resource' });
+      expect(failure.hint).toMatch(/checkpoints\.location/);
+      expect(filesBelow(out).filter((name) => name.endsWith('.parquet'))).toEqual([]);
+      expect(filesBelow(out)).not.toContain('_SUCCESS');
+
+      rmSync(ballast());
+      const run = await windrow(['run', spec, '--workers', '1']);
+      expect(run.code, run.stderr).toBe(0);
+    });
+  });
+}

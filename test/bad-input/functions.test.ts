@@ -3,6 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JobSpecInput } from '../../shared/job-spec.js';
+import type { LogView } from '../../shared/views.js';
+import { verbHere } from '../verb-here.js';
 import { expectFailed, expectInvalid, Place, type Refusal } from './place.js';
 
 let place: Place;
@@ -94,6 +96,36 @@ export function row(row: Row) {
       at: { step: 'mapped', file: place.path('data.parquet'), rowGroup: 3, row: 31234 },
     });
     expect(failure.hint).toMatch(/onError/);
+  });
+
+  it.concurrent('that throws in a timer, and what it printed before is in the log', async () => {
+    const spec = mapping(
+      'timer',
+      `export function row(row: { id: bigint }) {
+  if (row.id === 7n) {
+    console.warn('seven', row);
+    setTimeout(() => {
+      throw new Error('later');
+    }, 0);
+  }
+  return { label: 'x' };
+}
+`,
+    );
+    const { failure, ended } = await expectFailed(place, spec, 'E_MAP_THREW');
+    expect(failure).toMatchObject({ kind: 'userCode', at: { step: 'mapped' } });
+    expect(failure.message).toMatch(/later \(at f\.ts:5:/);
+    expect(ended.stdout).not.toContain('seven');
+    const state = join(dirname(spec), '.windrow');
+    const logs = await verbHere(['logs', 'timer', '--state', state, '-o', 'json']);
+    const lines = JSON.parse(logs.stdout) as LogView[];
+    expect(lines).toContainEqual(
+      expect.objectContaining({
+        level: 'warn',
+        text: expect.stringMatching(/s0\/0\/1 step mapped, chunk 0: seven \{ id: 7n, name: /),
+      }),
+    );
+    expect(lines.at(-1)).toMatchObject({ level: 'error', text: expect.stringMatching(/later/) });
   });
 
   it.concurrent('whose module throws when it is loaded', async () => {

@@ -14,6 +14,7 @@ beforeAll(async () => {
   place = await Place.open();
   mkdirSync(place.path('root'));
   copyFileSync(place.path('data.parquet'), place.path('root/data.parquet'));
+  copyFileSync(place.path('model.onnx'), place.path('root/model.onnx'));
   symlinkSync(place.path('data.parquet'), place.path('root/link.parquet'));
   mkdirSync(place.path('outside'));
   symlinkSync(place.path('outside'), place.path('root/way-out'));
@@ -151,6 +152,32 @@ describe('a coordinator refuses', () => {
     client.close();
   });
 
+  it.concurrent(
+    'a model that was not uploaded, wherever it lies: it reads none by their paths',
+    async () => {
+      const client = connect(address, { token: 'a client is known by this' });
+      for (const model of [place.path('model.onnx'), place.path('root/model.onnx')]) {
+        const spec = place.spec('model by path', {
+          sources: { orders: { parquet: place.path('root/data.parquet') } },
+          steps: [
+            {
+              id: 's',
+              infer: { from: 'orders', model, inputs: { x: ['age'] }, outputs: { y: 'p' } },
+            },
+          ],
+          outputs: [{ name: 'result', from: 's', parquet: place.path('root/out') }],
+        });
+        const job = { ...(await loadJob(spec)), files: new Map() };
+        const failure = {
+          code: 'E_MODEL_MISSING',
+          message: `'${model}' was not uploaded with the job`,
+        };
+        await expect(client.submit(job)).rejects.toMatchObject({ failure });
+      }
+      client.close();
+    },
+  );
+
   it.concurrent('a preview of a job that it would refuse', async () => {
     const spec = place.spec('preview outside', {
       sources: { orders: { parquet: place.path('root/data.parquet') } },
@@ -215,6 +242,15 @@ describe('a coordinator whose state lies outside its roots', () => {
     expect(run.code, run.stderr).toBe(0);
     expect(JSON.parse(run.stdout)).toHaveLength(3);
     expect(filesBelow(place.path('root/preview'))).toEqual([]);
+
+    const client = connect(address, { token: 'a client is known by this' });
+    expect(await client.list()).toEqual([]);
+    expect(await client.get('preview-inside-preview')).toMatchObject({ state: 'succeeded' });
+    const unknown = client.preview(await loadJob(spec), { step: 'order' })[Symbol.asyncIterator]();
+    await expect(unknown.next()).rejects.toMatchObject({
+      failure: { code: 'E_UNKNOWN_STEP', hint: expect.stringContaining("'orders'") as string },
+    });
+    client.close();
     worker.kill('SIGTERM');
     await gone;
   });

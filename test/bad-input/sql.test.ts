@@ -1,5 +1,6 @@
 /** SQL that is wrong, or reaches for what is not its own: refused before any work, with the step. */
 import { afterAll, beforeAll, describe, it } from 'vitest';
+import { verbHere } from '../verb-here.js';
 import { expectInvalid, Place, type Refusal, windrow } from './place.js';
 
 let place: Place;
@@ -202,6 +203,16 @@ describe('a type that no file can hold is refused', () => {
   });
 });
 
+it('a param that is not there is refused with its place, no data looked at', async () => {
+  const spec = place.spec('unknown param', {
+    params: { min: 1 },
+    sources: { orders: { parquet: 'none.parquet' } },
+    steps: [{ id: 'a', filter: { from: 'orders', where: 'amount > $mn' } }],
+  });
+  const refusal = { code: 'E_UNKNOWN_PARAM', says: [/job\.json:1:\d+: /, /'mn'/, /'min'/] };
+  await expectInvalid(place, spec, refusal, (args) => verbHere([...args, '--spec-only']));
+});
+
 describe('an expression is refused', () => {
   const cases: SqlCase[] = [
     { sql: "getenv('HOME') = 'x'" },
@@ -214,7 +225,6 @@ describe('an expression is refused', () => {
     },
     { sql: "exists (from read_text('/etc/hostname'))" },
     { sql: 'amuont > 1', code: 'E_UNKNOWN_COLUMN', says: [/amuont/, /amount/] },
-    { sql: 'amount > $mn', code: 'E_UNKNOWN_PARAM', says: [/mn/, /min/] },
     { sql: 'amount > )', code: 'E_SQL_SYNTAX', says: [/character/] },
     { sql: 'amount', code: 'E_SQL_BIND', says: [/BOOLEAN/] },
     { sql: 'amont(amount) > 1', code: 'E_SQL_BIND', says: [/amont/] },

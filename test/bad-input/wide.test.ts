@@ -152,7 +152,7 @@ describe('a wide step is refused before any work, with its name and a hint', () 
       'a frame that is none',
       window({ frame: 'rows betwixt', orderBy: ['id'] }),
       'E_SQL_SYNTAX',
-      /syntax error/,
+      /frame: 'rows betwixt' is no window frame/,
     ],
     [
       'an order by no column',

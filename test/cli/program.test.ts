@@ -93,6 +93,7 @@ describe('the command line', () => {
     [['wait', 'j1', '--timeout', 'soon'], '--timeout soon is not a duration'],
     [['completion', 'cmd'], 'use one of bash, zsh, fish'],
     [['worker'], '--coordinator HOST:PORT'],
+    [['worker', '--coordinator', 'foo'], "--coordinator: 'foo' is not HOST:PORT"],
     [[], 'Usage: windrow'],
   ])('ends with 2 for %j', async (args, said) => {
     const { code, stdout, stderr } = await windrow(...args);
@@ -105,7 +106,20 @@ describe('the command line', () => {
     const { code, stderr } = await windrow('list', '--state', join(directory, 'none'));
     expect(stderr).toContain('error E_STATE_NOT_FOUND: ');
     expect(stderr).toContain('hint: ');
+    expect(stderr).not.toMatch(/\n\s+at /);
     expect(code).toBe(2);
+  });
+
+  test('shows the stack with --debug, before the verb and after it', async () => {
+    const verb = ['list', '--state', join(directory, 'none')];
+    for (const args of [
+      ['--debug', ...verb],
+      [...verb, '--debug'],
+    ]) {
+      const { stderr } = await windrow(...args);
+      expect(stderr).toContain('error E_STATE_NOT_FOUND: ');
+      expect(stderr).toMatch(/\n\s+at /);
+    }
   });
 
   test('ends with 4 where the coordinator cannot be reached', async () => {

@@ -41,7 +41,7 @@ outputs: [{ from: a, parquet: "${output}" }]
 }
 
 test('its job has params and absolute paths, and keeps what each run will say', async () => {
-  job();
+  job(undefined, '{ id: s, filter: { from: a, where: "day = $ds and n > $least" } }');
   const loaded = await loadSchedule(schedule('params: { where: there, least: 5 }'));
   const spec = JSON.parse(loaded.job.specJson) as JobSpec;
   expect(loaded.name).toBe('nightly');
@@ -56,8 +56,9 @@ test.each([
   ['a param that the job lacks', 'E_UNKNOWN_PARAM', 'params: { x: 1 }', undefined],
   ['a param of another type', 'E_PARAM_INVALID', 'params: { least: many }', undefined],
   ['a template with an unknown variable', 'E_UNKNOWN_VARIABLE', '', 'out/{{ dss }}'],
-])('%s is refused', async (_what, code, more, output) => {
-  job(output);
+  ['SQL with an unknown variable', 'E_UNKNOWN_PARAM', '', 'out', 'day = $dss and at > $ts'],
+])('%s is refused', async (_what, code, more, output, where?: string) => {
+  job(output, where && `{ id: s, filter: { from: a, where: "${where}" } }`);
   const path = schedule(more.startsWith('job:') ? '' : more);
   if (more.startsWith('job:')) {
     const text = `apiVersion: windrow/v1\nkind: Schedule\nmetadata: { name: n }\n${more}\ntrigger: { delta: PT1H }\n`;

@@ -5,10 +5,13 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Catalogue } from '../../coordinator/catalogue.js';
 import type { State } from '../../coordinator/core/state.js';
-import type { Journal } from '../../coordinator/journal/journal.js';
+import { type Journal, previewRequest } from '../../coordinator/journal/journal.js';
 import { openJournal } from '../../coordinator/journal/sqlite-journal.js';
 import { type Notice, Notices } from '../../coordinator/notices.js';
 import { ProgressMeter } from '../../coordinator/progress-meter.js';
+import { toFailure } from '../../shared/failure.js';
+import { jobView } from '../../coordinator/core/views.js';
+import { jobId } from '../../shared/ids.js';
 import { after, J, submitted } from './core/fixtures.js';
 import { asset, awaiting, tell } from './core/schedule-fixtures.js';
 
@@ -110,4 +113,38 @@ it('why is answered for a schedule only where no job has its name, ended ones in
   await journal.archive(await journal.acquire(), job);
   state.jobs.delete(J);
   expect((await catalogue.why('hourly')).answer).toBe(`job ${J} has ended: failed`);
+});
+
+it('a job that is not there is offered the one that is near, and no other', async () => {
+  const { name } = [...state.jobs.values()][0]!;
+  const hintOf = (asked: string) =>
+    catalogue.get(asked).then(
+      () => 'found',
+      (error: unknown) => toFailure(error).hint,
+    );
+  expect(await hintOf(`${name}x`)).toBe(`did you mean '${name}'? windrow list shows all`);
+  expect(await hintOf('nothing-of-the-kind')).toBe('windrow list shows all');
+});
+
+it('lists the newest jobs first, ended ones among those that live, and leaves previews out', async () => {
+  const epoch = await journal.acquire();
+  const live = state.jobs.get(J)!;
+  const archive = (id: string, laterMs: number, requestId = id): Promise<void> => {
+    const submittedMs = live.submittedMs + laterMs;
+    const job = { ...live, id: jobId(id), requestId, submittedMs };
+    const view = JSON.stringify({ ...jobView(job, 1), state: 'failed' });
+    const { name, spec } = live;
+    const state = 'failed';
+    return journal.archive(epoch, {
+      ...{ jobId: job.id, requestId, name, state, submittedMs, endedMs: submittedMs, view, spec },
+    });
+  };
+  await archive('j-older', -1000);
+  await archive('j-newer', 1000);
+  await archive('j-preview', 2000, `${previewRequest}1`);
+  const listed = async (limit: number, wanted?: string): Promise<string[]> =>
+    (await catalogue.list(wanted, limit)).map(({ job }) => job);
+  expect(await listed(10)).toEqual(['j-newer', J, 'j-older']);
+  expect(await listed(2)).toEqual(['j-newer', J]);
+  expect(await listed(1, 'failed')).toEqual(['j-newer']);
 });

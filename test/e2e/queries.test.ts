@@ -223,26 +223,49 @@ describe('outputs of wide steps', () => {
   });
 
   it('of a target size are joined to files of about it', async () => {
-    await cluster.source('padded', `select i as id, ${pad(8)} as pad from range(6000) r(i)`, {
-      files: 2,
-    });
+    await cluster.source(
+      'padded',
+      `select i as id, i % 40 as g, ${pad(8)} as pad from range(6000) r(i)`,
+      {
+        files: 2,
+      },
+    );
     const steps: StepInput[] = [
       { id: 'dealt', repartition: { from: 'padded', partitions: 8 } },
       { id: 'ordered', sort: { from: 'padded', by: ['id desc'] } },
+      { id: 'small', repartition: { from: 'padded', targetFileSize: '100KB' } },
+      { id: 'keyed', repartition: { from: 'padded', keys: ['g'], targetFileSize: '200KB' } },
     ];
     const outputs = [
       { name: 'plain', from: 'dealt', parquet: 'out/plain' },
       { name: 'sized', from: 'dealt', parquet: 'out/sized', targetFileSize: '500KB' },
       { name: 'cut', from: 'ordered', parquet: 'out/cut', targetFileSize: '100KB' },
+      { name: 'small', from: 'small', parquet: 'out/small' },
+      { name: 'keyed', from: 'keyed', parquet: 'out/keyed' },
     ];
     await cluster.job(steps, { outputs });
     const expected = unordered(await cluster.answer('from padded'));
-    for (const output of ['out/plain', 'out/sized'])
+    for (const output of ['out/plain', 'out/sized', 'out/small', 'out/keyed'])
       expect(unordered(await cluster.published(output))).toEqual(expected);
     expect(cluster.manifest('out/plain').files).toHaveLength(8);
     const { length } = cluster.manifest('out/sized').files;
     expect(length).toBeGreaterThan(1);
     expect(length).toBeLessThan(8);
+    const sizes = (output: string): number[] =>
+      cluster.manifest(output).files.map(({ bytes }) => bytes);
+    for (const size of sizes('out/small')) {
+      expect(size).toBeGreaterThan(50_000);
+      expect(size).toBeLessThan(150_000);
+    }
+    // Some groups are in one file that would be evener in two.
+    for (const size of sizes('out/keyed')) expect(size).toBeLessThan(400_000);
+    expect(sizes('out/keyed').length).toBeGreaterThan(4);
+    const [together] = (
+      await cluster.answer(
+        `select count(distinct g) = 40 and count(*) = 40 from (select distinct g, filename from read_parquet('${cluster.place.path('out/keyed')}/*.parquet', filename = true))`,
+      )
+    ).rows;
+    expect(together).toBe("'true'");
     const names = cluster.manifest('out/cut').files.map(({ name }) => name);
     expect(names.length).toBeGreaterThan(2);
     expect([...names].sort()).toEqual(names);
@@ -270,6 +293,8 @@ describe('queries in SQL', () => {
     'with VALUES joined': `select v.what, count(*) as n from t join (values (1, 'one'), (3, 'three')) v(k, what) on t.k = v.k group by v.what`,
     'over nothing': `select k, count(*) as n from t where id < 0 group by k`,
     'over nothing at all': `select count(*) as n, sum(d) as total, max(name) as high from t where id < 0`,
+    'over nothing, in sets': `select k, b, grouping(k, b) as g, count(*) as n, median(d) as m from t where id < 0 group by rollup (k, b)`,
+    'with values counted once': `select count(distinct d) as n, sum(distinct d) as total, count(*) as many, max(name) as high from t`,
   };
   it.each(Object.entries(queries))('%s', async (_what, query) => {
     await cluster.expectRows([{ id: 'answer', sql: { query } }], query);

@@ -1,4 +1,5 @@
 /** What comes after a run: again, only its dead letters, elsewhere, or from a program. */
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect } from '../../client/client.js';
 import { startCoordinator } from '../../coordinator/main.js';
@@ -78,6 +79,20 @@ outputs: [{ from: checked, parquet: out, mode: overwrite }]
     expect(again.rowsReused).toBe(rows);
   });
 
+  it('is told where its dead letters lie when there are too many', async () => {
+    const capped = readFileSync(place.path('job.yaml'), 'utf8')
+      .replace('name: letters', 'name: capped')
+      .replace('parquet: out', 'parquet: capped')
+      .replace('(5, 77)', '(5, 78)');
+    place.write('capped.yaml', `${capped}deadLetters: { maxRows: 1 }\n`);
+    const { code, stderr } = await place.windrow(['run', 'capped.yaml', '--workers', '1']);
+    expect(code).toBe(1);
+    expect(stderr).toContain('error E_TOO_MANY_DEAD_LETTERS: ');
+    const from = /from read_parquet\('[^']*'\)/.exec(stderr)?.[0];
+    const letters = await place.sql<{ row: string }>(`select row ${from} order by row`);
+    expect(letters.map(({ row }) => row)).toEqual(['5', '78']);
+  });
+
   it('gives its rows to a program as Arrow batches', async () => {
     const coordinator = await startCoordinator({
       stateDirectory: place.path('.windrow'),
@@ -98,6 +113,68 @@ outputs: [{ from: checked, parquet: out, mode: overwrite }]
       client.close();
       await coordinator.stop();
     }
+  });
+});
+
+describe('a job whose function reads what lies outside of it', () => {
+  const place = new Workplace();
+  afterAll(() => place.close());
+
+  /** Fails on two rows of the first chunk, until there is a file `ready`. */
+  const moduleOf = (message: string) => `import { existsSync } from 'node:fs';
+const ready = () => existsSync(${JSON.stringify(place.path('ready'))});
+export function row({ i }) {
+  if ((i === 5n || i === 77n) && !ready()) throw new Error('${message}');
+  return { checked: true };
+}
+`;
+  const retry = (job: string) =>
+    place.windrow(['retry', job, '--only-dead-letters', '--state', '.windrow', '--workers', '1']);
+  const resultOf = ({ stdout }: { stdout: string }) =>
+    JSON.parse(stdout.trim().split('\n').at(-1)!) as Result;
+
+  it('has the chunks with dead letters done again, by the function that it came with', async () => {
+    await place.numbers(rows);
+    place.write('check.js', moduleOf('not yet'));
+    place.write(
+      'job.yaml',
+      `apiVersion: windrow/v1
+kind: Job
+metadata: { name: outside }
+sources: { numbers: { parquet: data/*.parquet } }
+steps:
+  - id: checked
+    map: { from: numbers, module: check.js, columns: { checked: BOOLEAN }, onError: deadLetter }
+outputs: [{ from: checked, parquet: out, mode: overwrite }]
+`,
+    );
+    const first = await place.json<Result>(['run', 'job.yaml', '--workers', '1']);
+    expect(first.rows).toMatchObject({ out: rows - dead, deadLettered: dead });
+
+    place.write('check.js', moduleOf('never'));
+    const same = await retry(first.job);
+    expect(same.stderr).toContain(`${place.path('check.js')}: changed since job ${first.job}`);
+    expect(resultOf(same)).toMatchObject({ rows: first.rows, rowsReused: rows - chunkRows });
+    const [message] = await place.sql<{ message: string }>(
+      `select distinct message from '${place.path('out.dead')}/*.parquet'`,
+    );
+    expect(message?.message).toContain('not yet');
+
+    place.write('check.js', moduleOf('not yet'));
+    place.write('ready', '');
+    const mended = await retry(resultOf(same).job);
+    expect(mended.stderr).not.toContain('check.js');
+    const { state, rows: books, rowsReused } = resultOf(mended);
+    expect({ state, out: books.out, dead: books.deadLettered, rowsReused }).toEqual({
+      state: 'succeeded',
+      out: rows,
+      dead: 0,
+      rowsReused: rows - chunkRows,
+    });
+    const [published] = await place.sql<{ n: string; d: string }>(
+      `select count(*) n, count(distinct i) d from '${place.path('out')}/*.parquet'`,
+    );
+    expect(published).toEqual({ n: String(rows), d: String(rows) });
   });
 });
 

@@ -72,9 +72,11 @@ describe('a schedule', () => {
     const [waiting] = await world.runs('patient', all(1, 'retrying'));
     expect(waiting).toMatchObject({ failure: { code: 'E_NO_FILES' } });
     expect(waiting?.job).toBeUndefined();
+    const waited = world.client.wait(waiting!.run);
     await world.data('late.parquet');
     const [done] = await world.runs('patient', all(1, 'succeeded'));
     expect(done?.tries).toBeGreaterThan(1);
+    expect(await waited).toMatchObject({ job: done?.job, state: 'succeeded' });
   });
 
   it('takes a new spec under its old name, and its runs stay', async () => {
@@ -108,6 +110,8 @@ describe('a run by hand', () => {
     const { schedules } = world.client;
     await world.create('daily', idle);
     expect((await schedules.pause('daily')).state).toBe('paused');
+    const coming = await schedules.next('daily', { from: new Date('2999-01-05'), count: 2 });
+    expect(coming.map(({ runAt }) => runAt.slice(0, 10))).toEqual(['2999-01-06', '2999-01-07']);
     const options = {
       interval: { start: new Date('2026-01-05T00:00:00Z'), end: new Date('2026-01-06T00:00:00Z') },
       requestId: 'mine',
@@ -135,7 +139,7 @@ describe('a backfill', () => {
     const { schedules } = world.client;
     const job = dayJob().replace(
       'n >= $least',
-      "n >= $least and if($ds = '2026-01-03', error('no'), true)",
+      "n >= $least and if($ds in ('2026-01-02', '2026-01-03'), error('no'), true)",
     );
     await world.create('daily', idle, job);
     const preview = await schedules.previewBackfill('daily', range('2026-01-01', '2026-01-04'));
@@ -152,9 +156,13 @@ describe('a backfill', () => {
     await ended(backfill);
     expect(await schedules.getBackfill(backfill)).toMatchObject({
       state: 'failed',
-      runs: { total: 4, passed: 0, unfinished: 0, succeeded: 3, failed: 1, cancelled: 0 },
+      runs: { total: 4, passed: 0, unfinished: 0, succeeded: 2, failed: 2, cancelled: 0 },
     });
     await world.create('daily', idle);
+    const { jobId: run } = await world.client.retry('daily-20260102T000000');
+    expect(run).toBe('daily-20260102T000000');
+    expect(await world.client.wait(run)).toMatchObject({ state: 'succeeded', rows: { out: 3 } });
+    expect(await world.runs('daily', all(3, 'succeeded'))).toHaveLength(4);
     const again = await schedules.backfill('daily', {
       ...range('2026-01-01', '2026-01-05'),
       reprocess: 'failed',
@@ -245,7 +253,7 @@ it('what does not exist is named with the nearest name', async () => {
   await world.create('daily', idle);
   expect(await failureOf(world.client.schedules.get('dayly'))).toMatchObject({
     code: 'E_NO_SCHEDULE',
-    hint: "did you mean 'daily'?",
+    hint: "did you mean 'daily'",
   });
   expect(await failureOf(world.client.schedules.getBackfill('b'))).toMatchObject({
     code: 'E_NO_BACKFILL',

@@ -87,7 +87,13 @@ describe('a run that works in the process of another', () => {
       const job = await accepted(guest);
 
       owner.child.kill(signal);
-      expect((await owner.ended).code).toBe(signal === 'SIGINT' ? 130 : null);
+      const left = await owner.ended;
+      expect(left.code).toBe(signal === 'SIGINT' ? 130 : null);
+      if (signal === 'SIGINT') {
+        expect(events(left).at(-1)).toMatchObject({ event: 'result', job: ownersJob });
+        expect(resultOf(left)).toMatchObject({ state: 'suspended' });
+        expect(left.stderr).toContain(`suspended job ${ownersJob}; finished work is kept`);
+      }
       await guest.says(new RegExp(`process ${owner.child.pid} is gone: going on here`));
       second.open();
       const ended = await guest.ended;

@@ -1,13 +1,16 @@
 /** The manifests against published schemas, and against what Windrow and Kubernetes want of them. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import ipaddr from 'ipaddr.js';
 import { describe, expect, it } from 'vitest';
+import { isPublicAddress } from '../../coordinator/schedules/webhook-address.js';
 import { parseByteSize } from '../../shared/byte-size.js';
 import { schemaProblems } from './schemas.js';
 import {
   find,
   goldenPath,
   kustomized,
+  type Manifest,
   manifests,
   overlays,
   parseManifests,
@@ -178,6 +181,25 @@ it('network policies let nobody in but those who have business there', () => {
   expect(policies.filter(({ spec }) => spec.ingress).map(({ metadata }) => metadata.name)).toEqual([
     'windrow-to-coordinator',
   ]);
+});
+
+it('webhooks reach what the coordinator calls, and nothing that it would not', () => {
+  const text = readFileSync(join(manifests, 'webhooks/network-policy.yaml'), 'utf8');
+  const [policy] = parseManifests(text) as [Manifest];
+  expect(schemaProblems([policy])).toEqual([]);
+  const { podSelector, egress } = policy.spec;
+  expect(find('StatefulSet', 'windrow-coordinator').spec.selector).toEqual(podSelector);
+  expect(rendered().map(({ metadata }) => metadata.name)).not.toContain(policy.metadata.name);
+  const [, { ports, to }] = egress;
+  expect(ports).toEqual([{ port: 443, protocol: 'TCP' }]);
+  const closed = (to[0].ipBlock.except as string[]).map((range) => ipaddr.IPv4.parseCIDR(range));
+  const wrong = Array.from({ length: 65_536 }, (_, index) => {
+    return `${String(index >> 8)}.${String(index & 255)}.0.1`;
+  }).filter((address) => {
+    const parsed = ipaddr.IPv4.parse(address);
+    return closed.some((range) => parsed.match(range)) === isPublicAddress(address);
+  });
+  expect(wrong).toEqual([]);
 });
 
 it('the image is made of files that are there, and starts the command of the package', () => {

@@ -118,6 +118,15 @@ describe('what is wrong with a schedule is said where it stands', () => {
     expect(problem?.at).toEqual({ file: 'nightly.yaml', line: 5, col });
   });
 
+  test('a job, with the verb that takes it, and nothing else of it', () => {
+    const job =
+      'apiVersion: windrow/v1\nkind: Job\nmetadata: { name: j }\nsources: {}\noutputs: []\n';
+    expect(problemsOf(job)).toMatchObject([
+      { at: { line: 2 }, message: 'kind: this is a Job, not a Schedule' },
+    ]);
+    expect(problemsOf(job)[0]?.hint).toContain('windrow run');
+  });
+
   test('all of it at once, with the nearest name for a field that is unknown', () => {
     const text = specWith('{ cronIntervall: "@daily" }', 'maxActiveRuns: 0\noverlap: skipp\n');
     expect(problemsOf(text).map(({ code, at, hint }) => [code, at?.line, hint])).toEqual([

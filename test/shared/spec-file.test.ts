@@ -55,6 +55,23 @@ test('JSON text, tabs and all, gives the same spec as YAML', () => {
   expect(parseSpecText(JSON.stringify(input, null, '\t')).spec).toEqual(spec);
 });
 
+test('of a file of the other kind only that is said, with the verb that takes it', () => {
+  const schedule = `apiVersion: windrow/v1
+kind: Schedule
+metadata: { name: nightly }
+job: job.yaml
+trigger: { cronInterval: '@daily' }
+`;
+  const taken = problemsOf(() => parseSpecText(schedule, { file: 'nightly.yaml' }));
+  expect(taken.problems).toMatchObject([
+    {
+      code: 'E_SPEC_INVALID',
+      at: { line: 2, col: 7 },
+      hint: expect.stringContaining('windrow schedule create') as unknown,
+    },
+  ]);
+});
+
 test('YAML is read as 1.2: yes and on are text', () => {
   const { spec } = parseSpecText(changed('minAmount: 10', 'minAmount: yes'));
   expect(spec.params['minAmount']).toBe('yes');
@@ -254,6 +271,13 @@ const table: [string, string, string, [number, number] | undefined, RegExp][] = 
     'E_SPEC_CYCLE',
     [9, 11],
     /recent → scored → recent/,
+  ],
+  [
+    'a param in SQL that is not there',
+    changed('$minAmount', '$minAmuont'),
+    'E_UNKNOWN_PARAM',
+    [9, 50],
+    /steps\[0\]\.filter\.where: .*'minAmuont'.*did you mean 'minAmount'/,
   ],
   [
     'a template in a filter',

@@ -105,8 +105,10 @@ test.each([
   'window: { from: orders, partitionBy: ["{{ day }}"], columns: { n: "sum(a)" } }',
   'window: { from: orders, orderBy: [a], frame: "rows {{ day }} preceding", columns: { n: "sum(a)" } }',
   'window: { from: orders, columns: { n: "sum({{ day }})" } }',
-])('a template in SQL is refused: %s', (step) => {
+])('a template in SQL is refused, and a param that is not there: %s', (step) => {
   expect(problemOf(step)).toMatchObject({ code: 'E_TEMPLATE_IN_SQL', hint: 'write $day' });
+  const unknown = step.replace('{{ day }}', '$dya');
+  expect(problemOf(unknown)).toMatchObject({ code: 'E_UNKNOWN_PARAM', at: { line: 6 } });
 });
 
 test('a circle through the sides of a join is refused with its steps', () => {

@@ -9,7 +9,7 @@ import { reconcile } from '../../coordinator/core/reconcile.js';
 import { dueRuns } from '../../coordinator/core/schedule-due.js';
 import type { RunEnded, ScheduleEvent } from '../../coordinator/core/schedule-events.js';
 import { scheduleToRow } from '../../coordinator/core/schedule-snapshot.js';
-import { requestIdOf } from '../../coordinator/core/schedule-state.js';
+import { isFinished, requestIdOf } from '../../coordinator/core/schedule-state.js';
 import type { State } from '../../coordinator/core/state.js';
 import { transition } from '../../coordinator/core/transition.js';
 import { replay } from '../../coordinator/replay.js';
@@ -84,10 +84,20 @@ class World {
     const choice = random.below(5);
     if (choice === 0) this.post(...dueRuns(this.state, this.nowMs));
     else if (choice === 1) this.endSome(death);
-    else if (choice === 2 && random.chance(death)) this.pauseOrResume();
+    else if (choice === 2 && random.chance(death)) this.ask();
     else this.work(death);
     if (random.chance(death / 2)) this.crash();
     if (random.chance(0.02)) this.snapshot();
+  }
+
+  private ask(): void {
+    if (this.random.chance(0.4)) return this.pauseOrResume();
+    const run = this.random.pick([...scheduleOf(this.state).runs.values()]);
+    if (!run || run.phase.kind === 'succeeded') return;
+    const about = { scheduleId: S, runId: run.id, nowMs: this.nowMs };
+    if (!isFinished(run)) return this.post({ type: 'run.cancelled', ...about });
+    const order = `again-${this.nowMs}`;
+    this.post({ type: 'run.reopened', ...about, order, redoDeadLetters: false });
   }
 
   private pauseOrResume(): void {
@@ -153,10 +163,12 @@ class World {
   /** What must hold now that all is over. */
   check(): void {
     const schedule = scheduleOf(this.state);
-    const stuck = [...schedule.runs.values()].filter(({ phase }) => phase.kind === 'failed');
+    const stuck = [...schedule.runs.values()].filter(
+      ({ phase }) => phase.kind === 'failed' || phase.kind === 'cancelled',
+    );
     const starts = [...schedule.runs.values()].map(({ interval }) => interval.startMs / hour);
     expect(new Set(starts).size).toBe(starts.length);
-    // One that depends on a failed run waits for ever; all others have been run.
+    // One that depends on a run that did not succeed waits for ever; all others have been run.
     if (!schedule.definition.dependsOnPast || stuck.length === 0) {
       expect(starts.sort((a, b) => a - b)).toEqual([...Array(hours).keys()]);
       for (const run of schedule.runs.values()) expect(run.endedMs).toBeDefined();

@@ -12,6 +12,7 @@ import {
   type ServerWritableStream,
   Server,
   ServerCredentials,
+  status,
 } from '@grpc/grpc-js';
 import type { Failure } from '../../shared/failure.js';
 import {
@@ -46,6 +47,8 @@ export class RawCoordinator {
   hello!: Hello;
   worker!: ChildProcess;
   stderr = '';
+  /** So many streams are ended as a coordinator does that is not there yet. */
+  turnsAway = 0;
   private stream!: Stream;
   private readonly server = new Server();
   private wakers: (() => void)[] = [];
@@ -60,9 +63,9 @@ export class RawCoordinator {
     this.stream.write({ message });
   }
 
-  /** Ends the worker's stream with a status that no retry mends. */
-  refuse(details: string): void {
-    this.stream.emit('error', Object.assign(new Error(details), { code: 3, details }));
+  /** Ends the worker's stream, by default with a status that no retry mends. */
+  refuse(details: string, code = status.INVALID_ARGUMENT): void {
+    this.stream.emit('error', Object.assign(new Error(details), { code, details }));
   }
 
   /** Task `task` of a stage with this program, over a file that is not there. */
@@ -155,7 +158,10 @@ export class RawCoordinator {
     stream.on('error', () => undefined);
     stream.on('end', () => stream.end());
     stream.on('data', ({ message }: WorkerMessage) => {
-      if (message?.$case === 'hello') {
+      if (message?.$case === 'hello' && this.turnsAway > 0) {
+        this.turnsAway -= 1;
+        this.refuse('not yet', status.UNAVAILABLE);
+      } else if (message?.$case === 'hello') {
         this.hello = message.value;
         const value = { epoch, leaseMs: 10_000, heartbeatMs: 1_000 };
         this.say({ $case: 'welcome', value });

@@ -19,6 +19,16 @@ it('runs of models from all threads are told by one heartbeat, once', () => {
   expect(telemetry.heartbeat().modelRuns).toEqual([]);
 });
 
+it('lines that are too many for one heartbeat are said to be missing, and the next has room', () => {
+  const telemetry = new Telemetry('w1');
+  for (let k = 0; k < 1_200; k += 1) telemetry.log(ref, 'info', `line ${k}`);
+  const { logs } = telemetry.heartbeat();
+  expect(logs).toHaveLength(1_001);
+  expect(logs.at(-1)).toMatchObject({ level: 'warn', text: expect.stringMatching(/more lines/) });
+  telemetry.log(ref, 'info', 'room');
+  expect(telemetry.heartbeat().logs).toMatchObject([{ text: 'j1/s0/0/1 room' }]);
+});
+
 it('log lines are told once, and rows of attempts until they end', () => {
   const telemetry = new Telemetry('w1');
   telemetry.log(ref, 'info', 'said');

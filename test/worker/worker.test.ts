@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { get, type IncomingMessage } from 'node:http';
 import { dirname, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { sha256Hex } from '../../shared/chunk-identity.js';
 import type { StageProgram } from '../../shared/plan.js';
@@ -106,6 +107,19 @@ it('an assignment by a coordinator of the past is not heard', async () => {
   coordinator.cancel(1);
   await coordinator.endOf(1);
   expect([...coordinator.ended.keys()]).toEqual([1]);
+});
+
+it('a worker says once that it lost its coordinator, however often it tries, and that it is back', async () => {
+  coordinator.turnsAway = 3;
+  coordinator.refuse('gone for a while', status.UNAVAILABLE);
+  await coordinator.until(() => coordinator.stderr.split('joined').length === 3);
+  const said = coordinator.stderr.trim().split('\n');
+  expect(said).toEqual([
+    expect.stringMatching(/^joined unix:\S+sock as \S+$/),
+    expect.stringMatching(/^lost the coordinator at unix:\S+ \(gone for a while\): still trying$/),
+    said[0],
+  ]);
+  expect(coordinator.turnsAway).toBe(0);
 });
 
 it('a worker that is refused says why and leaves, whatever it waits for', async () => {

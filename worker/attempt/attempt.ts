@@ -36,6 +36,7 @@ export async function runChunks(
     }
     const progress = new Progress(task, report);
     runtime.scope.onRows = (rows) => progress.within(rows);
+    runtime.scope.printed.begin(report);
     const inputs = new AttemptInputs(task, () => runtime.scope.throwIfCancelled());
     const { kernel, program } = await runtime.ready({
       ...task,
@@ -43,12 +44,14 @@ export async function runChunks(
     });
     for (const [at, work] of task.chunks.entries()) {
       runtime.scope.throwIfDraining();
+      runtime.scope.printed.nextChunk(work.chunk);
       await inputs.ready(at, async (leaves) => {
         const run = new ChunkRun(kernel, program, runtime.scope, work, leaves);
         if (task.probe) return run.probe();
         const sink = sinkOf(task, work);
         const outcome = await run
           .write(sink)
+          .finally(() => runtime.scope.stray.signal.throwIfAborted())
           .catch((error: unknown) => discardAndThrow(task, sink, error));
         // One in flight: the files of the chunk before, whose failure ends the attempt here.
         try {
@@ -70,6 +73,7 @@ export async function runChunks(
     failure = toFailure(inDirectory(error, task.spillDirectory, spillHint));
   } finally {
     runtime.scope.onRows = () => undefined;
+    runtime.scope.printed.end();
     tellModelRuns(runtime, report);
   }
   try {

@@ -58,9 +58,10 @@ async function callIsolated(
   scope: Scope,
 ): Promise<Staging> {
   const { step } = map;
+  scope.printed.nextStep(step.id);
   const isolates = step.onError === 'deadLetter' && step.rowwise;
   if (!isolates) {
-    const returned = await map.call(batch, place);
+    const returned = await scope.unlessStray(map.call(batch, place));
     return { staged: stageColumns(step, returned), rows: returned.rows };
   }
   const columns: unknown[][] = step.columns.map(() => new Array<unknown>(batch.numRows).fill(null));
@@ -68,7 +69,8 @@ async function callIsolated(
     scope.throwIfCancelled();
     let returned: MapReturned;
     try {
-      returned = await map.call(batch.slice(from, to), (index) => place(from + index));
+      const rows = batch.slice(from, to);
+      returned = await scope.unlessStray(map.call(rows, (index) => place(from + index)));
       stageColumns(step, returned);
     } catch (error) {
       if (!(error instanceof WindrowError) || error.failure.code === 'E_MAP_EXIT') throw error;

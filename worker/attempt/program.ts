@@ -124,7 +124,9 @@ export class PreparedProgram {
           }
           case 'map': {
             const path = blobPath(blobs, step.bundle.digest, step.id);
-            const map = await loadMapFunction(step, path, services.moduleDirectory);
+            const { scope, moduleDirectory } = services;
+            scope.printed.nextStep(step.id);
+            const map = await scope.unlessStray(loadMapFunction(step, path, moduleDirectory));
             links.push({ ...place, kind: 'map', step, map });
             carries &&= step.rowwise;
             break;

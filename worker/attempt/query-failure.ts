@@ -71,7 +71,35 @@ class Search {
       const tried = await this.tried(queryRelation(failed.query, cut(leaves, spans)), depth);
       return tried && this.isAlike(tried);
     });
-    return this.located(known, found, cut(leaves, found.spans), depth);
+    const located = await this.located(known, found, cut(leaves, found.spans), depth);
+    return depth.steps > 0 ? located : this.named(located);
+  }
+
+  /** With columns called as users know them, and the one of the result that fails where no row tells. */
+  private async named(failure: Failure): Promise<Failure> {
+    const { shown = {} } = this.failed.query;
+    const message = failure.message.replace(
+      /(?<=casting from source column )[^\s;]+/,
+      (column) => shown[column] ?? column,
+    );
+    const failing = failure.at?.row === undefined ? await this.failingColumn() : undefined;
+    const column = shown[failing ?? ''];
+    const at = column === undefined ? {} : { at: { ...failure.at, column } };
+    return { ...failure, message, ...at };
+  }
+
+  /** The only one that cannot be computed; undefined where there is no such, or no more may be tried. */
+  private async failingColumn(): Promise<string | undefined> {
+    const { query, leaves } = this.failed;
+    const relation = queryRelation(query, leaves);
+    const failing: string[] = [];
+    for (const column of relation.columns) {
+      const tried = await this.tried({ ...relation, columns: [column] }, queryAlone);
+      if (tried === undefined) return undefined;
+      if (this.isAlike(tried)) failing.push(column);
+      if (failing.length > 1) return undefined;
+    }
+    return failing[0];
   }
 
   /** The chunk's own rows come first; then those of sources, as users know them. */

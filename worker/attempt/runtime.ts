@@ -29,6 +29,11 @@ interface Open {
   readonly needs: RuntimeNeeds;
 }
 
+/** Directory for modules that have to be copied before they can be imported. */
+export function modulesIn(spillDirectory: string): string {
+  return join(spillDirectory, 'modules');
+}
+
 export class Runtime {
   readonly scope = new Scope();
   private open: Open | undefined;
@@ -66,7 +71,7 @@ export class Runtime {
     program ??= await PreparedProgram.prepare(needs.program, needs.blobs, {
       scope: this.scope,
       preparePredict: this.preparePredict,
-      moduleDirectory: join(needs.spillDirectory, 'modules'),
+      moduleDirectory: modulesIn(needs.spillDirectory),
     });
     this.programs.set(programDigest, program);
     for (const [digest, oldest] of this.programs) {

@@ -5,6 +5,8 @@
 import type { DuckDBScalarMainFunction } from '@duckdb/node-api';
 import { fail, WindrowError } from '../../shared/failure.js';
 import { ModelRunsTally } from '../../shared/model-runs.js';
+import { unlessAborted } from '../../shared/unless-aborted.js';
+import { Printed } from '../functions/printed.js';
 import { controlWord } from './protocol.js';
 
 /** A row that was dropped as bad. `row` is -1 where it has no number in a file any more. */
@@ -33,6 +35,9 @@ export class Scope {
   control = new Int32Array(new SharedArrayBuffer(4));
   /** Of all statements, failed ones included, until they are told. */
   readonly modelRuns = new ModelRunsTally();
+  readonly printed = new Printed();
+  /** Aborted with what a function threw outside of its calls; then the thread ends. */
+  readonly stray = new AbortController();
   /** Told how many rows a function has seen in this statement. */
   onRows: (rows: number) => void = () => undefined;
 
@@ -55,6 +60,11 @@ export class Scope {
 
   throwIfCancelled(): void {
     if (this.cancelled) throw cancelError();
+  }
+
+  /** What a function promises, which nobody waits for once the thread is to end. */
+  unlessStray<Value>(promise: Promise<Value>): Promise<Value> {
+    return unlessAborted(promise, this.stray.signal);
   }
 
   /** Wraps a function that DuckDB calls: cancel is noticed, errors are kept whole. */

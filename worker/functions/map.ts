@@ -65,11 +65,15 @@ export async function loadMapFunction(
   };
 }
 
-/** Bundles are kept by digest, and Node goes by the suffix. */
+/** Where a bundle is imported from: they are kept by digest, and Node goes by the suffix. */
+export function moduleFile(path: string, digest: string, directory: string): string {
+  return path.endsWith('.mjs') ? path : join(directory, `${digest}.mjs`);
+}
+
 async function importable(path: string, digest: string, directory: string): Promise<string> {
-  if (path.endsWith('.mjs')) return path;
+  const copy = moduleFile(path, digest, directory);
+  if (copy === path) return path;
   await mkdir(directory, { recursive: true });
-  const copy = join(directory, `${digest}.mjs`);
   const temporary = `${copy}.${process.pid}-${threadId}`;
   await copyFile(path, temporary);
   await rename(temporary, copy);

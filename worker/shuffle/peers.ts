@@ -2,34 +2,17 @@
  * How workers reach one another: what they may listen on, how a connection is secured, the token that a
  * request brings. What stays on the machine is plain, all else is TLS, so that an address says which.
  */
-import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { SecureContextOptions } from 'node:tls';
-import { type ChannelCredentials, credentials } from '@grpc/grpc-js';
+import { pemOf, type TlsFiles } from '../../shared/channel.js';
 import { isWildcard, splitAddress, staysOnMachine } from '../../shared/endpoints.js';
 import { fail } from '../../shared/failure.js';
-
-/** Paths of PEM files. */
-export interface TlsFiles {
-  readonly ca?: string;
-  readonly cert?: string;
-  readonly key?: string;
-}
 
 /** What this worker shows to others. Plain data, as it travels to threads. */
 export interface PeerAccess {
   readonly token?: string;
   readonly tls?: TlsFiles;
-}
-
-/**
- * To a coordinator.
- * @throws WindrowError E_TLS_FILE
- */
-export function channelCredentials(tls: TlsFiles | undefined): ChannelCredentials {
-  if (!tls) return credentials.createInsecure();
-  return credentials.createSsl(read(tls.ca), read(tls.key), read(tls.cert));
 }
 
 /** Where a request to that worker goes. */
@@ -77,7 +60,7 @@ export function peerServer(address: string, { tls = {} }: PeerAccess, listener: 
 }
 
 function pemsOf({ ca, cert, key }: TlsFiles): SecureContextOptions {
-  const pem = (path: string | undefined) => read(path) ?? undefined;
+  const pem = (path: string | undefined) => pemOf(path) ?? undefined;
   return { ca: pem(ca), cert: pem(cert), key: pem(key) };
 }
 
@@ -104,16 +87,4 @@ export function checkShuffleListen(address: string, { token, tls }: PeerAccess):
     `${address} can be reached from other machines and lacks ${lacking.join(', ')}`,
     { hint: 'give these, or leave --shuffle-listen out' },
   );
-}
-
-function read(path: string | undefined): Buffer | null {
-  if (path === undefined) return null;
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    return fail('invalidSpec', 'E_TLS_FILE', `cannot read ${path}: ${(error as Error).message}`, {
-      hint: 'give the path of a PEM file',
-      cause: error,
-    });
-  }
 }

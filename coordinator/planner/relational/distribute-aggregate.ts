@@ -2,17 +2,18 @@
  * An aggregation over fragments: where the rows of a group already meet, at once; else in two phases,
  * so that groups travel instead of rows; else by their keys. Pure.
  */
+import { answered, complete, finalAggregate, firstPhase } from './aggregate-phases.js';
+import type { SplitMeasure } from './aggregate-phases.js';
+import { distinctApart, distinctFirst } from './distinct-measures.js';
 import type { Distributor, Lowered } from './distribute.js';
-import type { Fragment } from './physical.js';
-import type { Aggregate, Column, Expression, Relation } from './relation.js';
-import { twoPhase, type TwoPhase } from './two-phase.js';
-import { isSingle, over, whole } from './wrap.js';
 import { columnExpression } from './expression.js';
+import { ofNoRows, setGroups } from './grouping-sets.js';
+import type { Fragment } from './physical.js';
+import type { Aggregate, Column, Relation } from './relation.js';
+import { twoPhase } from './two-phase.js';
+import { isSingle, neededBelow } from './wrap.js';
 
-interface SplitMeasure {
-  readonly column: Column;
-  readonly split: TwoPhase;
-}
+type Measure = Aggregate['measures'][number];
 
 export function distributeAggregate(
   distributor: Distributor,
@@ -21,119 +22,129 @@ export function distributeAggregate(
   needed: ReadonlySet<string>,
 ): Lowered {
   if (!rows) return undefined;
-  const measures = aggregate.measures.filter(({ column }) => needed.has(column.id));
-  const used: Aggregate = {
-    ...aggregate,
-    measures,
-    columns: aggregate.columns.filter(
-      ({ id }) =>
-        !aggregate.measures.some(({ column }) => column.id === id) ||
-        measures.some(({ column }) => column.id === id),
-    ),
-  };
-  const from = new Set(aggregate.keys.map((key) => key.from));
+  const used = withoutUnused(aggregate, needed);
+  const keys = new Set(used.keys.map(({ from }) => from));
   const [only] = rows;
   const meets = (fragment: Fragment): boolean =>
     isSingle(fragment) ||
-    (!aggregate.sets && fragment.hashed.some((ids) => ids.every((id) => from.has(id))));
+    (!used.sets && fragment.hashed.some((ids) => ids.every((id) => keys.has(id))));
   if (only && rows.length === 1 && meets(only)) return [complete(only, used)];
 
-  const split = measures.flatMap(({ column, call }): SplitMeasure[] => {
-    const found = twoPhase(call, column.type);
-    return found ? [{ column, split: found }] : [];
-  });
-  const keys = keysIn(rows[0]!.relation, used);
-  if (split.length === measures.length) {
-    const partial = rows.map((fragment) => firstPhase(fragment, keys, split));
-    const columns = new Set(partial[0]!.relation.columns.map(({ id }) => id));
-    // The coarsest of several sets may hold all groups.
-    const found = distributor.together(partial, aggregate.sets ? [] : keys, columns);
-    return found && [secondPhase(found, used, split)];
+  // Of a set without keys: a group of all rows, which is there even where there are none.
+  const all = (used.sets ?? [used.keys]).some((set) => set.length === 0);
+  const sets = used.sets && setGroups(used);
+  if (!sets) {
+    const found = grouped(distributor, used, rows, all);
+    return found && [found];
   }
-  const columns = new Set(rows[0]!.relation.columns.map(({ id }) => id));
-  const found = distributor.together(rows, aggregate.sets ? [] : keys, columns);
-  return found && [complete(found, used)];
+  const split = splitAll(used.measures, rows, new Set());
+  const groups = split
+    ? merged(
+        distributor,
+        sets.aggregate,
+        rows.map((fragment) => firstPhase(fragment, sets.grouping, split)),
+        split,
+      )
+    : grouped(distributor, sets.aggregate, rows.map(sets.expanded), all);
+  if (!groups) return undefined;
+  const none = all && isEmpty(distributor, groups);
+  return [none ? ofNoRows(used, rows[0]!) : sets.restored(groups)];
 }
 
-function complete(fragment: Fragment, aggregate: Aggregate): Fragment {
-  const renamed = new Map(aggregate.keys.map(({ column, from }) => [from, column.id]));
-  const hashed = fragment.hashed.map((ids) => ids.map((id) => renamed.get(id) ?? id));
-  return over(whole(fragment), { ...aggregate, input: fragment.relation }, hashed);
+function withoutUnused(aggregate: Aggregate, needed: ReadonlySet<string>): Aggregate {
+  const measures = aggregate.measures.filter(({ column }) => needed.has(column.id));
+  const unused = new Set(aggregate.measures.map(({ column }) => column.id));
+  for (const { column } of measures) unused.delete(column.id);
+  return { ...aggregate, measures, columns: aggregate.columns.filter(({ id }) => !unused.has(id)) };
+}
+
+/**
+ * In one phase or two; its rows have to be brought together.
+ * @param all one of the groups has all rows
+ */
+function grouped(
+  distributor: Distributor,
+  aggregate: Aggregate,
+  rows: readonly Fragment[],
+  all: boolean,
+): Fragment | undefined {
+  const keys = keysIn(rows[0]!.relation, aggregate);
+  // Of several sets, groups of one need not be of the same key.
+  const common = new Set(aggregate.sets ? [] : keys.map(({ id }) => id));
+  const split = splitAll(aggregate.measures, rows, common);
+  if (split) {
+    const grouping = { keys: keys.map((column) => ({ column, from: column.id })), groupings: [] };
+    const partial = rows.map((fragment) => firstPhase(fragment, grouping, split));
+    return merged(distributor, aggregate, partial, split);
+  }
+  const distinct = aggregate.sets ? undefined : distinctFirst(rows, keys, aggregate.measures);
+  if (distinct && (all || isLarge(distributor, aggregate))) {
+    const { grouping, measures, by } = distinct;
+    const partial = distinct.rows.map((fragment) => firstPhase(fragment, grouping, measures));
+    const values = distributor.divided(partial, by, idsOf(partial));
+    const rest = finalAggregate(aggregate, measures);
+    const counted = values && grouped(distributor, rest, [values], all);
+    return counted && answered(counted, aggregate, measures);
+  }
+  const found = distributor.together(rows, travelKeys(aggregate, keys), idsOf(rows));
+  return found && complete(found, aggregate);
+}
+
+/** The second phase over what the first has left. */
+function merged(
+  distributor: Distributor,
+  aggregate: Aggregate,
+  partial: readonly Fragment[],
+  split: readonly SplitMeasure[],
+): Fragment | undefined {
+  const keys = keysIn(partial[0]!.relation, aggregate);
+  const found = distributor.together(partial, travelKeys(aggregate, keys), idsOf(partial));
+  return found && answered(complete(found, finalAggregate(aggregate, split)), aggregate, split);
+}
+
+/**
+ * Undefined where not all of them can be.
+ * @param keys columns that every group is of
+ */
+function splitAll(
+  measures: readonly Measure[],
+  rows: readonly Fragment[],
+  keys: ReadonlySet<string>,
+): SplitMeasure[] | undefined {
+  const split = measures.flatMap((measure) => {
+    const { column, call } = measure;
+    const own = twoPhase(call, column.type);
+    const found = own ?? (call.distinct ? distinctApart(measure, rows, keys) : undefined);
+    return found ? [{ column, split: found }] : [];
+  });
+  return split.length === measures.length ? split : undefined;
+}
+
+/** Whether its rows are more than a chunk reads whole: fewer go to their keys, an exchange less. */
+function isLarge({ estimates, options }: Distributor, aggregate: Aggregate): boolean {
+  const measured = new Set(aggregate.measures.map(({ column }) => column.id));
+  const bytes = estimates.bytes(aggregate.input, neededBelow(aggregate, measured));
+  return bytes > options.broadcastBytes;
 }
 
 /** The columns that are grouped by, each once. */
-function keysIn(input: Relation, { keys }: Aggregate): Expression[] {
+function keysIn(input: Relation, { keys }: Aggregate): Column[] {
   const wanted = new Set(keys.map(({ from }) => from));
-  return input.columns.filter(({ id }) => wanted.has(id)).map(columnExpression);
+  return input.columns.filter(({ id }) => wanted.has(id));
 }
 
-function firstPhase(
-  fragment: Fragment,
-  keys: readonly Expression[],
-  measures: readonly SplitMeasure[],
-): Fragment {
-  const groups = fragment.relation.columns.filter(({ id }) =>
-    keys.some(({ column }) => column === id),
-  );
-  const partials = measures.flatMap(({ column, split }) =>
-    split.partials.map(({ call, type }, index) => ({
-      call,
-      column: { id: `${column.id}.p${index}`, name: column.name, type },
-    })),
-  );
-  const aggregated: Relation = {
-    kind: 'aggregate',
-    input: fragment.relation,
-    keys: groups.map((column) => ({ column, from: column.id })),
-    measures: partials,
-    groupings: [],
-    columns: [...groups, ...partials.map(({ column }) => column)],
-  };
-  return over(whole(fragment), {
-    kind: 'project',
-    input: aggregated,
-    expressions: aggregated.columns.map((column, at) => {
-      const itself = columnExpression(column);
-      return at < groups.length
-        ? itself
-        : { ...expressionOf(`cast(${itself.sql} as ${column.type})`, column), reads: [column.id] };
-    }),
-    columns: aggregated.columns,
-  });
+/** The coarsest of several sets may hold all groups. */
+function travelKeys({ sets }: Aggregate, keys: readonly Column[]) {
+  return sets ? [] : keys.map(columnExpression);
 }
 
-function secondPhase(
-  fragment: Fragment,
-  aggregate: Aggregate,
-  measures: readonly SplitMeasure[],
-): Fragment {
-  const parts = measures.map(({ column, split }) => {
-    const ids = split.partials.map((_, index) => `${column.id}.p${index}`);
-    const calls = split.finals(ids).map((call, index) => ({
-      call,
-      column: { id: `${column.id}.f${index}`, name: column.name, type: call.args[0]!.type },
-    }));
-    const read = calls.map((each) => each.column.id);
-    return { column, calls, answer: { ...expressionOf(split.answer(read), column), reads: read } };
-  });
-  const calls = parts.flatMap((part) => part.calls);
-  const others = [
-    ...aggregate.keys.map(({ column }) => column),
-    ...aggregate.groupings.map(({ column }) => column),
-  ];
-  const final = complete(fragment, {
-    ...aggregate,
-    measures: calls,
-    columns: [...others, ...calls.map(({ column }) => column)],
-  });
-  return over(final, {
-    kind: 'project',
-    input: final.relation,
-    expressions: [...others.map(columnExpression), ...parts.map(({ answer }) => answer)],
-    columns: [...others, ...parts.map(({ column }) => column)],
-  });
+function idsOf(rows: readonly Fragment[]): Set<string> {
+  return new Set(rows[0]!.relation.columns.map(({ id }) => id));
 }
 
-function expressionOf(sql: string, { type }: Column): Expression {
-  return { sql, type, reads: [], volatile: false, constant: false };
+/** Whether it is known that no row came through the exchange. */
+function isEmpty({ options }: Distributor, { driving }: Fragment): boolean {
+  if (driving.kind !== 'partitions') return false;
+  const stages = driving.inputs.flatMap((input) => input.stages);
+  return stages.every((key) => options.results.get(key)?.rows === 0);
 }

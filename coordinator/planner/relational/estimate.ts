@@ -84,7 +84,10 @@ export class Estimates {
     }
   }
 
-  /** As if the smaller side's keys were unique and all of the larger side's had a partner once. */
+  /**
+   * As if the smaller side's keys were unique and all of the larger side's had a partner once; where
+   * there are not that many values, as if each were as frequent as the others.
+   */
   private join({ join, left: l, right: r, equalities }: Join): Estimate {
     const left = this.of(l);
     const right = this.of(r);
@@ -102,8 +105,9 @@ export class Estimates {
         if (equalities.length === 0) return { rows: left.rows * right.rows, base };
         const [small, large] = left.base < right.base ? [left, right] : [right, left];
         const rows = small.base > 0 ? large.rows * (small.rows / small.base) : 0;
+        const repeated = (left.rows * right.rows) / valuesOfAll(equalities);
         const least = join === 'inner' ? 0 : join === 'right' ? right.rows : left.rows;
-        return { rows: Math.max(rows, least), base };
+        return { rows: Math.max(rows, repeated, least), base };
       }
     }
   }
@@ -115,6 +119,16 @@ function keptBy(conditions: readonly Expression[]): number {
     1,
   );
   return Math.max(keptAtLeast, kept);
+}
+
+/** How many different keys their types allow. */
+function valuesOfAll(equalities: Join['equalities']): number {
+  return equalities.reduce((product, { left }) => product * valuesOf(left.type), 1);
+}
+
+function valuesOf(type: string): number {
+  if (type === 'BOOLEAN') return 2;
+  return /^U?TINYINT$/.test(type) ? 256 : Infinity;
 }
 
 export function widthOfAll(columns: readonly Pick<Column, 'type'>[]): number {

@@ -70,7 +70,10 @@ function orderOf({ descending, nullsFirst }: SortKey): string {
 /** The last stage of a query: its columns as the user called them. */
 export function resultProgram(result: Query['result'], fragment: Fragment): StageProgram {
   const columns = result.map(({ name, type }) => ({ name, type }));
-  return program(fragment, renderQuery({ result, relation: fragment.relation }, leafName), columns);
+  const sql = renderQuery({ result, relation: fragment.relation }, leafName);
+  const made = program(fragment, sql, columns);
+  const own = Object.fromEntries(columns.map(({ name }) => [name, name]));
+  return { ...made, query: { ...made.query!, shown: { ...made.query!.shown, ...own } } };
 }
 
 /** A query that one chunk computes from all that it reads. */
@@ -92,7 +95,21 @@ function program(
   columns: readonly ColumnDef[],
   divide?: Division,
 ): StageProgram {
-  return programOf({ sql, leaves: leavesOf(fragment), columns }, divide);
+  const shown = namesIn(fragment.relation);
+  return programOf({ sql, leaves: leavesOf(fragment), columns, shown }, divide);
+}
+
+/** What users call the columns, by id; not its measures, which have the names of their functions. */
+function namesIn(relation: Relation): Record<string, string> {
+  const names: Record<string, string> = {};
+  const measures = new Set<string>();
+  const walk = (each: Relation): void => {
+    if (each.kind === 'aggregate') each.measures.forEach(({ column }) => measures.add(column.id));
+    for (const { id, name } of each.columns) names[id] = name;
+    inputsOf(each).forEach(walk);
+  };
+  walk(relation);
+  return Object.fromEntries(Object.entries(names).filter(([id]) => !measures.has(id)));
 }
 
 function programOf(query: StageQuery, divide?: Division): StageProgram {

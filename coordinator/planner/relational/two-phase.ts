@@ -5,16 +5,17 @@
 import type { Call, Expression } from './relation.js';
 import { quoteName } from '../../../shared/sql-text.js';
 
-/** A column of the first phase: an aggregate, cast to a type that Parquet keeps. */
-export interface Partial {
+/** A column of a phase. */
+export interface PhaseCall {
   readonly call: Call;
+  /** Of the first phase: what it is cast to, for Parquet keeps that; else DuckDB's own. */
   readonly type: string;
 }
 
 export interface TwoPhase {
-  readonly partials: readonly Partial[];
+  readonly partials: readonly PhaseCall[];
   /** Aggregates over the partials' columns, by their ids. */
-  readonly finals: (ids: readonly string[]) => readonly Call[];
+  readonly finals: (ids: readonly string[]) => readonly PhaseCall[];
   /** The answer from the finals' columns, by their ids. */
   readonly answer: (ids: readonly string[]) => string;
 }
@@ -59,7 +60,7 @@ export function twoPhase(call: Call, type: string): TwoPhase | undefined {
     args,
     distinct: false,
   });
-  const partial = (fn: string, of: string, ...args: Expression[]): Partial => ({
+  const partial = (fn: string, of: string, ...args: Expression[]): PhaseCall => ({
     call: over(fn, ...args),
     type: of,
   });
@@ -69,7 +70,7 @@ export function twoPhase(call: Call, type: string): TwoPhase | undefined {
   if (name === 'count_star' || (name === 'count' && first)) {
     return {
       partials: [{ call: over(call.name, ...call.args), type: 'BIGINT' }],
-      finals: ([n]) => [called('sum', 'HUGEINT', n)],
+      finals: ([n]) => [called('sum', 'HUGEINT', reading(n, 'BIGINT'))],
       answer: (ids) => typed(`coalesce(${same(ids)}, 0)`),
     };
   }
@@ -79,7 +80,7 @@ export function twoPhase(call: Call, type: string): TwoPhase | undefined {
     if (second) return undefined;
     return {
       partials: [partial(name, type, first)],
-      finals: ([a]) => [called(name, type, a)],
+      finals: ([a]) => [called(name, type, reading(a, type))],
       answer: same,
     };
   }
@@ -93,20 +94,23 @@ export function twoPhase(call: Call, type: string): TwoPhase | undefined {
     case 'count_if':
       return {
         partials: [partial(name, wholeSum, first)],
-        finals: ([n]) => [called('sum', wholeSum, n)],
+        finals: ([n]) => [called('sum', wholeSum, reading(n, wholeSum))],
         answer: (ids) => typed(same(ids)),
       };
     case 'sum':
       return {
         partials: [partial('sum', sumType, first)],
-        finals: ([sum]) => [called('sum', sumType, sum)],
+        finals: ([sum]) => [called('sum', sumType, reading(sum, sumType))],
         answer: (ids) => typed(same(ids)),
       };
     case 'avg':
       if (!exact && !/^(DECIMAL|FLOAT|DOUBLE)/.test(first.type)) return undefined;
       return {
         partials: [partial('sum', sumType, first), partial('count', 'BIGINT', first)],
-        finals: ([sum, n]) => [called('sum', sumType, sum), called('sum', 'HUGEINT', n)],
+        finals: ([sum, n]) => [
+          called('sum', sumType, reading(sum, sumType)),
+          called('sum', 'HUGEINT', reading(n, 'BIGINT')),
+        ],
         answer: ([sum = '', n = '']) =>
           typed(`${quoteName(sum)}::double / nullif(${quoteName(n)}, 0)`),
       };
@@ -118,9 +122,10 @@ export function twoPhase(call: Call, type: string): TwoPhase | undefined {
     case 'list':
       return {
         partials: [partial('list', type, first)],
-        finals: ([list]) => [
-          called('list', `${type}[]`, list, `${quoteName(list ?? '')} is not null`),
-        ],
+        finals: ([list]) => {
+          const known = expression(`${same([list ?? ''])} is not null`, 'BOOLEAN', [list ?? '']);
+          return [called('list', `${type}[]`, reading(list, type), known)];
+        },
         answer: (ids) => `flatten(${same(ids)})`,
       };
     case 'arg_max':
@@ -136,9 +141,10 @@ export function twoPhase(call: Call, type: string): TwoPhase | undefined {
           partial(name, type, first, second),
           { call: { ...extreme, filter: known }, type: second.type },
         ],
-        finals: ([value = '', by = '']) => [
-          { ...called(name, type, value), args: [reading(value, type), reading(by, second.type)] },
-        ],
+        finals: ([value, by]) => {
+          const args = [reading(value, type), reading(by, second.type)];
+          return [{ call: { name, args, distinct: false, order: [] }, type }];
+        },
         answer: same,
       };
     }
@@ -152,7 +158,7 @@ export function twoPhase(call: Call, type: string): TwoPhase | undefined {
  * squares would lose all digits where the spread is small beside the values.
  */
 function moments(
-  partial: (fn: string, type: string, ...args: Expression[]) => Partial,
+  partial: (fn: string, type: string, ...args: Expression[]) => PhaseCall,
   x: Expression,
   variance: (n: string, m2: string) => string,
 ): TwoPhase {
@@ -165,13 +171,12 @@ function moments(
     ],
     finals: (ids) => {
       const [n = '', mean = '', spread = ''] = ids.map(quoteName);
-      const share = expression(
-        `{n: ${n}::double, mean: ${mean}, m2: ${spread} * ${n}}`,
-        'STRUCT(n DOUBLE, mean DOUBLE, m2 DOUBLE)',
-        [...ids],
-      );
+      const type = 'STRUCT(n DOUBLE, mean DOUBLE, m2 DOUBLE)';
+      const share = expression(`{n: ${n}::double, mean: ${mean}, m2: ${spread} * ${n}}`, type, [
+        ...ids,
+      ]);
       const filter = expression(`${n} > 0`, 'BOOLEAN', ids.slice(0, 1));
-      return [{ name: 'list', args: [share], distinct: false, filter, order: [] }];
+      return [called('list', `${type}[]`, share, filter)];
     },
     answer: ([id = '']) => {
       const shares = `coalesce(${quoteName(id)}, [])`;
@@ -188,18 +193,14 @@ function expression(sql: string, type: string, reads: readonly string[]): Expres
   return { sql, type, reads, volatile: false, constant: false };
 }
 
-function reading(id: string, type: string): Expression {
-  return { ...expression(quoteName(id), type, [id]), column: id };
+function reading(id: string | undefined, type: string): Expression {
+  const column = id ?? '';
+  return { ...expression(quoteName(column), type, [column]), column };
 }
 
-function called(name: string, type: string, id = '', filter?: string): Call {
-  return {
-    name,
-    args: [reading(id, type)],
-    distinct: false,
-    ...(filter === undefined ? {} : { filter: expression(filter, 'BOOLEAN', [id]) }),
-    order: [],
-  };
+function called(name: string, type: string, arg: Expression, filter?: Expression): PhaseCall {
+  const call = { name, args: [arg], distinct: false, ...(filter ? { filter } : {}), order: [] };
+  return { call, type };
 }
 
 function wider(decimal: string): string {

@@ -354,6 +354,12 @@ def test_a_coordinator_with_tls_is_known_by_its_certificate(cluster: Cluster) ->
     assert "certificate" in verdicts[True][1].lower()
 
 
+def test_a_link_leads_where_the_connection_says() -> None:
+    extra = json.dumps({"link": "https://jobs.example/{job}?of=windrow"})
+    hook = WindrowHook(connection=Connection(conn_id="c", conn_type="windrow", extra=extra))
+    assert hook.link("a/b") == "https://jobs.example/a%2Fb?of=windrow"
+
+
 def test_airflow_knows_the_connection_type() -> None:
     known = ProvidersManager().hooks["windrow"]
     assert known is not None

@@ -27,7 +27,8 @@ class WindrowHook(BaseHook):
     Host and port are those of `--http`, schema is `https` (default) or `http`, password the client
     token. Extra, all optional: `verify` (false, or the path of a CA's PEM file), `cert` and `key`
     (paths of PEM files), `timeout` (seconds for one request, default 300), `patience` (seconds to
-    go on asking a coordinator that does not answer, default 60).
+    go on asking a coordinator that does not answer, default 60), `link` (where people look at a
+    job, `{job}` its id; default its description at the gateway).
 
     :param windrow_conn_id: id of the connection
     :param connection: the connection itself, for callers that have it already
@@ -126,8 +127,10 @@ class WindrowHook(BaseHook):
         return self._ask("POST", f"/v1/jobs/{_segment(job)}/cancel")
 
     def link(self, job: str) -> str:
-        """Where the job is described, with its last events and why it is not done yet."""
-        return f"{self.base_url}/v1/jobs/{_segment(job)}/description"
+        """Where people look at the job: the connection's `link`, or its description."""
+        template = self.connection.extra_dejson.get("link")
+        where = template or f"{self.base_url}/v1/jobs/{{job}}/description"
+        return where.replace("{job}", _segment(job))
 
     def test_connection(self) -> tuple[bool, str]:
         """For the button in Airflow's connection form."""

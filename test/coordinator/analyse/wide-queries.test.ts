@@ -152,6 +152,22 @@ describe('a query of a step', () => {
     ]);
   });
 
+  test('warns of more rows than anybody may expect', async () => {
+    const notesOf = async (text: string) => (await bench.facts(query(text))).notes;
+    const many = 'from orders a, orders b, orders c, orders d, orders e';
+    const [note] = await notesOf(`select max(a.name || f.name) as n ${many}, orders f`);
+    expect(note).toEqual({
+      kind: 'warning',
+      step: 'x',
+      text: expect.stringMatching(
+        /about 4.7e\+10 rows, 2239 GB, of 60 that are read: join by/,
+      ) as string,
+    });
+    // More than a hundred times the input.
+    expect(await notesOf(`select count(*) as n ${many}`)).toHaveLength(1);
+    expect(await notesOf(`select count(*) as n ${many} where a.id = e.id`)).toEqual([]);
+  });
+
   test('calls its tables as the spec does, WITH queries that hide them aside', async () => {
     const { sql, reads } = await bench.wide(
       query(`with users as (select user_id from USERS where grp = 0),

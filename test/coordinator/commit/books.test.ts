@@ -101,6 +101,8 @@ describe('the books of a job', () => {
     expect(capped({ maxRows: 1 })).toBe('E_TOO_MANY_DEAD_LETTERS');
     expect(capped({ maxFraction: 2 / 24 })).toBeUndefined();
     expect(capped({ maxFraction: 0.08 })).toBe('E_TOO_MANY_DEAD_LETTERS');
+    const { failure } = checkBooks({ ...of, deadLetters: { maxRows: 1 } }, under(of, records));
+    expect(failure?.hint).toContain(`read_parquet('${of.chunkLocation}/**/*.dead')`);
   });
 
   it('count a dead letter once, however many outputs follow the stage it died in', async () => {

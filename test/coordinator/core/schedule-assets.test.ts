@@ -63,7 +63,7 @@ describe('a schedule of data sets', () => {
     finishRuns(state);
     tell(state, seen('users', 'u2', 6));
     expect(pass(state, minutes(7))).toEqual([]);
-    expect(whySchedule(state, 'hourly')?.answer).toBe(
+    expect(whySchedule(state, 'hourly', 0)?.answer).toBe(
       'schedule hourly waits for changes of orders',
     );
   });
@@ -236,7 +236,9 @@ describe('a look at a data set', () => {
     expect(news({ failure })).toBe('asset.unseen');
     tell(state, unseen('orders', 1));
     expect(news({ failure })).toBeUndefined();
-    expect(whySchedule(state, 'hourly')?.answer).toContain('orders cannot be looked at: no disk');
+    expect(whySchedule(state, 'hourly', 0)?.answer).toContain(
+      'orders cannot be looked at: no disk',
+    );
     expect(news(v('o2'), { failure })).toBe('asset.seen');
     tell(state, newsOf(scheduleOf(state), files, v('o2'), { failure }, 7)!);
     expect(scheduleOf(state).assets).toEqual({

@@ -97,6 +97,15 @@ export function ended(at: number, outcome: RunEnded['outcome'], tried = 1): RunE
   };
 }
 
+export function runCancelled(at: number): ScheduleEvent {
+  return { type: 'run.cancelled', scheduleId: S, runId: runId(at), nowMs: (at + 1) * hour + 2 };
+}
+
+export function reopened(at: number, order = 'again'): ScheduleEvent {
+  const about = { scheduleId: S, runId: runId(at), nowMs: 3 * hour };
+  return { type: 'run.reopened', ...about, order, redoDeadLetters: false };
+}
+
 export const plain = (
   type: 'schedule.paused' | 'schedule.resumed' | 'schedule.deleted',
   nowMs = 0,

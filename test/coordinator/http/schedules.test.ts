@@ -126,6 +126,45 @@ describe('a schedule', () => {
     expect([gone.status, codeOf(gone)]).toEqual([404, 'E_NO_SCHEDULE']);
   });
 
+  it('has runs that are cancelled before they have a job, and run once more when asked to', async () => {
+    await created('asked', { paused: true });
+    const day = { start: '2026-01-05', end: '2026-01-06' };
+    const { run } = (await api.post('/v1/schedules/asked/trigger', day)).json as RunView;
+    const none = await api.get(`/v1/jobs/${run}`);
+    expect([none.status, codeOf(none)]).toEqual([404, 'E_RUN_NO_JOB']);
+    expect((none.json as { message: string }).message).toMatch(
+      /^there is no job: run .* is paused$/,
+    );
+    // A call that was not answered is made again.
+    for (let times = 0; times < 2; times += 1) {
+      const cancelled = await api.post(`/v1/jobs/${run}/cancel`);
+      expect(cancelled.json).toMatchObject({ run, state: 'cancelled', tries: 0 });
+    }
+    const retry = (requestId: string) => api.post(`/v1/jobs/${run}/retry`, { requestId });
+    const [first, same, other] = [await retry('r1'), await retry('r1'), await retry('r2')];
+    expect([first.status, first.json]).toEqual([201, { job: run, existing: false }]);
+    expect([same.status, same.json]).toEqual([200, { job: run, existing: true }]);
+    expect([other.status, codeOf(other)]).toEqual([409, 'E_NOT_FINISHED']);
+
+    await api.post('/v1/schedules/asked/resume');
+    const { job: one } = await latest('asked', {
+      state: 'running',
+      job: expect.any(String) as string,
+    });
+    const stopped = await api.post(`/v1/jobs/${run}/cancel`);
+    expect(stopped.json).toMatchObject({ run, job: one });
+    await latest('asked', { run, state: 'cancelled', tries: 1 });
+    // By the job's own id, too, it is the run that is tried again.
+    expect((await api.post(`/v1/jobs/${one}/resubmit`)).json).toMatchObject({ job: run });
+    const { job: two } = await latest('asked', { tries: 2, job: expect.any(String) as string });
+    expect(two).not.toBe(one);
+    const described = await api.get(`/v1/jobs/${run}/description`);
+    expect(described.json).toMatchObject({ job: two, name: run });
+    const why = await api.get('/v1/jobs/asked/why');
+    expect(why.json).toMatchObject({ detail: { reason: 'calendar', schedule: 'asked' } });
+    await api.post(`/v1/jobs/${run}/cancel`);
+  });
+
   it('keeps what was uploaded for it as long as it is there, and no longer', async () => {
     const bytes = Buffer.from('a model, let us say');
     const digest = await uploaded(bytes);
@@ -239,6 +278,12 @@ describe('refused are', () => {
     [
       'a param that the job lacks',
       { spec: spec('s', { params: { most: 1 } }) },
+      422,
+      'E_UNKNOWN_PARAM',
+    ],
+    [
+      'SQL of a variable that no run has',
+      { job: job({ steps: [{ id: 'own', filter: { from: 'rows', where: 'day = $dss' } }] }) },
       422,
       'E_UNKNOWN_PARAM',
     ],

@@ -30,6 +30,12 @@ describe('chunks behind an exchange', () => {
     expect(chunks).toEqual([{ from: 0, to: 64 }]);
   });
 
+  test('are as small as is asked for, and equal', () => {
+    const small = sizes([new Array<number>(40).fill(0.01 * mega)]);
+    const { chunks } = exchangeLayout([small], { targetBytes: 0.06 * mega, slots: 1 });
+    expect(chunks).toHaveLength(7);
+  });
+
   test('no rows at all make one chunk, so that the schema is published', () => {
     const none = sizes([new Array<number>(4).fill(0)]);
     const { chunks } = exchangeLayout([none], { targetBytes: 64 * mega, slots: 8 });

@@ -193,6 +193,10 @@ describe('a query that cannot be divided', () => {
 describe('an order of chunks of its own', () => {
   const rows = 'select id, a, b from t';
   const chunks = ({ final }: Played): number => exchangeChunkCount(final.input as ExchangeInput);
+  const divisions = ({ parts }: Played) => parts.map(({ program }) => program.sink.divide);
+  /** Kept in chunks of 10 MiB. */
+  const sized = async (targetBytes: number, keys?: readonly string[]): Promise<Played> =>
+    play(await queryOf(rows, { layout: { targetBytes, ...(keys ? { keys } : {}) } }), 10 * mega);
 
   test('of so many partitions makes so many chunks, of all columns', async () => {
     const played = play(await queryOf(rows, { layout: { partitions: 5 } }), mega);
@@ -225,13 +229,34 @@ describe('an order of chunks of its own', () => {
   });
 
   test('of a size takes chunks together up to that size, and divides nothing', async () => {
-    const layoutOf = async (targetBytes: number) =>
-      play(await queryOf(rows, { layout: { targetBytes } }), 10 * mega);
-    const [small, large] = [await layoutOf(mega), await layoutOf(1000 * mega)];
-    expect(small.parts.map(({ program }) => program.sink.divide)).toEqual([undefined]);
-    const units = exchangeChunkCount(small.parts[0]!.input as ExchangeInput);
+    const [near, large] = [await sized(8 * mega), await sized(1000 * mega)];
+    expect(divisions(near)).toEqual([undefined]);
+    const units = exchangeChunkCount(near.parts[0]!.input as ExchangeInput);
     expect(units).toBeGreaterThan(1);
-    expect([chunks(small), chunks(large)]).toEqual([units, 1]);
+    expect([chunks(near), chunks(large)]).toEqual([units, 1]);
+  });
+
+  test('of a size deals out what is kept in larger chunks, into as many as that takes', async () => {
+    const played = await sized(mega);
+    const kept = exchangeChunkCount(played.parts[0]!.input as ExchangeInput);
+    expect(divisions(played)).toEqual([
+      undefined,
+      { kind: 'hash', partitions: kept * 10, keys: expect.any(Array) as string[] },
+    ]);
+    expect(chunks(played)).toBe(kept * 10);
+    // A size of files of the result, so that of rows compressed as they are.
+    const compressed = played.parts.map(({ program }) => program.sink.compression);
+    expect(compressed).toEqual(['zstd', 'zstd']);
+    expect(divisions(await sized(1))[1]).toMatchObject({ partitions: 65_536 });
+  });
+
+  test('by keys and of a size makes chunks of that size, and one where all is smaller', async () => {
+    const [small, large] = [await sized(2 * mega, ['a']), await sized(1000 * mega, ['a'])];
+    const kept = exchangeChunkCount(small.parts[0]!.input as ExchangeInput);
+    expect(divisions(small)).toMatchObject([undefined, { keys: { length: 1 } }]);
+    expect(chunks(small)).toBe(kept * 5);
+    expect([divisions(large), chunks(large)]).toEqual([[undefined], 1]);
+    expect(small.parts[0]!.digest).toBe(large.parts[0]!.digest);
   });
 
   test('does not change what the stages before it are', async () => {
@@ -250,6 +275,13 @@ test('a query whose result is there already has nothing to do', async () => {
   expect(exchangeChunkCount(final.input as ExchangeInput)).toBe(0);
   expect(stagesRead(final)).toEqual([]);
   expect(final).toMatchObject({ id: 's1', taskStarts: [] });
+});
+
+test('a stage knows what users call its columns, and calls no measure by its function', async () => {
+  const { parts, final } = play(await queryOf('select a, max(id) as top from t group by a'), mega);
+  const names = (stage: StagePlan): string[] => Object.values(stage.program.query!.shown!);
+  expect(names(parts[0]!).sort()).toEqual(['a', 'id']);
+  expect(names(final)).toContain('top');
 });
 
 describe('work that two queries have in common', () => {

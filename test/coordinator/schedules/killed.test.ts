@@ -1,7 +1,7 @@
 /**
  * A coordinator that dies at any write of a schedule's life: runs made and started, jobs accepted and
- * ended, tries that fail, a backfill, snapshots. The next one goes on, and whatever the first had
- * done, each interval has one run in the end and each try of it at most one job.
+ * ended, tries that fail, a backfill, a run that is reopened, snapshots. The next one goes on, and
+ * whatever the first had done, each interval has one run in the end and each try at most one job.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -43,14 +43,21 @@ const job = JSON.stringify({
   outputs: [{ from: 'rows', parquet: '/out/{{ ds }}' }],
 });
 
-/** The first tries of the schedule's own runs fail: one as a job, the other has not even files. */
+const reopened = 'daily-20251231T000000';
+
+/**
+ * The first tries of the schedule's own runs fail: one as a job, the other has not even files. The
+ * backfill's run has none until somebody wants it once more.
+ */
 const fate: Fate = (run, tried) => {
-  if (tried > 1 || run === 'daily-20251231T000000') return 'succeeds';
+  if (run === reopened) return tried > 2 ? 'succeeds' : 'hasNoFiles';
+  if (tried > 1) return 'succeeds';
   return run === 'daily-20260101T000000' ? 'timesOut' : 'hasNoFiles';
 };
 
 /** What users ask for, and ask for again where they were not heard. */
-async function ask({ room }: MortalCoordinator): Promise<void> {
+async function ask(coordinator: MortalCoordinator): Promise<void> {
+  const { room } = coordinator;
   await room.schedules.put(schedule, { specJson: job, files: {} });
   await room.backfills.create({
     schedule: 'daily',
@@ -62,6 +69,11 @@ async function ask({ room }: MortalCoordinator): Promise<void> {
     many: false,
     requestId: 'once',
   });
+  await coordinator.live(() => {
+    const run = daily(coordinator)?.runs.get(reopened);
+    return run !== undefined && isFinished(run);
+  });
+  await room.runs.reopen(reopened, 'again', false);
 }
 
 function daily({ state }: MortalCoordinator): ScheduleState | undefined {
@@ -72,6 +84,7 @@ function isOver(coordinator: MortalCoordinator): boolean {
   const found = daily(coordinator);
   if (!found || coordinator.state.jobs.size > 0 || found.backfills.size === 0) return false;
   if ([...found.backfills.values()].some(({ phase }) => phase === 'running')) return false;
+  if (!found.runs.get(reopened)?.reopened) return false;
   return found.runs.size === 3 && [...found.runs.values()].every(isFinished);
 }
 
@@ -102,11 +115,12 @@ async function check(coordinator: MortalCoordinator): Promise<void> {
   expect(
     [...runs.values()].map(({ id, phase, tries }) => `${id} ${phase.kind} ${tries}`).sort(),
   ).toEqual([
-    'daily-20251231T000000 succeeded 1',
+    'daily-20251231T000000 succeeded 3',
     'daily-20260101T000000 succeeded 2',
     'daily-20260102T000000 succeeded 2',
   ]);
-  expect([...backfills.values()].map(({ phase }) => phase)).toEqual(['succeeded']);
+  // It had counted its run when that was reopened.
+  expect([...backfills.values()].map(({ phase }) => phase)).toEqual(['failed']);
   const jobs = await coordinator.archived();
   expect(jobs.map(({ name, state }) => `${name} ${state}`).sort()).toEqual([
     'daily-20251231T000000 succeeded',

@@ -1,32 +1,26 @@
 /** Disks that fill up under a query, and memory that does not suffice: real file systems, 48 MiB each. */
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { wholeSlice } from '../../../shared/divided-file.js';
 import type { StageProgram } from '../../../shared/plan.js';
 import type { LeafRead, SourceWork } from '../../../worker/attempt/protocol.js';
+import { SmallDisk, smallDisks } from '../../small-disk.js';
 import { OtherMachine } from '../shuffle/machines.js';
 import { leaf, Place, queryProgram, read, work } from './fixture.js';
 
 let place: Place;
 let disk: string;
+let mounted: SmallDisk;
 let sources: SourceWork[];
 beforeAll(async () => {
   place = new Place();
-  disk = join(place.root, 'disk');
-  mkdirSync(disk);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=48m', 'tmpfs', disk]);
   const path = await place.parquet('n.parquet', 'select i from range(1000000) t(i)');
   sources = (await place.worksOf(path)).map(({ source }) => source!);
 });
-afterEach(() => {
-  place.runtime.closeKernel();
-  for (const name of readdirSync(disk)) rmSync(join(disk, name), { recursive: true });
-});
+afterEach(() => place.runtime.closeKernel());
 afterAll(() => {
   place.runtime.close();
-  execFileSync('umount', [disk]);
   place.close();
 });
 
@@ -58,78 +52,89 @@ function filesOnDisk(): string[] {
     .map((entry) => entry.name);
 }
 
-describe('a full disk', () => {
-  it('is named with its path where memory spills to it, and how to spill elsewhere', async () => {
-    const spillDirectory = join(disk, 'spill');
-    const failure = await failureOf(programOf(sorting), { spillDirectory });
-    expect(failure).toMatchObject({ kind: 'resource', code: 'E_DISK_FULL' });
-    expect(failure?.message).toContain(spillDirectory);
-    expect(failure?.message).toContain('MiB used');
-    expect(failure?.message).not.toMatch(/max_temp_directory_size|PRAGMA|SET /);
-    expect(failure?.hint).toContain('--spill');
-    expect(filesOnDisk()).toEqual([]);
-  });
-
-  it('is named alike where others filled it while the kernel spilled', async () => {
-    const spillDirectory = join(disk, 'spill');
-    const small = programOf(sorting.replace('"n"', '(from "n" limit 100000)'));
-    const options = { memoryLimitBytes, spillDirectory };
-    const first = await place.run(small, [work(0, read('n', { sources }))], options);
-    expect(first.failure).toBeUndefined();
-    for (const { files } of first.records) for (const { path } of files) rmSync(path);
-    writeFileSync(join(disk, 'others'), Buffer.alloc(40 << 20));
-    const failure = await failureOf(programOf(sorting), { spillDirectory });
-    expect(failure).toMatchObject({ kind: 'resource', code: 'E_DISK_FULL' });
-    expect(failure?.message).toContain(spillDirectory);
-    expect(failure?.hint).toContain('--spill');
-  });
-
-  it('ends a join that explodes, and leaves nothing of its result', async () => {
-    const chunkDirectory = join(disk, 'chunks');
-    const failure = await failureOf(programOf(exploding), { chunkDirectory });
-    expect(failure).toMatchObject({ kind: 'resource', code: 'E_DISK_FULL' });
-    expect(failure?.message).toContain(chunkDirectory);
-    expect(failure?.hint).toContain('checkpoints.location');
-    expect(filesOnDisk()).toEqual([]);
-  });
-
-  it('ends it just so where its rows are divided for an exchange', async () => {
-    const chunkDirectory = join(disk, 'chunks');
-    const divide = { kind: 'hash', partitions: 3, keys: ['"i"'] } as const;
-    const result = { i: 'BIGINT', p: 'VARCHAR' };
-    const leaves = [leaf('n', { i: 'BIGINT' })];
-    const program = queryProgram(`select i, p from ${wide}`, leaves, result, { divide });
-    const failure = await failureOf(program, { chunkDirectory });
-    expect(failure).toMatchObject({ kind: 'resource', code: 'E_DISK_FULL' });
-    expect(failure?.message).toContain(chunkDirectory);
-    expect(filesOnDisk()).toEqual([]);
-  });
-
-  it('is named where parts of other chunks are brought to it', async () => {
-    const divided = programOf('select i, hash(i) as v from "n"', {
-      divide: { kind: 'hash', partitions: 2, keys: ['"i"'] },
+if (smallDisks) {
+  describe('a full disk', () => {
+    beforeAll(async () => {
+      mounted = await SmallDisk.open(join(place.root, 'disk'), '48m');
+      disk = mounted.path;
     });
-    const producers = await place.run(divided, [work(0, read('n', { sources }))]);
-    const [file] = producers.records[0]!.files;
-    const machine = await OtherMachine.start(join(place.root, 'chunks'));
-    const path = machine.nameOf(file!.path);
-    const slice = { ...wholeSlice(file!)!, path, servedBy: machine.address };
-    const spillDirectory = join(disk, 'spill');
-    const program = queryProgram('from "n"', [leaf('n', { i: 'BIGINT', v: 'UBIGINT' })], {
-      i: 'BIGINT',
-      v: 'UBIGINT',
+    afterEach(() => {
+      for (const name of readdirSync(disk)) rmSync(join(disk, name), { recursive: true });
     });
-    const reads = read('n', { slices: Array.from({ length: 8 }, () => slice) });
-    const { failure, records } = await place.run(program, [work(0, reads)], { spillDirectory });
-    machine.close();
-    rmSync(file!.path);
-    expect(records).toEqual([]);
-    expect(failure).toMatchObject({ kind: 'resource', code: 'E_DISK_FULL' });
-    expect(failure?.message).toContain(spillDirectory);
-    expect(failure?.hint).toContain('--spill');
-    expect(filesOnDisk()).toEqual([]);
+    afterAll(() => mounted.close());
+
+    it('is named with its path where memory spills to it, and how to spill elsewhere', async () => {
+      const spillDirectory = join(disk, 'spill');
+      const failure = await failureOf(programOf(sorting), { spillDirectory });
+      expect(failure).toMatchObject({ kind: 'resource', code: 'E_DISK_FULL' });
+      expect(failure?.message).toContain(spillDirectory);
+      expect(failure?.message).toContain('MiB used');
+      expect(failure?.message).not.toMatch(/max_temp_directory_size|PRAGMA|SET /);
+      expect(failure?.hint).toContain('--spill');
+      expect(filesOnDisk()).toEqual([]);
+    });
+
+    it('is named alike where others filled it while the kernel spilled', async () => {
+      const spillDirectory = join(disk, 'spill');
+      const small = programOf(sorting.replace('"n"', '(from "n" limit 100000)'));
+      const options = { memoryLimitBytes, spillDirectory };
+      const first = await place.run(small, [work(0, read('n', { sources }))], options);
+      expect(first.failure).toBeUndefined();
+      for (const { files } of first.records) for (const { path } of files) rmSync(path);
+      writeFileSync(join(disk, 'others'), Buffer.alloc(40 << 20));
+      const failure = await failureOf(programOf(sorting), { spillDirectory });
+      expect(failure).toMatchObject({ kind: 'resource', code: 'E_DISK_FULL' });
+      expect(failure?.message).toContain(spillDirectory);
+      expect(failure?.hint).toContain('--spill');
+    });
+
+    it('ends a join that explodes, and leaves nothing of its result', async () => {
+      const chunkDirectory = join(disk, 'chunks');
+      const failure = await failureOf(programOf(exploding), { chunkDirectory });
+      expect(failure).toMatchObject({ kind: 'resource', code: 'E_DISK_FULL' });
+      expect(failure?.message).toContain(chunkDirectory);
+      expect(failure?.hint).toContain('checkpoints.location');
+      expect(filesOnDisk()).toEqual([]);
+    });
+
+    it('ends it just so where its rows are divided for an exchange', async () => {
+      const chunkDirectory = join(disk, 'chunks');
+      const divide = { kind: 'hash', partitions: 3, keys: ['"i"'] } as const;
+      const result = { i: 'BIGINT', p: 'VARCHAR' };
+      const leaves = [leaf('n', { i: 'BIGINT' })];
+      const program = queryProgram(`select i, p from ${wide}`, leaves, result, { divide });
+      const failure = await failureOf(program, { chunkDirectory });
+      expect(failure).toMatchObject({ kind: 'resource', code: 'E_DISK_FULL' });
+      expect(failure?.message).toContain(chunkDirectory);
+      expect(filesOnDisk()).toEqual([]);
+    });
+
+    it('is named where parts of other chunks are brought to it', async () => {
+      const divided = programOf('select i, hash(i) as v from "n"', {
+        divide: { kind: 'hash', partitions: 2, keys: ['"i"'] },
+      });
+      const producers = await place.run(divided, [work(0, read('n', { sources }))]);
+      const [file] = producers.records[0]!.files;
+      const machine = await OtherMachine.start(join(place.root, 'chunks'));
+      const path = machine.nameOf(file!.path);
+      const slice = { ...wholeSlice(file!)!, path, servedBy: machine.address };
+      const spillDirectory = join(disk, 'spill');
+      const program = queryProgram('from "n"', [leaf('n', { i: 'BIGINT', v: 'UBIGINT' })], {
+        i: 'BIGINT',
+        v: 'UBIGINT',
+      });
+      const reads = read('n', { slices: Array.from({ length: 8 }, () => slice) });
+      const { failure, records } = await place.run(program, [work(0, reads)], { spillDirectory });
+      machine.close();
+      rmSync(file!.path);
+      expect(records).toEqual([]);
+      expect(failure).toMatchObject({ kind: 'resource', code: 'E_DISK_FULL' });
+      expect(failure?.message).toContain(spillDirectory);
+      expect(failure?.hint).toContain('--spill');
+      expect(filesOnDisk()).toEqual([]);
+    });
   });
-});
+}
 
 describe('too little memory', () => {
   const hungry: [string, string][] = [

@@ -78,6 +78,18 @@ describe('a query that fails on a row', () => {
     );
   });
 
+  it('calls a column as users do, whatever the query calls it', async () => {
+    const path = await place.parquet('orders.parquet', ordersQuery(7));
+    const sql = 'select "c2"::integer as "c3" from (select "amount" as "c2" from "orders")';
+    const program = queryProgram(sql, [leaves[0]!], { c3: 'INTEGER' });
+    const failure = await failureOf(
+      { ...program, query: { ...program.query!, shown: { c2: 'amount', c3: 'cents' } } },
+      read('orders', { sources: await sourcesOf(path) }),
+    );
+    expect(failure?.at).toEqual({ file: path, rowGroup: 0, row: 7 });
+    expect(failure?.message).toMatch(/^Could not .* casting from source column amount; it fails/);
+  });
+
   it('names both rows where it takes a row of each side', async () => {
     const left = await place.parquet('orders.parquet', ordersQuery(-1), rowGroups);
     const right = await place.parquet('users.parquet', usersQuery(-1));
@@ -186,6 +198,23 @@ describe('a query that fails on rows together, or on none', () => {
     expect(failure).toMatchObject({ code: 'E_SQL_RUNTIME', at: { file: path } });
     expect(failure?.at?.row).toBeUndefined();
     expect(failure?.message).not.toContain('fails for the row');
+  });
+
+  it('names the one column that cannot be computed, as users call it', async () => {
+    const path = await place.parquet(
+      'n.parquet',
+      'select i as k, 4000000000000000000 as n from range(5000) t(i)',
+    );
+    const sql =
+      'select "c1" % 2 as "c3", max("c1") as "c4", sum("c2")::bigint as "c5" from (select "k" as "c1", "n" as "c2" from "n") group by 1';
+    const made = { c3: 'BIGINT', c4: 'BIGINT', c5: 'BIGINT' };
+    const program = queryProgram(sql, [leaf('n', { k: 'BIGINT', n: 'BIGINT' })], made);
+    const shown = { c3: 'half', c5: 'total' };
+    const failure = await failureOf(
+      { ...program, query: { ...program.query!, shown } },
+      read('n', { sources: await sourcesOf(path) }),
+    );
+    expect(failure).toMatchObject({ code: 'E_SQL_RUNTIME', at: { file: path, column: 'total' } });
   });
 
   it('says nothing of rows where it fails without any', async () => {

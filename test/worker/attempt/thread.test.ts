@@ -1,22 +1,22 @@
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import { resolve } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { sha256Hex } from '../../../shared/chunk-identity.js';
 import type { ProgramStep, StageProgram } from '../../../shared/plan.js';
 import type { AttemptMessage, AttemptResult, ChunkWork } from '../../../worker/attempt/protocol.js';
-import { Place, programOf } from './fixture.js';
+import { columns, Place, programOf } from './fixture.js';
 
 let place: Place;
 let pool: Piscina;
 beforeEach(() => {
   place = new Place();
   pool = new Piscina({
-    filename: fileURLToPath(new URL('../../../worker/attempt/thread.ts', import.meta.url)),
+    filename: resolve('dist/worker/attempt/thread.js'),
     name: 'runAttempt',
     maxThreads: 1,
     atomics: 'disabled',
-    execArgv: ['--import', 'tsx'],
   });
 });
 afterEach(async () => {
@@ -28,6 +28,7 @@ async function runInThread(
   program: StageProgram,
   chunks: readonly ChunkWork[],
   act: (message: AttemptMessage, interrupt: () => void) => void = () => undefined,
+  blobs: Readonly<Record<string, string>> = {},
 ) {
   const { port1, port2 } = new MessageChannel();
   const messages: AttemptMessage[] = [];
@@ -37,7 +38,7 @@ async function runInThread(
   });
   const closed = once(port1, 'close');
   const task = {
-    ...place.attempt(program, chunks),
+    ...place.attempt(program, chunks, { blobs }),
     control: new SharedArrayBuffer(4),
     port: port2,
   };
@@ -61,6 +62,39 @@ it('runs attempts one after the other and closes each port after its last messag
     expect(chunks).toBe(works.length);
   }
 });
+
+it.each([
+  ['throws', `throw new Error('later')`, 'E_MAP_THREW', /later \(at bundle:1:/],
+  ['calls process.exit', 'process.exit(3)', 'E_MAP_EXIT', /process\.exit\(3\)/],
+])(
+  'a timer that %s ends its thread alone, and no chunk comes of it',
+  async (_, act, code, says) => {
+    const path = await place.parquet('a.parquet', 'select i as id from range(5000) t(i)');
+    const source = `export function row(row) { if (row.id === 7n) setTimeout(() => { ${act} }, 0); return { x: 1 }; }`;
+    const digest = sha256Hex(source);
+    const step: ProgramStep = {
+      kind: 'map',
+      id: 'm',
+      bundle: { digest, bytes: source.length, name: 'bundle.mjs' },
+      export: 'row',
+      style: 'row',
+      rowwise: true,
+      reads: columns(scan),
+      columns: columns({ x: 'INTEGER' }),
+      onError: 'fail',
+    };
+    const works = await place.worksOf(path);
+    const blobs = { [digest]: place.file(digest, source) };
+    const [thread] = pool.threads;
+    const running = runInThread(programOf(scan, [step], { x: 'INTEGER' }), works, undefined, blobs);
+    await expect(running).rejects.toMatchObject({
+      failure: { kind: 'userCode', code, message: expect.stringMatching(says), at: { step: 'm' } },
+    });
+    expect(place.leftFiles()).toEqual([]);
+    expect(pool.threads).not.toContain(thread);
+    expect((await runInThread(programOf(scan, [], scan), works)).result).toEqual({});
+  },
+);
 
 it('interrupts a statement that would run for hours, leaves no other file, and takes the next attempt', async () => {
   const query =

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { TlsFiles } from '../../../shared/channel.js';
 import { fetchFiles } from '../../../worker/shuffle/fetch.js';
 import { shuffleLimits } from '../../../worker/shuffle/limits.js';
 import {
@@ -9,7 +10,6 @@ import {
   type PeerAccess,
   peerServer,
   peerTls,
-  type TlsFiles,
 } from '../../../worker/shuffle/peers.js';
 import { socketAddress } from '../../../worker/shuffle/shuffle-door.js';
 import { certificates } from '../../servers.js';

@@ -1,8 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { serialiseQuery } from '../../../../coordinator/analyse/relational.js';
-import { decodeQuery } from '../../../../coordinator/planner/relational/decode.js';
 import { supported } from './queries.js';
-import { simulate, type Simulated, type SimulationOptions } from './simulate.js';
+import { simulateSql, type SimulationOptions } from './simulate.js';
 import { openOracle, resultOf, type Oracle } from './tables.js';
 
 let oracle: Oracle;
@@ -38,21 +36,12 @@ const ways: Readonly<Record<string, SimulationOptions>> = {
   'one of each': { splits: 1, partitions: 1, broadcastBytes: 2000, inlineBytes: -1, rows },
 };
 
-async function distributed(sql: string, options: SimulationOptions): Promise<Simulated> {
-  const plan = await serialiseQuery(oracle.inputs, sql);
-  if (!plan.ok) throw new Error(`${plan.type}: ${plan.message}`);
-  const names = plan.columns.map(({ name }) => name);
-  const decoded = decodeQuery(plan.json, names, plan.isVolatile);
-  if (!decoded.ok) throw new Error(`unsupported: ${decoded.what}`);
-  return simulate(oracle.connection, decoded.query, options);
-}
-
 describe.each(Object.entries(ways))('%s: the rows are those of the query', (_, options) => {
   // Two of the ways differ from the others in sizes alone: every third query is enough there.
   const queries =
     options.broadcastBytes < 1e9 ? supported : supported.filter((_query, at) => at % 3 === 0);
   test.each(queries)('$sql', async ({ sql, ordered }) => {
-    const { sql: again } = await distributed(sql, options);
+    const { sql: again } = await simulateSql(oracle, sql, options);
     const [expected, actual] = [
       await resultOf(oracle.connection, sql),
       await resultOf(oracle.connection, again),

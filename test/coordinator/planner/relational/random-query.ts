@@ -196,8 +196,14 @@ function grouped(draw: Draw, inner: Source, names: Names): Source {
     `quantile_disc(${column()}, 0.5)`,
     `len(list(${column()}))`,
   ]);
+  const more = pick(draw, [
+    'count(*)',
+    'count(*)',
+    `count(distinct ${column()})`,
+    `sum(distinct ${column()}) filter (where ${column()} < 5)`,
+  ]);
   const having = pick(draw, ['', '', ` having count(*) > 1`]);
-  const list = `${a} as ${x}, ${b} as ${y}, ${measure} as ${z}, count(*) as ${v}`;
+  const list = `${a} as ${x}, ${b} as ${y}, ${measure} as ${z}, ${more} as ${v}`;
   return {
     sql: `select ${list} from (${inner.sql}) as q group by ${a === b ? a : groups}${having}`,
     columns: [x, y, z, v],

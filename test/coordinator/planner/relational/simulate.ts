@@ -1,5 +1,7 @@
 /** Runs the stages of a distributed query on tables in memory: what workers do, without workers. */
 import type { DuckDBConnection } from '@duckdb/node-api';
+import { serialiseQuery } from '../../../../coordinator/analyse/relational.js';
+import { decodeQuery } from '../../../../coordinator/planner/relational/decode.js';
 import { distribute } from '../../../../coordinator/planner/relational/distribute.js';
 import type {
   ExchangeInput,
@@ -16,9 +18,10 @@ import {
 import { boundsSql, divisionOf } from '../../../../coordinator/planner/relational/stage-program.js';
 import { partitionColumn, partitionNumber } from '../../../../worker/shuffle/divide.js';
 import { quoteName } from '../../../../shared/sql-text.js';
+import type { Oracle } from './tables.js';
 
 export interface SimulationOptions {
-  /** Of each source; also of each partition's producers where they may be dealt out. */
+  /** Of each source, none for one without files; also of each partition's producers where they may be dealt out. */
   readonly splits: number;
   readonly partitions: number;
   readonly broadcastBytes: number;
@@ -33,6 +36,8 @@ export interface Simulated {
   readonly sql: string;
   readonly stages: readonly PhysicalStage[];
   readonly fragments: readonly Fragment[];
+  /** What each chunk of a fragment reads, leaf by leaf, as text for FROM. */
+  readonly chunksOf: (fragment: Fragment) => readonly ChunkReads[];
 }
 
 interface ChunkReads {
@@ -41,6 +46,20 @@ interface ChunkReads {
 
 const rowBytes = 100;
 const stagesMax = 60;
+
+/** The same from a query's text. */
+export async function simulateSql(
+  { connection, inputs }: Oracle,
+  sql: string,
+  options: SimulationOptions,
+): Promise<Simulated> {
+  const plan = await serialiseQuery(inputs, sql);
+  if (!plan.ok) throw new Error(`${plan.type}: ${plan.message}`);
+  const names = plan.columns.map(({ name }) => name);
+  const decoded = decodeQuery(plan.json, names, plan.isVolatile);
+  if (!decoded.ok) throw new Error(`unsupported: ${decoded.what}`);
+  return simulate(connection, decoded.query, options);
+}
 
 export async function simulate(
   connection: DuckDBConnection,
@@ -77,7 +96,12 @@ export async function simulate(
       }
       const sql =
         tables.length === 1 ? tables[0]! : tables.map((text) => `(${text})`).join(' union all ');
-      return { sql, stages: done, fragments: found.fragments };
+      return {
+        sql,
+        stages: done,
+        fragments: found.fragments,
+        chunksOf: (fragment) => run.chunksOf(fragment),
+      };
     }
     if (found.stages.length === 0) throw new Error('nothing can be done, yet it is not complete');
     for (const stage of found.stages) {
@@ -126,9 +150,18 @@ class Simulation {
       const counted = await this.connection.runAndReadAll(`select count(*) from ${table}`);
       rows += Number(counted.getRows()[0]![0]);
     }
+    if (tables.length === 0) tables.push(await this.none(stage));
     this.chunks.set(key, tables);
     if (division?.kind === 'range') this.ranges.set(key, division.bounds.length + 1);
     this.sizes.set(key, { rows, bytes: rows * rowBytes });
+  }
+
+  /** What there is to read of a stage without chunks. */
+  private async none({ key, columns }: PhysicalStage): Promise<string> {
+    const typed = columns.map(({ id, type }) => `cast(null as ${type}) as ${quoteName(id)}`);
+    const list = [...typed, `0 as ${partitionColumn}`].join(', ');
+    await this.connection.run(`create or replace table none_${key} as select ${list} where false`);
+    return `none_${key}`;
   }
 
   private async bounds(

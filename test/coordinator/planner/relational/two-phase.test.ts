@@ -47,7 +47,7 @@ function inTwo(call: AggregateCall, groups: string, table: string): string {
     (partial, index) => `cast(${callText(partial.call)} as ${partial.type}) as p${index}`,
   );
   const first = `select ${by}part, ${partials.join(', ')} from ${table} group by ${by}part`;
-  const finals = split.finals(names).map((final, index) => `${callText(final)} as f${index}`);
+  const finals = split.finals(names).map((final, index) => `${callText(final.call)} as f${index}`);
   const second = `select ${by}${finals.join(', ')} from (${first}) group by ${groups || '()'}`;
   const answer = split.answer(split.finals(names).map((_, index) => `f${index}`));
   return `select ${by}${answer} as x from (${second})`;

@@ -1,0 +1,57 @@
+/**
+ * How a channel to a coordinator is made: TLS, or plaintext where nothing leaves the machine, not by
+ * way of a proxy either. Never: connections; who calls makes its own.
+ */
+import { readFileSync } from 'node:fs';
+import { type ChannelCredentials, type ChannelOptions, credentials } from '@grpc/grpc-js';
+import { staysOnMachine } from './endpoints.js';
+import { fail } from './failure.js';
+import { channelOptions } from './rpc.js';
+
+/** Paths of PEM files. */
+export interface TlsFiles {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+export interface Channel {
+  readonly target: string;
+  readonly credentials: ChannelCredentials;
+  readonly options: ChannelOptions;
+}
+
+/**
+ * @param target `unix:PATH` or HOST:PORT
+ * @param tls `{}` trusts the system's authorities, absent means plaintext
+ * @throws WindrowError E_INSECURE_TARGET, E_TLS_FILE
+ */
+export function channelTo(target: string, tls?: TlsFiles): Channel {
+  if (tls) {
+    const { ca, cert, key } = tls;
+    const secured = credentials.createSsl(pemOf(ca), pemOf(key), pemOf(cert));
+    return { target, credentials: secured, options: channelOptions };
+  }
+  if (!staysOnMachine(target.replace(/^(dns|ipv4|ipv6):/, ''))) {
+    fail('invalidSpec', 'E_INSECURE_TARGET', `${target} is another machine and TLS is off`, {
+      hint: 'give the authority that signed its certificate (--tls-ca)',
+    });
+  }
+  // gRPC follows http_proxy even to loopback, and what the proxy hears has left the machine.
+  const options = { ...channelOptions, 'grpc.enable_http_proxy': 0 };
+  return { target, credentials: credentials.createInsecure(), options };
+}
+
+/** @throws WindrowError E_TLS_FILE */
+export function pemOf(path: string | undefined): Buffer | null {
+  if (path === undefined) return null;
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return fail('invalidSpec', 'E_TLS_FILE', `cannot read ${path}: ${message}`, {
+      hint: 'give the path of a PEM file',
+      cause: error,
+    });
+  }
+}
