@@ -3,7 +3,7 @@ import type { BackfillOptions } from '../client/schedules.js';
 import type { Client } from '../client/types.js';
 import { WindrowError } from '../shared/failure.js';
 import type { BackfillView, ReprocessPolicy } from '../shared/schedule-views.js';
-import { openClient } from './connection.js';
+import { openClient, openReader } from './connection.js';
 import { exitCodes, type ExitCode } from './exit.js';
 import type { ReadFlags } from './jobs.js';
 import { note, print, terminalWidth } from './output.js';
@@ -73,14 +73,14 @@ function isLarge(error: unknown): boolean {
 }
 
 export async function listBackfills(flags: ReadFlags & { schedule?: string }): Promise<ExitCode> {
-  const backfills = await (await openClient(flags)).schedules.backfills(flags.schedule);
+  const backfills = await (await openReader(flags)).schedules.backfills(flags.schedule);
   const table = (): string => backfillTable(backfills, terminalWidth());
   print(await formatValue(backfills, flags.output, table));
   return exitCodes.done;
 }
 
 export async function getBackfill(id: string, flags: ReadFlags): Promise<ExitCode> {
-  const backfill = await (await openClient(flags)).schedules.getBackfill(id);
+  const backfill = await (await openReader(flags)).schedules.getBackfill(id);
   print(await formatValue(backfill, flags.output, () => backfillPage(backfill)));
   return exitCodes.done;
 }

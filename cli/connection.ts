@@ -16,7 +16,9 @@ export interface ConnectionFlags extends TlsFlags {
 }
 
 /** What can be asked of a journal that nobody writes, as of a live coordinator. */
-export type JobReader = Pick<Client, 'get' | 'list' | 'events' | 'logs' | 'why'>;
+export type Reader = Pick<Client, 'get' | 'list' | 'events' | 'logs' | 'why'> & {
+  readonly schedules: Pick<Client['schedules'], 'list' | 'get' | 'backfills' | 'getBackfill'>;
+};
 
 /** How long the owner of a state directory may be silent while it, or another, starts again. */
 const ownerAwayMs = 5_000;
@@ -68,7 +70,7 @@ export async function openClient(flags: ConnectionFlags): Promise<Client> {
 }
 
 /** A live coordinator if there is one, else the journal, read-only. */
-export async function openReader(flags: ConnectionFlags): Promise<JobReader> {
+export async function openReader(flags: ConnectionFlags): Promise<Reader> {
   const client = await findClient(flags);
   if (client) return client;
   const { readOnlyView } = await import('../coordinator/main.js');

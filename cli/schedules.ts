@@ -5,7 +5,7 @@ import { assetTriggerOf, comingRuns } from '../shared/schedule-meaning.js';
 import type { TriggerSpec } from '../shared/schedule-spec.js';
 import type { ScheduleView } from '../shared/schedule-views.js';
 import type { ConnectionFlags } from './connection.js';
-import { openClient } from './connection.js';
+import { openClient, openReader } from './connection.js';
 import { exitCodes, usageError, type ExitCode } from './exit.js';
 import type { ReadFlags } from './jobs.js';
 import { note, print, terminalWidth } from './output.js';
@@ -20,14 +20,14 @@ export async function createSchedule(spec: string, flags: ReadFlags): Promise<Ex
 }
 
 export async function listSchedules(flags: ReadFlags): Promise<ExitCode> {
-  const schedules = await (await openClient(flags)).schedules.list();
+  const schedules = await (await openReader(flags)).schedules.list();
   const table = (): string => scheduleTable(schedules, terminalWidth());
   print(await formatValue(schedules, flags.output, table));
   return exitCodes.done;
 }
 
 export async function getSchedule(name: string, flags: ReadFlags): Promise<ExitCode> {
-  return show(await (await openClient(flags)).schedules.get(name), flags);
+  return show(await (await openReader(flags)).schedules.get(name), flags);
 }
 
 /** Of a file without asking anybody; of a name as its coordinator has it. */
@@ -87,7 +87,7 @@ async function nextOf(
   flags: ReadFlags,
 ): Promise<{ trigger: TriggerSpec; awaits?: string | undefined }> {
   if (!/[/\\]|\.(ya?ml|json)$/i.test(specOrName) && !existsSync(specOrName)) {
-    return (await openClient(flags)).schedules.get(specOrName);
+    return (await openReader(flags)).schedules.get(specOrName);
   }
   const { readSchedule } = await import('../client/load-schedule.js');
   const { trigger } = await readSchedule(specOrName);

@@ -56,16 +56,15 @@ function castsIn(tree: unknown): Cast[] {
   const { child } = tree;
   if (tree['expression_class'] !== 'BOUND_CAST' || tree['try_cast'] === true) return inside;
   if (!isObject(child) || isNull(child)) return inside;
-  // What never comes to a value, as error() does.
-  if (objectOf(child['return_type'], 'type')['id'] === 'NULL') return inside;
   const isColumn = /^BOUND_(REF|COLUMN_REF)$/.test(String(child['expression_class']));
   const name = isColumn ? { column: String(child['alias']) } : {};
   return [...inside, { from: child['return_type'], to: tree['return_type'], ...name }];
 }
 
-/** NULL is of any type. */
+/** NULL is of any type, and so is what never comes to a value, as error(). */
 function isNull(tree: PlanObject): boolean {
-  const { child, value } = tree;
+  const { child, value, return_type: type } = tree;
+  if (isObject(type) && type['id'] === 'NULL') return true;
   if (tree['expression_class'] === 'BOUND_CAST') return isObject(child) && isNull(child);
   return isObject(value) && value['is_null'] === true;
 }

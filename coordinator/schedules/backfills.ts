@@ -23,6 +23,7 @@ import type { BackfillCreated } from '../core/schedule-events.js';
 import type { BackfillState, ScheduleState } from '../core/schedule-state.js';
 import { backfillView } from '../core/schedule-views.js';
 import type { State } from '../core/state.js';
+import { backfillViews, findBackfill, noBackfill } from './schedule-book.js';
 import type { Schedules } from './schedules.js';
 
 export interface BackfillRequest {
@@ -69,7 +70,7 @@ export class Backfills {
     await this.deps.post(await this.planned(schedule, request));
     const made = schedule.backfills.get(backfillId);
     // Its schedule may have been deleted in the meantime.
-    return made ? backfillView(schedule, made) : this.missing(backfillId);
+    return made ? backfillView(schedule, made) : noBackfill(backfillId);
   }
 
   /** What `create` would do, as far as it is known now. */
@@ -81,21 +82,17 @@ export class Backfills {
 
   /** Newest first, whichever schedule they are of. */
   list(name: string | undefined): BackfillView[] {
-    return this.all()
-      .filter(({ schedule }) => name === undefined || schedule.name === name)
-      .reverse()
-      .sort((a, b) => (b.backfill.createdMs ?? 0) - (a.backfill.createdMs ?? 0))
-      .map(({ schedule, backfill }) => backfillView(schedule, backfill));
+    return backfillViews(this.deps.state, name);
   }
 
   /** @throws WindrowError E_NO_BACKFILL */
   get(id: string): BackfillView {
-    const { schedule, backfill } = this.find(id);
+    const { schedule, backfill } = findBackfill(this.deps.state, id);
     return backfillView(schedule, backfill);
   }
 
   async cancel(id: string): Promise<BackfillView> {
-    const { schedule, backfill } = this.find(id);
+    const { schedule, backfill } = findBackfill(this.deps.state, id);
     const nowMs = this.deps.nowMs();
     await this.deps.post({
       type: 'backfill.cancelled',
@@ -144,23 +141,6 @@ export class Backfills {
       reverse,
       nowMs,
     };
-  }
-
-  private all(): { schedule: ScheduleState; backfill: BackfillState }[] {
-    const live = [...this.deps.state.schedules.values()].filter(({ deleted }) => !deleted);
-    return live.flatMap((schedule) =>
-      [...schedule.backfills.values()].map((backfill) => ({ schedule, backfill })),
-    );
-  }
-
-  private find(id: string): { schedule: ScheduleState; backfill: BackfillState } {
-    return this.all().find(({ backfill }) => backfill.id === id) ?? this.missing(id);
-  }
-
-  private missing(id: string): never {
-    return fail('invalidSpec', 'E_NO_BACKFILL', `there is no backfill '${id}'`, {
-      hint: 'see what there is: windrow backfill list',
-    });
   }
 }
 

@@ -15,7 +15,6 @@ import type { SubmitRequest } from '../../shared/gen/windrow.js';
 import { makeScheduleId } from '../../shared/ids.js';
 import { runIdOf } from '../../shared/schedule-variables.js';
 import type { RunView, ScheduleView } from '../../shared/schedule-views.js';
-import { nameHint } from '../../shared/spec-problems.js';
 import { Turns } from '../commit/turns.js';
 import type { Event } from '../core/events.js';
 import type { ScheduleDefinition } from '../core/schedule-events.js';
@@ -23,6 +22,7 @@ import { isFinished, type RunState, type ScheduleState } from '../core/schedule-
 import { runView, scheduleView } from '../core/schedule-views.js';
 import type { State } from '../core/state.js';
 import { type Admit, definitionOf } from './definition.js';
+import { findSchedule, scheduleNamed, scheduleViews } from './schedule-book.js';
 
 export interface SchedulesDependencies {
   readonly state: State;
@@ -63,7 +63,8 @@ export class Schedules {
       const seen = assets ? { seen: await this.deps.versions(definition) } : {};
       const nowMs = this.deps.nowMs();
       const scheduleId =
-        this.named(name)?.id ?? makeScheduleId(nowMs, randomBytes(3).toString('hex'));
+        scheduleNamed(this.deps.state, name)?.id ??
+        makeScheduleId(nowMs, randomBytes(3).toString('hex'));
       await this.deps.post({
         type: 'schedule.defined',
         scheduleId,
@@ -83,10 +84,7 @@ export class Schedules {
   }
 
   list(): ScheduleView[] {
-    const live = [...this.deps.state.schedules.values()].filter(({ deleted }) => !deleted);
-    return live
-      .sort((a, b) => (a.name < b.name ? -1 : 1))
-      .map((schedule) => scheduleView(schedule, this.deps.nowMs()));
+    return scheduleViews(this.deps.state, this.deps.nowMs());
   }
 
   /** Its coming runs, none where data sets alone say when. @param fromMs absent: now */
@@ -176,12 +174,7 @@ export class Schedules {
 
   /** @throws WindrowError E_NO_SCHEDULE naming the nearest */
   find(name: string): ScheduleState {
-    const found = this.named(name);
-    if (found) return found;
-    const names = this.list().map(({ schedule }) => schedule);
-    return fail('invalidSpec', 'E_NO_SCHEDULE', `there is no schedule '${name}'`, {
-      hint: nameHint(name, names) ?? 'create one with: windrow schedule create SPEC',
-    });
+    return findSchedule(this.deps.state, name);
   }
 
   /** @throws WindrowError E_SCHEDULES_OFF */
@@ -195,13 +188,6 @@ export class Schedules {
         hint: 'start one that stays: windrow dev, or windrow coordinator and workers',
       },
     );
-  }
-
-  private named(name: string): ScheduleState | undefined {
-    for (const schedule of this.deps.state.schedules.values()) {
-      if (schedule.name === name && !schedule.deleted) return schedule;
-    }
-    return undefined;
   }
 }
 

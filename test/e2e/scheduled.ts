@@ -70,7 +70,9 @@ export class Scheduled {
 
   async stop(): Promise<void> {
     this.open?.close();
-    await this.coordinator?.stop();
+    const { coordinator } = this;
+    this.coordinator = undefined;
+    await coordinator?.stop();
   }
 
   async close(): Promise<void> {

@@ -7,6 +7,7 @@ import { CreateBackfillRequest, ScheduleServiceClient } from '../../shared/gen/w
 import { statusToError } from '../../shared/rpc.js';
 import type { RunView } from '../../shared/schedule-views.js';
 import { failureOf } from '../client/job-server.js';
+import { verbHere } from '../verb-here.js';
 import { dayJob, Scheduled } from './scheduled.js';
 
 let world: Scheduled;
@@ -258,6 +259,31 @@ it('what does not exist is named with the nearest name', async () => {
   expect(await failureOf(world.client.schedules.getBackfill('b'))).toMatchObject({
     code: 'E_NO_BACKFILL',
   });
+});
+
+it('verbs that read say the same of a journal that nobody owns any more', async () => {
+  await world.start();
+  const { schedules } = world.client;
+  await world.create('daily', `paused: true\n${idle}`);
+  const { run } = await schedules.trigger('daily');
+  const { backfill } = await schedules.backfill('daily', range('2026-01-01', '2026-01-20'));
+  const said = [
+    [['schedule', 'list'], await schedules.list()],
+    [['schedule', 'get', 'daily'], await schedules.get('daily')],
+    [['schedule', 'next', 'daily', '--count', '3'], await schedules.next('daily', { count: 3 })],
+    [['backfill', 'list'], await schedules.backfills()],
+    [['backfill', 'get', backfill], await schedules.getBackfill(backfill)],
+    [['why', run], await world.client.why(run)],
+  ] as const;
+  await world.stop();
+  const flags = ['--state', world.place.path('state'), '-o', 'json'];
+  for (const [verb, live] of said) {
+    const { code, stdout } = await verbHere([...verb, ...flags]);
+    expect(code, verb.join(' ')).toBe(0);
+    expect(JSON.parse(stdout), verb.join(' ')).toEqual(JSON.parse(JSON.stringify(live)));
+  }
+  const pause = await verbHere(['schedule', 'pause', 'daily', '--state', flags[1]!]);
+  expect(pause).toMatchObject({ code: 4, stderr: expect.stringContaining('E_UNREACHABLE') });
 });
 
 it('a coordinator that ends with its job takes no schedule', async () => {

@@ -202,6 +202,7 @@ const shaping: QueryCase[] = [
 ];
 
 const expressions = [
+  "select id, if(a is null or a < 1000000, true, error('no')) as fine from t",
   'select id, a + 1, a - e, a * 2, a / 2, a // 2, a % 3, -a, a ** 2, a & 3, a | 4, a << 1, ~a from t',
   'select id, d + 1, d - 0.5, d * d, d / 3, d + d, 1 - d, d * (1 - d), d % 3, -d, round(d, 1), abs(d) from t',
   'select id, d::decimal(12,4) + 1.2345, d::decimal(38,2) + 1, h + 1, h * 2, e * 1000000000 from t',
