@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 // Native add-ons abort a process that ends a thread inside them, so every test file is a process.
-// Two files at a time; those that kill processes after all others, as most of what they do is wait.
+// Two files at a time; those that kill processes after all others, three at a time, as much of what they do is wait.
 export default defineConfig({
   test: {
     pool: 'forks',
@@ -23,6 +23,7 @@ export default defineConfig({
         test: {
           name: 'chaos',
           include: ['test/chaos/**/*.test.ts'],
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },
