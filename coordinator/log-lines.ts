@@ -23,7 +23,7 @@ const filesKept = 1_000;
 /** Who follows reads more slowly than workers write. */
 const linesWaiting = 10_000;
 /** An attempt as lines name it (`attemptKey`). */
-const attemptShape = /\b(j[0-9a-z]+)\/s\d+\/\d+\/\d+\b/;
+const attemptShape = /\b(j[0-9a-z]+)\/s\d+(?:_\d+)?\/\d+\/\d+\b/;
 const suffix = '.ndjson';
 
 /** Hears a line, or (undefined) that the job has ended. */

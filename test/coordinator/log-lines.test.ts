@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { LogLines } from '../../coordinator/log-lines.js';
+import { attemptKey, jobId, stageId } from '../../shared/ids.js';
 
 let directory: string;
 let lines: LogLines;
@@ -30,6 +31,15 @@ it('lines are there for the next process, also behind half a line that a kill le
   appendFileSync(join(files(), 'j1.ndjson'), '{"timeMs":1,"lev');
   expect(textsOf('j1', new LogLines(directory))).toEqual(['j1/s0/0/1 one']);
   expect(textsOf('j3')).toEqual([]);
+});
+
+it('lines of all stages are there, those that only carry rows among them', () => {
+  const ref = { jobId: jobId('j1'), task: 3, attempt: 1 };
+  const texts = ['s0', 's0_1', 's12_34'].map((stage) =>
+    attemptKey({ ...ref, stageId: stageId(stage) }),
+  );
+  for (const text of texts) lines.add({ ...entry('j1', ''), text });
+  expect(textsOf('j1')).toEqual(texts);
 });
 
 it('of a job that says much the newest lines are kept, of many jobs the newest jobs', () => {
