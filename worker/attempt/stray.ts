@@ -40,6 +40,7 @@ function strayError(error: unknown, task: Task): WindrowError {
         kind: 'workerLost',
         code: 'E_THREAD_LOST',
         message: `a function of an earlier task threw in this thread: ${textOf(error)}`,
+        hint: 'nothing for this task, which is done again; await what functions start, and catch its errors',
       },
       error,
     );
