@@ -13,6 +13,7 @@ import type {
 } from '../../shared/plan.js';
 import { loadMapFunction, type MapFunction } from '../functions/map.js';
 import { type PredictEnv, predictFunction, type PreparedPredict } from '../inference/predict.js';
+import type { RawVector } from '../inference/raw-vectors.js';
 import type { Kernel } from '../kernel/duckdb.js';
 import { emptyMapResult } from './map-relation.js';
 import { resultScan } from './query-statement.js';
@@ -303,8 +304,8 @@ function registerVerdicts(kernel: Kernel, link: VerdictLink, scope: Scope): void
 }
 
 function guardedPredict({ name, predict, carriesRow }: InferLink, scope: Scope) {
-  const mainFunction = scope.guarded((info, chunk, out) => predict.mainFunction(info, chunk, out));
-  return predictFunction(name, { ...predict, mainFunction }, carriesRow);
+  const main = scope.guarded<RawVector>((chunk, out) => predict.main(chunk, out));
+  return predictFunction(name, { ...predict, main }, carriesRow);
 }
 
 function callOf({ step, predict, name, carriesRow }: InferLink): Call {

@@ -2,7 +2,7 @@
  * What the functions inside a running statement write to: the tally of the chunk, the first error
  * with all its details, and the cancel flag. One a thread; its tally is exchanged for each run.
  */
-import type { DuckDBScalarMainFunction } from '@duckdb/node-api';
+import type { DuckDBDataChunk } from '@duckdb/node-api';
 import { fail, WindrowError } from '../../shared/failure.js';
 import { ModelRunsTally } from '../../shared/model-runs.js';
 import { unlessAborted } from '../../shared/unless-aborted.js';
@@ -68,13 +68,13 @@ export class Scope {
   }
 
   /** Wraps a function that DuckDB calls: cancel is noticed, errors are kept whole. */
-  guarded(main: DuckDBScalarMainFunction): DuckDBScalarMainFunction {
+  guarded<Out>(main: (chunk: DuckDBDataChunk, out: Out) => void): typeof main {
     let tally: Tally | undefined;
     let seen = 0;
-    return (info, chunk, out) => {
+    return (chunk, out) => {
       try {
         this.throwIfCancelled();
-        main(info, chunk, out);
+        main(chunk, out);
       } catch (error) {
         if (error instanceof WindrowError) this.error ??= error;
         throw error;

@@ -21,6 +21,24 @@ export function verdictFunction(
   scope: Scope,
   carriesRow: boolean,
 ): DuckDBScalarFunction {
+  const main = scope.guarded((chunk, out: DuckDBVector) => {
+    const verdicts = vectorItems(chunk.getColumnVector(0)) as Uint16Array;
+    const keep = vectorItems(out) as Uint8Array;
+    const rows = chunk.rowCount;
+    for (let row = 0; row < rows; row++) {
+      const verdict = verdicts[row]!;
+      if (verdict === passedVerdict) {
+        keep[row] = 1;
+        continue;
+      }
+      keep[row] = 0;
+      const condition = conditions[verdict];
+      if (!condition) throw new RangeError(`verdict ${verdict} of ${conditions.length}`);
+      if (condition.action === 'filter') scope.tally.filtered += 1;
+      else refuse(condition, scope, carriesRow ? rowNumber(chunk.getColumnVector(1), row) : -1);
+    }
+    out.flush();
+  });
   return DuckDBScalarFunction.create({
     name,
     volatile: true,
@@ -28,24 +46,7 @@ export function verdictFunction(
     specialHandling: true,
     parameterTypes: carriesRow ? [USMALLINT, BIGINT] : [USMALLINT],
     returnType: BOOLEAN,
-    mainFunction: scope.guarded((_info, chunk, out) => {
-      const verdicts = vectorItems(chunk.getColumnVector(0)) as Uint16Array;
-      const keep = vectorItems(out) as Uint8Array;
-      const rows = chunk.rowCount;
-      for (let row = 0; row < rows; row++) {
-        const verdict = verdicts[row]!;
-        if (verdict === passedVerdict) {
-          keep[row] = 1;
-          continue;
-        }
-        keep[row] = 0;
-        const condition = conditions[verdict];
-        if (!condition) throw new RangeError(`verdict ${verdict} of ${conditions.length}`);
-        if (condition.action === 'filter') scope.tally.filtered += 1;
-        else refuse(condition, scope, carriesRow ? rowNumber(chunk.getColumnVector(1), row) : -1);
-      }
-      out.flush();
-    }),
+    mainFunction: (_info, chunk, out) => main(chunk, out),
   });
 }
 
@@ -79,6 +80,18 @@ export function warnFunction(
   condition: Condition,
   scope: Scope,
 ): DuckDBScalarFunction {
+  const main = scope.guarded((chunk, out: DuckDBVector) => {
+    const vector = chunk.getColumnVector(0);
+    const holds = vectorItems(vector);
+    const valid = validityWords(vector);
+    let failed = 0;
+    for (let row = 0; row < chunk.rowCount; row++) {
+      if (!isValid(valid, row) || holds[row] === 0) failed += 1;
+    }
+    scope.tally.warn(`${condition.step}.${condition.check}`, failed);
+    vectorItems(out).fill(0 as never);
+    out.flush();
+  });
   return DuckDBScalarFunction.create({
     name,
     volatile: true,
@@ -86,17 +99,6 @@ export function warnFunction(
     specialHandling: true,
     parameterTypes: [BOOLEAN],
     returnType: BOOLEAN,
-    mainFunction: scope.guarded((_info, chunk, out) => {
-      const vector = chunk.getColumnVector(0);
-      const holds = vectorItems(vector);
-      const valid = validityWords(vector);
-      let failed = 0;
-      for (let row = 0; row < chunk.rowCount; row++) {
-        if (!isValid(valid, row) || holds[row] === 0) failed += 1;
-      }
-      scope.tally.warn(`${condition.step}.${condition.check}`, failed);
-      vectorItems(out).fill(0 as never);
-      out.flush();
-    }),
+    mainFunction: (_info, chunk, out) => main(chunk, out),
   });
 }

@@ -18,11 +18,11 @@ import type { InputReader } from './tensors.js';
 const joinRowsAuto = 16_384;
 
 /**
- * Rows a run on the cpu with `batchSize: auto`: what lies between two layers then stays in the
- * core's cache, and the 15 µs a run costs before its first row are shared by enough of them. Of 256
- * to 8,192 rows the best for a perceptron of 256 × 256.
+ * Rows a run on the cpu with `batchSize: auto`: what lies between two layers, and the columns that the
+ * query works on, then stay in the core's cache together, and the 15 µs a run costs before its first
+ * row are shared by enough of them. Of 128 to 8,192 rows the best for a perceptron of 256 × 256.
  */
-const cpuRowsAuto = 512;
+const cpuRowsAuto = 256;
 
 export interface BatchSetup {
   readonly step: InferStep;

@@ -12,7 +12,7 @@ import {
   LIST,
   STRUCT,
 } from '@duckdb/node-api';
-import type { DuckDBDataChunk, DuckDBScalarMainFunction, DuckDBType } from '@duckdb/node-api';
+import type { DuckDBDataChunk, DuckDBType } from '@duckdb/node-api';
 import { WindrowError, toFailure } from '../../shared/failure.js';
 import type { InferStep, TensorInput } from '../../shared/plan.js';
 import { Batch } from './batch.js';
@@ -21,7 +21,7 @@ import type { DeviceChannel } from './device-thread.js';
 import { elementTypes } from './host-tensor.js';
 import { outputWriter } from './outputs.js';
 import type { OutputWriter } from './outputs.js';
-import { rawVector, structChild, writeItems } from './raw-vectors.js';
+import { setRawMain, structChild, writeItems } from './raw-vectors.js';
 import type { RawVector } from './raw-vectors.js';
 import { inputReader, isPacked } from './tensors.js';
 import { quoteName } from '../../shared/sql-text.js';
@@ -54,7 +54,8 @@ export interface PreparedPredict {
   readonly shape: 'scalar' | 'struct';
   /** The struct ends with `ok BOOLEAN`: false for rows to drop. */
   readonly hasOk: boolean;
-  readonly mainFunction: DuckDBScalarMainFunction;
+  /** Fills `out` with the predictions of a chunk's rows. @throws WindrowError */
+  main(chunk: DuckDBDataChunk, out: RawVector): void;
   /** Rows that came out of the model so far. */
   rowsInferred(): number;
   release(): void;
@@ -94,9 +95,9 @@ export async function preparePredict(env: PredictEnv): Promise<PreparedPredict> 
     returnType: shape === 'scalar' ? writers[0]!.type : structType(writers, hasOk),
     shape,
     hasOk,
-    mainFunction(_info, chunk: DuckDBDataChunk, out: DuckDBVector) {
+    main(chunk, out) {
       try {
-        writeResult(rawVector(out), batch.process(chunk), writers, shape, hasOk);
+        writeResult(out, batch.process(chunk), writers, shape, hasOk);
       } catch (error) {
         // DuckDB hands on the text alone; who needs the failure itself catches it around this.
         const found = toFailure(error);
@@ -114,16 +115,17 @@ export function predictFunction(
   prepared: PreparedPredict,
   rowIds: boolean,
 ): DuckDBScalarFunction {
-  return DuckDBScalarFunction.create({
-    name,
-    parameterTypes: [...prepared.parameterTypes, ...(rowIds ? [BIGINT] : [])],
-    returnType: prepared.returnType,
-    mainFunction: prepared.mainFunction,
-    // Otherwise DuckDB may call it twice a row when a filter above reads its result …
-    volatile: true,
-    // … and answers NULL itself for a constant NULL argument, past the step's `onNull`.
-    specialHandling: true,
-  });
+  const scalar = new DuckDBScalarFunction();
+  scalar.setName(name);
+  for (const type of prepared.parameterTypes) scalar.addParameter(type);
+  if (rowIds) scalar.addParameter(BIGINT);
+  scalar.setReturnType(prepared.returnType);
+  // Otherwise DuckDB may call it twice a row when a filter above reads its result …
+  scalar.setVolatile();
+  // … and answers NULL itself for a constant NULL argument, past the step's `onNull`.
+  scalar.setSpecialHandling();
+  setRawMain(scalar, (chunk, out) => prepared.main(chunk, out));
+  return scalar;
 }
 
 function writeResult(
