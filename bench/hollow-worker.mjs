@@ -4,16 +4,16 @@
  */
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { credentials } from '@grpc/grpc-js';
 
 const [dist, coordinator, slots, scratch] = process.argv.slice(2);
-const { Worker } = await import(pathToFileURL(path.join(dist, 'worker/worker.js')).href);
+const built = (file) => import(pathToFileURL(path.join(dist, file)).href);
+const { Worker } = await built('worker/worker.js');
+const { channelTo } = await built('shared/channel.js');
 process.stdin.on('end', () => process.exit(0)).resume();
 const worker = new Worker({
-  coordinator,
+  channel: channelTo(coordinator),
   slots: Number(slots),
   pools: ['cpu'],
-  credentials: credentials.createInsecure(),
   devices: { devices: ['cpu'], hardware: [] },
   spillDirectory: path.join(scratch, 'spill'),
   shuffleDirectory: path.join(scratch, 'shuffle'),
