@@ -1,7 +1,7 @@
 /**
  * TPC-H in Spark, Daft and Polars, one after the other on the files of bench/tpch, beside Windrow's own seconds; every
- * answer is compared with DuckDB's. A full run measures Windrow first and writes its section; one with --peers or
- * --queries reads Windrow's last seconds from RESULTS.md and only prints.
+ * answer is compared with DuckDB's. A run of all queries measures Windrow first and writes a section, which says whom
+ * --peers left out; one with --queries reads Windrow's last seconds from RESULTS.md and only prints.
  * Usage: npm run bench:tpch-peers [-- --scale 10] [--rounds 1] [--peers spark,polars] [--queries 1,6] [--python …]
  */
 import { spawnSync } from 'node:child_process';
@@ -32,7 +32,7 @@ const scale = Number(values.scale);
 const rounds = Number(values.rounds);
 const numbers = values.queries?.split(',').map(Number) ?? queryNumbers;
 const names = values.peers === undefined ? peerNames : values.peers.split(',').map(peerNamed);
-const full = values.peers === undefined && values.queries === undefined;
+const allQueries = values.queries === undefined;
 
 const timeoutMs = 300_000;
 /** What is left to the system and to this process. */
@@ -48,7 +48,7 @@ function peerNamed(name: string): PeerName {
 
 rmSync(place, { recursive: true, force: true });
 await generateTpch({ scale });
-if (full) measureWindrow();
+if (allQueries) measureWindrow();
 const windrow = storedOutcomes(
   readFileSync(path.join(root, 'bench/RESULTS.md'), 'utf8'),
   `tpch sf${scale}`,
@@ -104,12 +104,14 @@ function tell(): void {
     `has started and seen the tables. Every answer was compared with DuckDB's; at most ${timeoutMs / 1000} s a query.`;
   // An engine's message may name files; where they lie is nobody else's business.
   const missing = shortfalls(numbers, runs).map((line) => `- ${line.replaceAll(root, '.')}`);
+  const absent = peerNames.filter((name) => !names.includes(name));
+  if (absent.length > 0) missing.push(`- Left out of this run: ${absent.join(', ')}.`);
   const parts = [
     text,
     table(sideBySide(numbers, windrow, runs)),
     table(tally(numbers, windrow, runs)),
     ...(missing.length > 0 ? [missing.join('\n')] : []),
   ];
-  if (full) report(`tpch peers sf${scale}`, parts);
+  if (allQueries) report(`tpch peers sf${scale}`, parts);
   else console.log(`\n${parts.join('\n\n')}\n`);
 }
