@@ -16,7 +16,7 @@ type Task = Pick<AttemptTask, 'program' | 'blobs' | 'spillDirectory'>;
  * @returns lets go of it again
  */
 export function catchStray(task: Task, heard: (error: WindrowError) => void): () => void {
-  const exit = process.exit.bind(process);
+  const exit = Object.getOwnPropertyDescriptor(process, 'exit')!;
   const onError = (error: unknown): void => heard(strayError(error, task));
   process.on('uncaughtException', onError);
   process.exit = (code?: number | string | null): never => {
@@ -27,7 +27,7 @@ export function catchStray(task: Task, heard: (error: WindrowError) => void): ()
   };
   return () => {
     process.off('uncaughtException', onError);
-    process.exit = exit;
+    Object.defineProperty(process, 'exit', exit);
   };
 }
 
