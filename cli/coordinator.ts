@@ -1,8 +1,9 @@
 /** `windrow coordinator` and `windrow dev`: long-lived servers in this process. */
-import { availableParallelism, totalmem } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { RunningCoordinator } from '../coordinator/main.js';
 import { WindrowError } from '../shared/failure.js';
+import { machineMemoryBytes } from '../shared/machine-memory.js';
 import { shuffleDirectoryOf } from '../shared/storage/paths.js';
 import { unlessAborted } from '../shared/unless-aborted.js';
 import type { TlsFlags } from './arguments.js';
@@ -64,7 +65,7 @@ export async function serveDev(flags: DevFlags): Promise<ExitCode> {
       logDirectory: join(state, 'logs'),
       scratchDirectory: join(state, 'scratch'),
       shuffleDirectory: shuffleDirectoryOf(state),
-      memoryLimitBytes: totalmem() * 0.75,
+      memoryLimitBytes: machineMemoryBytes() * 0.75,
       saidHello: async (pid) => (await client.workers()).some((worker) => worker.pid === pid),
       onExit: (pid, crashed) => coordinator.workerExited(pid, crashed),
       onGiveUp: (error) => lost.abort(error),

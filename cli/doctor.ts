@@ -5,11 +5,12 @@
 import { constants, existsSync } from 'node:fs';
 import { access, mkdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { availableParallelism, freemem, totalmem } from 'node:os';
+import { availableParallelism, freemem } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { defaultStateName } from './connection.js';
 import type { ExitCode } from './exit.js';
 import { exitCodes } from './exit.js';
+import { machineMemoryBytes } from '../shared/machine-memory.js';
 import { nodeIsTooOld, oldestNode } from './runtime-version.js';
 import { print } from './output.js';
 import type { OutputFormat } from './table.js';
@@ -35,7 +36,7 @@ export async function runDoctor(flags: {
     await checkModule('libsql', 'libsql'),
     await checkDevices(),
     checkThreadPool(process.env['UV_THREADPOOL_SIZE'], availableParallelism()),
-    checkMemory(totalmem(), freemem(), availableParallelism()),
+    checkMemory(machineMemoryBytes(), freemem(), availableParallelism()),
     await checkState(state),
     await checkDisk(state),
     checkSocketPath(join(state, 'windrow.sock')),

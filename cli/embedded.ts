@@ -2,9 +2,9 @@
  * The engine inside this process: the coordinator of a state directory and its worker processes. If
  * another live process owns that directory, its coordinator is used instead. Never: what to run.
  */
-import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { type Engine, guestEngine } from '../client/engine.js';
+import { machineMemoryBytes } from '../shared/machine-memory.js';
 import { makeDirectorySync } from '../shared/storage/directories.js';
 import { shuffleDirectoryOf } from '../shared/storage/paths.js';
 import { note } from './output.js';
@@ -16,6 +16,8 @@ export interface EmbeddedOptions {
   readonly stateDirectory: string;
   /** Processes of one slot each; 0 starts none, which is enough to plan and to cancel. */
   readonly workers: number;
+  /** Bytes that its workers may take together; default three quarters of what there is. */
+  readonly memory?: number;
   /** Ends the wait for a process that is just starting or ending on the directory. */
   readonly signal?: AbortSignal;
 }
@@ -63,7 +65,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Engine> {
         logDirectory: join(options.stateDirectory, 'logs'),
         scratchDirectory: join(options.stateDirectory, 'scratch'),
         shuffleDirectory: shuffleDirectoryOf(options.stateDirectory),
-        memoryLimitBytes: totalmem() * memoryShare,
+        memoryLimitBytes: options.memory ?? machineMemoryBytes() * memoryShare,
         headStartMs,
         saidHello: async (pid) => {
           await starting;

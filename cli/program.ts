@@ -125,6 +125,7 @@ type Verb = (name: string, group: keyof typeof groups, description: string) => C
 function runVerbs(verb: Verb, run: Run): void {
   withConnection(withSet(verb('run <spec>', 'work', 'run a job to its end and show its way')))
     .option('--workers <n>', 'slots to run with (default: the cores of this machine)', slots)
+    .option('--memory <size>', 'most memory of all slots, such as 4GiB', byteSize('--memory'))
     .action(run(async (spec, flags) => (await import('./run.js')).runSpec(spec, flags)));
   withConnection(withSet(verb('submit <spec>', 'work', 'hand a job over and print its id')))
     .option('--request-id <id>', 'same id, same job (default: a new one)')

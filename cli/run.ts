@@ -21,6 +21,8 @@ import { reporterFor } from './reporter.js';
 
 export interface RunFlags extends ConnectionFlags {
   readonly workers?: number;
+  /** Bytes. */
+  readonly memory?: number;
   readonly set?: readonly string[];
 }
 
@@ -42,6 +44,7 @@ export async function runSpec(spec: string, flags: RunFlags): Promise<ExitCode> 
   return runHere({
     stateDirectory: resolve(flags.state ?? join(dirname(spec), defaultStateName)),
     workers: flags.workers ?? availableParallelism(),
+    ...(flags.memory === undefined ? {} : { memory: flags.memory }),
     again: commandAgain('run', spec, flags),
     begin,
   });
@@ -51,12 +54,13 @@ export async function runSpec(spec: string, flags: RunFlags): Promise<ExitCode> 
 export function commandAgain(
   verb: string,
   subject: string,
-  { state, workers, set = [] }: Pick<RunFlags, 'state' | 'workers' | 'set'>,
+  { state, workers, memory, set = [] }: Pick<RunFlags, 'state' | 'workers' | 'memory' | 'set'>,
 ): string {
   return [
     `windrow ${verb} ${shellWord(subject)}`,
     ...(state === undefined ? [] : [`--state ${shellWord(state)}`]),
     ...(workers === undefined ? [] : [`--workers ${String(workers)}`]),
+    ...(memory === undefined ? [] : [`--memory ${String(memory)}`]),
     ...set.map((pair) => `--set ${shellWord(pair)}`),
   ].join(' ');
 }
@@ -68,6 +72,7 @@ function shellWord(text: string): string {
 export interface RunHereOptions {
   readonly stateDirectory: string;
   readonly workers: number;
+  readonly memory?: number;
   /** Command that goes on after a suspension. */
   readonly again: string;
   readonly begin: Begin;

@@ -1,5 +1,5 @@
 /** How the worker's memory is divided among its slots. Never: enforces a share. */
-import { totalmem } from 'node:os';
+import { machineMemoryBytes } from '../shared/machine-memory.js';
 
 export interface MemoryShares {
   /** RSS above which the process recycles itself between attempts. */
@@ -10,8 +10,8 @@ export interface MemoryShares {
   readonly heapBytes: number;
 }
 
-/** @param limitBytes of the whole process; default 80 % of the machine's memory */
-export function memoryShares(slots: number, limitBytes = totalmem() * 0.8): MemoryShares {
+/** @param limitBytes of the whole process; default 80 % of the machine's or container's memory */
+export function memoryShares(slots: number, limitBytes = machineMemoryBytes() * 0.8): MemoryShares {
   const share = limitBytes / slots;
   return {
     processBytes: Math.floor(limitBytes),
