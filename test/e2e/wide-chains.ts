@@ -2,16 +2,23 @@
 import fc from 'fast-check';
 import type { StepInput } from './wide-cluster.js';
 
-interface Chain {
+export interface Chain {
   readonly steps: StepInput[];
   readonly oracle: string;
 }
 
-/** From the id of the step before it and its own place to the step and the query that stands for it. */
-type Link = (from: string, at: number) => readonly [step: Record<string, unknown>, sql: string];
+/**
+ * From the id of the step before it and its own place to the step, the query that stands for it, and the steps that it
+ * reads besides the one before it.
+ */
+export type Link = (
+  from: string,
+  at: number,
+) => readonly [step: Record<string, unknown>, sql: string, besides?: readonly StepInput[]];
+export type Links = Readonly<Record<string, Link>>;
 
 /** All keep `id`, which stays unique, `k`, `name`, `d`, `day` and `tiny`; what they add has their place in its name. */
-const links: Readonly<Record<string, Link>> = {
+export const links: Links = {
   filter: (from) => [{ filter: { from, where: 'id % 7 <> 2' } }, `from ${from} where id % 7 <> 2`],
   select: (from, at) => [
     { select: { from, columns: { '*': true, [`v${at}`]: 'coalesce(d, 0) * 2' } } },
@@ -30,6 +37,16 @@ const links: Readonly<Record<string, Link>> = {
     `select f.*, g.n${at}, g.total${at} from ${from} f left join (
        select k, count(*) as n${at}, sum(d) as total${at} from ${from} group by k) g
      on f.k is not distinct from g.k`,
+    [
+      {
+        id: `groups${at}`,
+        aggregate: {
+          from,
+          by: ['k'],
+          measures: { [`n${at}`]: 'count(*)', [`total${at}`]: 'sum(d)' },
+        },
+      },
+    ],
   ],
   window: (from, at) => [
     {
@@ -56,23 +73,14 @@ const links: Readonly<Record<string, Link>> = {
   halves: (from, at) => [
     { union: { inputs: [`odd${at}`, `even${at}`] } },
     `from ${from} where id % 2 <> 0 or id % 3 = 0 and id % 2 = 0`,
+    [
+      { id: `odd${at}`, filter: { from, where: 'id % 2 <> 0' } },
+      { id: `even${at}`, filter: { from, where: 'id % 2 = 0 and id % 3 = 0' } },
+    ],
   ],
 };
 
-/** Steps that a link reads besides the one before it. */
-function besides(kind: string, from: string, at: number): StepInput[] {
-  if (kind === 'groupsBack') {
-    const measures = { [`n${at}`]: 'count(*)', [`total${at}`]: 'sum(d)' };
-    return [{ id: `groups${at}`, aggregate: { from, by: ['k'], measures } }];
-  }
-  if (kind !== 'halves') return [];
-  return [
-    { id: `odd${at}`, filter: { from, where: 'id % 2 <> 0' } },
-    { id: `even${at}`, filter: { from, where: 'id % 2 = 0 and id % 3 = 0' } },
-  ];
-}
-
-const ends: Readonly<Record<string, Link>> = {
+export const ends: Links = {
   sums: (from) => [
     {
       aggregate: {
@@ -86,21 +94,24 @@ const ends: Readonly<Record<string, Link>> = {
   rows: (from) => [{ select: { from, columns: { '*': true } } }, `from ${from}`],
 };
 
-export const chains: fc.Arbitrary<Chain> = fc
-  .record({
-    kinds: fc.array(fc.constantFrom(...Object.keys(links)), { minLength: 2, maxLength: 6 }),
-    end: fc.constantFrom(...Object.keys(ends)),
-  })
-  .map(({ kinds, end }) => {
-    const steps: StepInput[] = [];
-    const ctes: string[] = [];
-    let from = 't';
-    [...kinds, end].forEach((kind, at) => {
-      const [step, sql] = (links[kind] ?? ends[kind]!)(from, at);
-      const id = `x${at}`;
-      steps.push(...besides(kind, from, at), { id, ...step } as StepInput);
-      ctes.push(`${id} as materialized (${sql})`);
-      from = id;
+/** Two to six of the links, one after the other, and one of the ends. */
+export function chainsOf(links: Links, ends: Links): fc.Arbitrary<Chain> {
+  return fc
+    .record({
+      kinds: fc.array(fc.constantFrom(...Object.keys(links)), { minLength: 2, maxLength: 6 }),
+      end: fc.constantFrom(...Object.keys(ends)),
+    })
+    .map(({ kinds, end }) => {
+      const steps: StepInput[] = [];
+      const ctes: string[] = [];
+      let from = 't';
+      [...kinds.map((kind) => links[kind]!), ends[end]!].forEach((link, at) => {
+        const [step, sql, besides = []] = link(from, at);
+        const id = `x${at}`;
+        steps.push(...besides, { id, ...step } as StepInput);
+        ctes.push(`${id} as materialized (${sql})`);
+        from = id;
+      });
+      return { steps, oracle: `with ${ctes.join(', ')} from ${from}` };
     });
-    return { steps, oracle: `with ${ctes.join(', ')} from ${from}` };
-  });
+}

@@ -29,6 +29,8 @@ export interface Layout {
   readonly files: number;
   /** At least 2048, which is what DuckDB writes at once. */
   readonly rowGroupRows?: number;
+  /** Below `data`; default the source's name. */
+  readonly folder?: string;
 }
 
 export class WideCluster {
@@ -43,31 +45,36 @@ export class WideCluster {
   ) {}
 
   static async open(workers = 2): Promise<WideCluster> {
-    const instance = await DuckDBInstance.create(':memory:', { threads: '2' });
-    const connection = await instance.connect();
-    await connection.run(`set TimeZone = 'UTC'`);
     const place = new Workplace();
     const server = place.start([
       ...['dev', '--workers', String(workers), '--listen', '127.0.0.1:0'],
     ]);
     const address = (await server.says(/ready on (\S+:\d+)/))[1]!;
-    return new WideCluster(place, await connect(address), instance, connection);
+    return WideCluster.at(place, address);
+  }
+
+  /** Of whoever serves at that address. */
+  static async at(place: Workplace, address: string): Promise<WideCluster> {
+    const instance = await DuckDBInstance.create(':memory:', { threads: '2' });
+    const connection = await instance.connect();
+    await connection.run(`set TimeZone = 'UTC'`);
+    return new WideCluster(place, connect(address), instance, connection);
   }
 
   /** A source of so many files, its rows dealt out in turn to them; a view of its name for the oracle. */
   async source(name: string, rowsSql: string, layout: Layout): Promise<void> {
-    const { files, rowGroupRows = 2048 } = layout;
+    const { files, rowGroupRows = 2048, folder = name } = layout;
     await this.connection.run(
       `create or replace temp table made as select *, row_number() over () as made_row from (${rowsSql})`,
     );
     for (let file = 0; file < files; file += 1) {
-      const path = this.place.write(`data/${name}/${file}.parquet`, '');
+      const path = this.place.write(`data/${folder}/${file}.parquet`, '');
       await this.connection.run(
         `copy (select * exclude made_row from made where made_row % ${files} = ${file} order by made_row)
          to '${path}' (format parquet, row_group_size ${rowGroupRows})`,
       );
     }
-    await this.view(name, { parquet: `data/${name}/*.parquet` });
+    await this.view(name, { parquet: `data/${folder}/*.parquet` });
   }
 
   /** A source of files that are there. */
@@ -85,19 +92,11 @@ export class WideCluster {
     return this.connection.runAndReadAll(statement);
   }
 
-  /** Runs a job over all sources to its end; each id that is told goes to `<output>/<id>`. */
-  async outputs(steps: readonly StepInput[], ids: readonly string[]): Promise<string> {
-    const folder = `out/wide-${this.jobs + 1}`;
-    const outputs = ids.map((id) => ({ from: id, parquet: `${folder}/${id}` }));
-    await this.job(steps, { outputs });
-    return folder;
-  }
-
-  /** As `outputs`; where it says no outputs, the last step goes to `out/<name>`. */
-  async job(
+  /** A job over all sources. Where it says no outputs, the last step goes to `out/<name>`. */
+  spec(
     steps: readonly StepInput[],
     change: Partial<JobSpecInput> = {},
-  ): Promise<{ view: JobView; output: string }> {
+  ): { spec: JobSpecInput; output: string } {
     const name = `wide-${(this.jobs += 1)}`;
     const output = `out/${name}`;
     const spec: JobSpecInput = {
@@ -109,12 +108,37 @@ export class WideCluster {
       outputs: [{ from: steps.at(-1)!.id, parquet: output }],
       ...change,
     };
+    return { spec, output };
+  }
+
+  async submit(spec: JobSpecInput): Promise<string> {
     const loaded = await prepareJob(spec, this.place.directory);
-    const { jobId } = await this.client.submit(loaded);
+    return (await this.client.submit(loaded)).jobId;
+  }
+
+  /** Runs a job over all sources to its end; each id that is told goes to `<output>/<id>`. */
+  async outputs(steps: readonly StepInput[], ids: readonly string[]): Promise<string> {
+    const { spec, output } = this.spec(steps);
+    const outputs = ids.map((id) => ({ from: id, parquet: `${output}/${id}` }));
+    await this.finish({ ...spec, outputs });
+    return output;
+  }
+
+  /** A job over all sources, to its end. */
+  async job(
+    steps: readonly StepInput[],
+    change: Partial<JobSpecInput> = {},
+  ): Promise<{ view: JobView; output: string }> {
+    const { spec, output } = this.spec(steps, change);
+    return { view: await this.finish(spec), output };
+  }
+
+  private async finish(spec: JobSpecInput): Promise<JobView> {
+    const jobId = await this.submit(spec);
     const view = await this.client.wait(jobId, { timeoutMs: 60_000 });
-    expect(view.failure, JSON.stringify(steps)).toBeUndefined();
+    expect(view.failure, JSON.stringify(spec.steps)).toBeUndefined();
     expect(view.state).toBe('succeeded');
-    return { view, output };
+    return view;
   }
 
   manifest(output: string): Manifest {

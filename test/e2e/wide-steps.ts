@@ -32,52 +32,56 @@ const joinKeys = [
   { ts: 'day' },
 ];
 
-export const joins: fc.Arbitrary<Drawn> = fc
-  .record({
-    left,
-    right,
-    how: fc.constantFrom('inner', 'left', 'right', 'full', 'semi', 'anti', 'cross' as const),
-    keys: fc.constantFrom(...joinKeys),
-    nullSafe: fc.boolean(),
-    where: fc.constantFrom(
-      undefined,
-      undefined,
-      'id % 3 <> 0',
-      'w > 0',
-      'd < w',
-      'L.name < R.name',
-    ),
-  })
-  .map(({ left, right, how, keys, nullSafe, where }) => {
-    const crossing = how === 'cross';
-    const l = crossing && left === 't_many' ? 't_few' : left;
-    const pairs = crossing ? [] : Object.entries(keys);
-    const conditions = pairs.map(
-      ([a, b]) => `l.${a} ${nullSafe ? 'is not distinct from' : '='} r.${b}`,
-    );
-    if (where !== undefined) conditions.push(where.replace('L.', 'l.').replace('R.', 'r.'));
-    const on = conditions.join(' and ') || 'true';
-    const ours = leftColumns.map((name) => {
-      const key = pairs.find(([a]) => a === name)?.[1];
-      if (key === undefined || (how !== 'right' && how !== 'full')) return `l.${name}`;
-      return how === 'right' ? `r.${key} as ${name}` : `coalesce(l.${name}, r.${key}) as ${name}`;
+/** @param leftColumns columns of the tables on the left, in their order */
+export function joinsOf(leftColumns: readonly string[]): fc.Arbitrary<Drawn> {
+  return fc
+    .record({
+      left,
+      right,
+      how: fc.constantFrom('inner', 'left', 'right', 'full', 'semi', 'anti', 'cross' as const),
+      keys: fc.constantFrom(...joinKeys),
+      nullSafe: fc.boolean(),
+      where: fc.constantFrom(
+        undefined,
+        undefined,
+        'id % 3 <> 0',
+        'w > 0',
+        'd < w',
+        'L.name < R.name',
+      ),
+    })
+    .map(({ left, right, how, keys, nullSafe, where }) => {
+      const crossing = how === 'cross';
+      const l = crossing && left === 't_many' ? 't_few' : left;
+      const pairs = crossing ? [] : Object.entries(keys);
+      const conditions = pairs.map(
+        ([a, b]) => `l.${a} ${nullSafe ? 'is not distinct from' : '='} r.${b}`,
+      );
+      if (where !== undefined) conditions.push(where.replace('L.', 'l.').replace('R.', 'r.'));
+      const on = conditions.join(' and ') || 'true';
+      const ours = leftColumns.map((name) => {
+        const key = pairs.find(([a]) => a === name)?.[1];
+        if (key === undefined || (how !== 'right' && how !== 'full')) return `l.${name}`;
+        return how === 'right' ? `r.${key} as ${name}` : `coalesce(l.${name}, r.${key}) as ${name}`;
+      });
+      const theirs = rightColumns
+        .filter((name) => pairs.every(([, key]) => key !== name))
+        .map((name) => `r.${name} as ${name}${leftColumns.includes(name) ? '_r' : ''}`);
+      const exists = `exists (from ${right} r where ${on})`;
+      const oracle =
+        how === 'semi' || how === 'anti'
+          ? `select l.* from ${l} l where ${how === 'anti' ? 'not ' : ''}${exists}`
+          : `select ${[...ours, ...theirs].join(', ')} from ${l} l ${crossing ? 'inner' : how} join ${right} r on ${on}`;
+      const own = where?.replace('L.', `${l}.`).replace('R.', `${right}.`);
+      const join = {
+        ...{ left: l, right, how, suffix: '_r' },
+        ...(crossing ? {} : { keys, nullSafe }),
+        ...(own === undefined ? {} : { where: own }),
+      };
+      return { step: { join }, oracle };
     });
-    const theirs = rightColumns
-      .filter((name) => pairs.every(([, key]) => key !== name))
-      .map((name) => `r.${name} as ${name}${leftColumns.includes(name) ? '_r' : ''}`);
-    const exists = `exists (from ${right} r where ${on})`;
-    const oracle =
-      how === 'semi' || how === 'anti'
-        ? `select l.* from ${l} l where ${how === 'anti' ? 'not ' : ''}${exists}`
-        : `select ${[...ours, ...theirs].join(', ')} from ${l} l ${crossing ? 'inner' : how} join ${right} r on ${on}`;
-    const own = where?.replace('L.', `${l}.`).replace('R.', `${right}.`);
-    const join = {
-      ...{ left: l, right, how, suffix: '_r' },
-      ...(crossing ? {} : { keys, nullSafe }),
-      ...(own === undefined ? {} : { where: own }),
-    };
-    return { step: { join }, oracle };
-  });
+}
+export const joins = joinsOf(leftColumns);
 
 const groupings = ['k', 'name', 'x', 'day', 'l', 's', 'b', 'd', 'u', 'bl', 'tz'];
 const measures: Readonly<Record<string, string>> = {
