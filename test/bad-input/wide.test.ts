@@ -248,6 +248,25 @@ it('a sum that overflows in one row is told with its step, its file and that row
   expect(failure.hint).toBeTruthy();
 });
 
+it('a sum that overflows by many rows is told with its step, its measure and the group', async () => {
+  const value = `case when name = 'user-7' then 900000000000000000000000000000000000 else 1 end`;
+  const steps: Step[] = [
+    { id: 'large', sql: { query: `select name, (${value})::DECIMAL(38,0) as value from orders` } },
+    {
+      id: 'a',
+      aggregate: {
+        from: 'large',
+        by: ['name'],
+        measures: { n: 'count(*)', total: 'sum(value)::DECIMAL(38,0)', mean: 'avg(value)' },
+      },
+    },
+  ];
+  const { failure } = await expectFailed(place, specOf('overflows', steps), 'E_SQL_RUNTIME');
+  expect(failure.at).toMatchObject({ step: 'large, a', column: 'sum(value)' });
+  expect(failure.message).toMatch(/the largest, as DOUBLE, is in the row \{.*"user-7"/);
+  expect(failure.hint).toMatch(/sum\(x::DOUBLE\)/);
+});
+
 describe('a join that explodes', () => {
   it('ends at the time a task may take, and says in which stage', async () => {
     const steps: Step[] = [

@@ -10,6 +10,7 @@ import type { Kernel } from '../kernel/duckdb.js';
 import { asRanges, cut, rowsOf } from './leaf-ranges.js';
 import { type LeafRowsFound, locateInLeaves, rowsIn } from './locate-in-leaves.js';
 import { outermostHolder } from './plan-operators.js';
+import { beyondType, sumsAsDouble } from './largest-sum.js';
 import { runUntil, searchLimits } from './search-limits.js';
 import { rowJson, shortened } from './shown-row.js';
 import { type LeafFiles, leafRelation, type LeafRange, queryRelation } from './query-statement.js';
@@ -30,6 +31,9 @@ export interface FailedQuery {
   /** Computes rows and keeps nothing. @returns the failure, of kind `cancelled` when interrupted */
   readonly tried: (rows: Relation, depth: Depth) => Promise<Failure | undefined>;
 }
+
+const sumHint =
+  'sum as DOUBLE, as in sum(x::DOUBLE), where it may be rounded, or cast the sum to a wider type; the widest exact one, DECIMAL(38,0), ends at 1e38';
 
 const queryAlone: Depth = { steps: 0, sink: false };
 
@@ -83,12 +87,40 @@ class Search {
       (column) => shown[column] ?? column,
     );
     const failing = failure.at?.row === undefined ? await this.failingColumn() : undefined;
-    const column = shown[failing ?? ''];
+    if (failing === undefined) return { ...failure, message };
+    const column = shown[failing];
     const at = column === undefined ? {} : { at: { ...failure.at, column } };
-    return { ...failure, message, ...at };
+    const row = await this.largestSum(failing);
+    if (row === undefined) return { ...failure, message, ...at };
+    const largest = `of the sums in ${column ?? 'it'} the largest, as DOUBLE, is in the row ${row}`;
+    return { ...failure, message: `${message}; ${largest}`, ...at, hint: sumHint };
   }
 
-  /** The only one that cannot be computed; undefined where there is no such, or no more may be tried. */
+  /** The row of the result whose sum is beyond its type by most; undefined where that is not why it fails. */
+  private async largestSum(failing: string): Promise<string | undefined> {
+    const { kernel, query, leaves } = this.failed;
+    const column = query.columns.find(({ name }) => name === failing)!;
+    return runUntil(this.endMs, kernel, async () => {
+      try {
+        const sql = await sumsAsDouble(kernel, query.sql);
+        if (sql === undefined) return undefined;
+        const rows = beyondType(queryRelation({ ...query, sql }, leaves).sql, column);
+        const names = query.columns.map(({ name }) => name);
+        const [row] = await kernel.rows(
+          `select ${rowJson(names, query.shown)} as json from (${rows})`,
+        );
+        return row && shortened(row['json']);
+      } catch {
+        // Where it fails with such sums, too, they are not why.
+        return undefined;
+      }
+    });
+  }
+
+  /**
+   * The one that cannot be computed, of several the first where others can; undefined where there is
+   * no such, or no more may be tried.
+   */
   private async failingColumn(): Promise<string | undefined> {
     const { query, leaves } = this.failed;
     const relation = queryRelation(query, leaves);
@@ -97,9 +129,9 @@ class Search {
       const tried = await this.tried({ ...relation, columns: [column] }, queryAlone);
       if (tried === undefined) return undefined;
       if (this.isAlike(tried)) failing.push(column);
-      if (failing.length > 1) return undefined;
     }
-    return failing[0];
+    const all = failing.length === relation.columns.length;
+    return all && failing.length > 1 ? undefined : failing[0];
   }
 
   /** The chunk's own rows come first; then those of sources, as users know them. */

@@ -42,7 +42,8 @@ export async function keepRowColumn(kernel: Kernel, query: string): Promise<stri
   return String(text?.query);
 }
 
-function parseExact(json: string): unknown {
+/** JSON in which no number loses digits; only for `stringifyExact` to write down again. */
+export function parseExact(json: string): unknown {
   return JSON.parse(
     json.replace(/"(?:[^"\\]|\\.)*"|-?\d{16,}/g, (token) =>
       token.startsWith('"') ? token : JSON.stringify(exactMark + token),
@@ -50,6 +51,6 @@ function parseExact(json: string): unknown {
   );
 }
 
-function stringifyExact(tree: unknown): string {
+export function stringifyExact(tree: unknown): string {
   return JSON.stringify(tree).replace(/"\\u0001(-?\d+)"/g, '$1');
 }

@@ -15,7 +15,7 @@ import { flagOf, objectsOf, textOf, unsupported, type PlanObject } from './plan-
 import { combine } from './expression.js';
 import { directJoin } from './direct-join.js';
 import { onePartner } from './unique.js';
-import type { Expression, Join, JoinKind, Shared } from './relation.js';
+import type { Asof, Expression, Join, JoinKind, Shared } from './relation.js';
 
 type DecodeChild = (tree: PlanObject) => Decoded;
 
@@ -44,6 +44,15 @@ const kinds: Readonly<Record<string, JoinKind>> = {
   SINGLE: 'single',
 };
 
+/**
+ * Not RIGHT and FULL: where no row is on the left, as in some partition there may not be, DuckDB 1.5
+ * runs for ever with one thread. Nor further conditions: what they read it may have left out already.
+ */
+const asofKinds: Readonly<Record<string, Asof>> = {
+  INNER: 'asof',
+  LEFT: 'asof left',
+};
+
 /** @throws UnsupportedPlan */
 export function decodeJoin(tree: PlanObject, decode: DecodeChild, state: DecodeState): Decoded {
   const [left, right] = childrenOf(tree);
@@ -51,9 +60,12 @@ export function decodeJoin(tree: PlanObject, decode: DecodeChild, state: DecodeS
     onlyKnown(tree, []);
     return joined(tree, 'cross', decode(left), decode(right), state);
   }
-  onlyKnown(tree, members);
-  const kind = kinds[textOf(tree['join_type'], 'join')];
-  if (kind === undefined) return unsupported(`join ${String(tree['join_type'])}`);
+  const asof = tree['type'] === 'LOGICAL_ASOF_JOIN';
+  onlyKnown(tree, asof ? members.filter((name) => name !== 'predicate') : members);
+  const kind = (asof ? asofKinds : kinds)[textOf(tree['join_type'], 'join')];
+  if (kind === undefined) {
+    return unsupported(`${operatorName(tree)} ${String(tree['join_type']).toLowerCase()}`);
+  }
   if (tree['type'] !== 'LOGICAL_DELIM_JOIN') {
     return joined(tree, kind, decode(left), decode(right), state);
   }
@@ -156,10 +168,11 @@ function marked(
       .map((each) => ({ left: each.left, word: '=', right: each.right })),
     ...conditions.residual.map(({ sides }) => sides ?? unsupported('a mark join of this kind')),
   ];
-  // SQL's rules for NULL are those of one comparison with a set.
-  const [test, ...others] = open;
-  if (others.length > 0) return unsupported('a mark join with several comparisons');
-  const operator = test ? anyOperator(test.word) : undefined;
+  const [first, ...others] = open;
+  // Of rows only `=` compares column by column.
+  if (others.length > 0 && (safe.length > 0 || open.some(({ word }) => word !== '='))) {
+    return unsupported('a mark join with several comparisons');
+  }
   const slots = [...left.slots, column];
   const relation: Join = {
     ...base,
@@ -167,7 +180,18 @@ function marked(
     residual: [],
     mark: {
       column,
-      ...(test && operator ? { test: { left: test.left, operator, right: test.right } } : {}),
+      ...(first
+        ? {
+            test: {
+              left: first.left,
+              operator: anyOperator(first.word),
+              right: first.right,
+              ...(others.length > 0
+                ? { and: others.map((each) => ({ left: each.left, right: each.right })) }
+                : {}),
+            },
+          }
+        : {}),
     },
     columns: columnsIn(slots),
   };

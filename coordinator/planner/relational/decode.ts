@@ -9,6 +9,7 @@ import { leafOf } from './decode-leaf.js';
 import {
   columnsIn,
   DecodeState,
+  narrowed,
   onlyKnown,
   operatorName,
   type Decoded,
@@ -87,6 +88,7 @@ function decode(tree: PlanObject, state: DecodeState): Decoded {
     case 'LOGICAL_ANY_JOIN':
     case 'LOGICAL_CROSS_PRODUCT':
     case 'LOGICAL_DELIM_JOIN':
+    case 'LOGICAL_ASOF_JOIN':
       return decodeJoin(tree, child, state);
     case 'LOGICAL_DELIM_GET':
       return delimGet(tree, state);
@@ -121,15 +123,18 @@ function only(tree: PlanObject, state: DecodeState): Decoded {
 }
 
 function filter(tree: PlanObject, state: DecodeState): Decoded {
-  onlyKnown(tree, ['expressions']);
-  const { relation: input, slots } = only(tree, state);
-  const scope = state.scope(slots);
+  onlyKnown(tree, ['expressions', 'projection_map']);
+  const { relation: input, slots: before } = only(tree, state);
+  const scope = state.scope(before);
   const conditions = objectsOf(tree['expressions'], 'filter')
     .flatMap(conjunctsOf)
     .map((each) => decodeExpression(each, scope));
+  const kept = listOf(tree['projection_map'], 'filter').map((at) => indexOf(at, 'filter'));
+  if (kept.some((at) => at >= before.length)) unsupported('a filter of columns that are not there');
+  const slots = kept.length > 0 ? kept.map((at) => before[at]) : before;
   // The optimiser leaves filters behind whose conditions it has moved.
-  if (conditions.length === 0) return { relation: input, slots };
-  return { relation: { kind: 'filter', input, conditions, columns: input.columns }, slots };
+  if (conditions.length === 0) return narrowed(input, slots);
+  return narrowed({ kind: 'filter', input, conditions, columns: input.columns }, slots);
 }
 
 function projection(tree: PlanObject, state: DecodeState): Decoded {

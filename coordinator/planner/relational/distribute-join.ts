@@ -4,7 +4,7 @@
  */
 import type { Distributor, Lowered } from './distribute.js';
 import type { Fragment, Materialised, Side } from './physical.js';
-import type { Column, Expression, Join, Relation } from './relation.js';
+import { isAsof, type Column, type Expression, type Join, type Relation } from './relation.js';
 import { amongSides } from './among.js';
 import { type Estimate, widthOfAll } from './estimate.js';
 import {
@@ -24,7 +24,19 @@ interface Inputs {
 }
 
 /** Every row of the result belongs to one row of the left: the right can be read whole. */
-const byLeft = new Set<Join['join']>(['inner', 'left', 'cross', 'semi', 'anti', 'single', 'mark']);
+const byLeft = new Set<Join['join']>([
+  'inner',
+  'left',
+  'cross',
+  'semi',
+  'anti',
+  'single',
+  'mark',
+  'asof',
+  'asof left',
+]);
+/** Every row of the result with a row of the right has the right's keys. */
+const byRight = new Set<Join['join']>(['inner', 'right', 'asof']);
 
 export function distributeJoin(
   distributor: Distributor,
@@ -127,7 +139,8 @@ function keyedJoin(
   );
   if (!built) return undefined;
   const small = built.size.bytes <= distributor.options.broadcastBytes;
-  if (byLeft.has(join.join) && (small || !keyed)) {
+  // Without keys all pairs are looked at, wherever that is; the nearest would be sorted for in each chunk.
+  if (byLeft.has(join.join) && (small || (!keyed && !isAsof(join.join)))) {
     const side = distributor.sideOf(built);
     const rows = scanOf(side.leaf, built.columns);
     return left.map((fragment) => joined(join, fragment, rows, [side]));
@@ -168,8 +181,7 @@ function hashJoin(
   } as const;
   const rows = scanOf(built.leaf, built.columns);
   const fragment = joined(join, probe, rows, []);
-  const keptLeft = join.join !== 'right' && join.join !== 'full';
-  const keptRight = join.join === 'inner' || join.join === 'right';
+  const keptLeft = byLeft.has(join.join);
   const used = aligned ?? leftKeys.map((_, at) => at);
   return [
     {
@@ -180,7 +192,7 @@ function hashJoin(
       }),
       hashed: within(fragment.relation, [
         ...(keptLeft ? probe.hashed : []),
-        ...(keptRight ? plainKeys(used.map((at) => rightKeys[at]!)) : []),
+        ...(byRight.has(join.join) ? plainKeys(used.map((at) => rightKeys[at]!)) : []),
       ]),
     },
   ];

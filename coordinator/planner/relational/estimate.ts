@@ -98,6 +98,8 @@ export class Estimates {
         return { rows: left.rows * keptByOther, base: left.base };
       case 'mark':
       case 'single':
+      case 'asof':
+      case 'asof left':
         return left;
       case 'cross':
         return { rows: left.rows * right.rows, base: left.base * right.base };

@@ -4,7 +4,7 @@
  * have meant. Pure.
  */
 import type { Estimates } from './estimate.js';
-import { inputsOf, type Join, type Query, type Relation } from './relation.js';
+import { inputsOf, isAsof, type Join, type Query, type Relation } from './relation.js';
 import { neededBelow } from './wrap.js';
 
 /** What joins of a plan come to at most, about. */
@@ -36,8 +36,9 @@ export function joinSizes({ relation, result }: Query, estimates: Estimates): Jo
 function ownSizes(join: Join, needed: ReadonlySet<string>, estimates: Estimates): JoinSizes {
   const { rows } = estimates.of(join);
   const bytes = estimates.bytes(join, needed);
-  // As in NOT IN, which hashes its partners as a join by keys does.
-  const keyed = join.equalities.length > 0 || join.mark?.test?.operator === '=';
+  // As in NOT IN, which hashes its partners as a join by keys does, and where the nearest is found by order.
+  const keyed =
+    join.equalities.length > 0 || join.mark?.test?.operator === '=' || isAsof(join.join);
   const pairs = keyed ? 0 : estimates.of(join.left).rows * estimates.of(join.right).rows;
   return { pairs, rows, bytes };
 }

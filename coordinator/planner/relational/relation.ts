@@ -95,7 +95,19 @@ export type JoinKind =
   | 'semi' // rows of the left that have a partner
   | 'anti' // rows of the left that have none
   | 'single' // left, but a second partner of a row is an error
+  | Asof
   | 'mark'; // rows of the left and whether they have a partner: true, false or NULL
+
+/**
+ * As inner and left, but a row has at most one partner: the nearest of those with equal keys that
+ * `residual`, which is one comparison, lets through.
+ */
+export type Asof = 'asof' | 'asof left';
+
+export interface Compared {
+  readonly left: Expression;
+  readonly right: Expression;
+}
 
 export interface Join extends Base {
   readonly kind: 'join';
@@ -112,14 +124,14 @@ export interface Join extends Base {
   readonly residual: readonly Expression[];
   /**
    * Of a `mark` join: the column it adds, and, unless the equalities alone decide (then the mark is
-   * never NULL), `left operator any (right)` with SQL's rules for NULL among the partners.
+   * never NULL), `left operator any (right)` with DuckDB's rules for NULL among the partners.
    */
   readonly mark?: {
     readonly column: Column;
-    readonly test?: {
-      readonly left: Expression;
+    readonly test?: Compared & {
       readonly operator: '=' | '<>' | '<' | '>' | '<=' | '>=';
-      readonly right: Expression;
+      /** What else is compared, of rows. */
+      readonly and?: readonly Compared[];
     };
   };
 }
@@ -244,6 +256,15 @@ export interface Query {
   readonly relation: Relation;
   /** Result columns in the user's order; the same id may stand twice. */
   readonly result: readonly Column[];
+}
+
+/** What decides about a mark's partners all at once; empty where equalities alone do. */
+export function comparedIn({ mark }: Join): readonly Compared[] {
+  return mark?.test ? [mark.test, ...(mark.test.and ?? [])] : [];
+}
+
+export function isAsof(join: JoinKind): join is Asof {
+  return join === 'asof' || join === 'asof left';
 }
 
 /** The inputs of an operator, in order. */

@@ -2,7 +2,7 @@
  * Joins as SQL. Mark and single joins have no syntax of their own: they become the subqueries that
  * DuckDB makes them from, so that its rules for NULL and for second rows hold.
  */
-import type { Join } from './relation.js';
+import { comparedIn, type Join } from './relation.js';
 import type { Output, Subselect } from './render.js';
 import { quoteName } from '../../../shared/sql-text.js';
 
@@ -19,12 +19,11 @@ export function joinText(
     ),
     ...join.residual.map(({ sql }) => sql),
   ];
-  const test = join.mark?.test;
   const needed = new Set([
     ...outputs.map(({ id }) => id),
     ...join.equalities.flatMap(({ left, right }) => [...left.reads, ...right.reads]),
     ...join.residual.flatMap(({ reads }) => reads),
-    ...(test ? [...test.left.reads, ...test.right.reads] : []),
+    ...comparedIn(join).flatMap(({ left, right }) => [...left.reads, ...right.reads]),
   ]);
   const left = sub(join.left, needed);
   const right = sub(join.right, needed);
@@ -38,6 +37,8 @@ export function joinText(
     case 'full':
     case 'semi':
     case 'anti':
+    case 'asof':
+    case 'asof left':
       return `select ${names(outputs)} from ${left} as l ${join.join} join ${right} as r on ${on}`;
     case 'mark':
     case 'single': {
@@ -64,9 +65,12 @@ function where(conditions: readonly string[]): string {
 
 function markText(join: Join, from: string, conditions: readonly string[]): string {
   const test = join.mark?.test;
-  return test
-    ? `(${test.left.sql} ${test.operator} any (select ${test.right.sql} from ${from} as r${where(conditions)}))`
-    : `(exists (select 1 from ${from} as r${where(conditions)}))`;
+  if (!test) return `(exists (select 1 from ${from} as r${where(conditions)}))`;
+  const compared = comparedIn(join);
+  const left = compared.map((each) => each.left.sql).join(', ');
+  const right = compared.map((each) => each.right.sql).join(', ');
+  const row = compared.length > 1 ? `(${left})` : left;
+  return `(${row} ${test.operator} any (select ${right} from ${from} as r${where(conditions)}))`;
 }
 
 /** The partner's columns come as one struct, for a scalar subquery has one column. */

@@ -11,7 +11,8 @@ import type {
 } from '../../../shared/plan.js';
 import { travelled } from '../types.js';
 import type { Dividing, Fragment, PhysicalStage } from './physical.js';
-import { inputsOf, type Query, type Relation, type SortKey } from './relation.js';
+import { type Aggregate, inputsOf, type Query, type Relation, type SortKey } from './relation.js';
+import { callText } from './render-call.js';
 import { renderQuery, renderSql, type Leaf } from './render.js';
 import { quoteName } from '../../../shared/sql-text.js';
 
@@ -99,17 +100,32 @@ function program(
   return programOf({ sql, leaves: leavesOf(fragment), columns, shown }, divide);
 }
 
-/** What users call the columns, by id; not its measures, which have the names of their functions. */
+/**
+ * What users call the columns, by id. Measures have the names of their functions, and are called as
+ * they are computed; not those of what other stages have aggregated already.
+ */
 function namesIn(relation: Relation): Record<string, string> {
-  const names: Record<string, string> = {};
-  const measures = new Set<string>();
+  const names = new Map<string, string>();
+  const measures = new Map<string, Aggregate['measures'][number]>();
   const walk = (each: Relation): void => {
-    if (each.kind === 'aggregate') each.measures.forEach(({ column }) => measures.add(column.id));
-    for (const { id, name } of each.columns) names[id] = name;
+    if (each.kind === 'aggregate') {
+      for (const measure of each.measures) measures.set(measure.column.id, measure);
+    }
+    for (const { id, name } of each.columns) names.set(id, name);
     inputsOf(each).forEach(walk);
   };
   walk(relation);
-  return Object.fromEntries(Object.entries(names).filter(([id]) => !measures.has(id)));
+  for (const id of measures.keys()) names.delete(id);
+  for (const [id, { column, call }] of measures) {
+    const read = call.args.flatMap(({ reads }) => reads.map((each) => names.get(each)));
+    if (read.some((name) => name === undefined || name === column.name)) continue;
+    const text = callText(call).replace(
+      /"([^"]+)"/g,
+      (quoted, each: string) => names.get(each) ?? quoted,
+    );
+    names.set(id, text);
+  }
+  return Object.fromEntries(names);
 }
 
 function programOf(query: StageQuery, divide?: Division): StageProgram {

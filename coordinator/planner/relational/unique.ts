@@ -46,6 +46,8 @@ function uniqueInJoin(join: Join): readonly string[] | undefined {
     case 'anti':
     case 'mark':
     case 'single':
+    case 'asof':
+    case 'asof left':
       return uniqueColumns(join.left);
     case 'inner':
     case 'left':

@@ -4,6 +4,7 @@ import { fileColumn } from './canonical.js';
 import { columnExpression } from './expression.js';
 import type { Driving, Fragment, Materialised, Side } from './physical.js';
 import {
+  comparedIn,
   inputsOf,
   type Column,
   type Expression,
@@ -158,7 +159,7 @@ export function neededBelow(relation: Relation, needed: ReadonlySet<string>): Re
     case 'join':
       for (const { left, right } of relation.equalities) read([left, right]);
       read(relation.residual);
-      read([relation.mark?.test?.left, relation.mark?.test?.right]);
+      read(comparedIn(relation).flatMap(({ left, right }) => [left, right]));
       break;
     case 'sort':
     case 'limit':

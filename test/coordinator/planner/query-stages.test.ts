@@ -277,10 +277,10 @@ test('a query whose result is there already has nothing to do', async () => {
   expect(final).toMatchObject({ id: 's1', taskStarts: [] });
 });
 
-test('a stage knows what users call its columns, and calls no measure by its function', async () => {
+test('a stage knows what users call its columns, and its measures until they are named', async () => {
   const { parts, final } = play(await queryOf('select a, max(id) as top from t group by a'), mega);
   const names = (stage: StagePlan): string[] => Object.values(stage.program.query!.shown!);
-  expect(names(parts[0]!).sort()).toEqual(['a', 'id']);
+  expect(names(parts[0]!).sort()).toEqual(['a', 'id', 'max(id)']);
   expect(names(final)).toContain('top');
 });
 

@@ -215,7 +215,38 @@ describe('a query that fails on rows together, or on none', () => {
       read('n', { sources: await sourcesOf(path) }),
     );
     expect(failure).toMatchObject({ code: 'E_SQL_RUNTIME', at: { file: path, column: 'total' } });
+    expect(failure?.message).toMatch(
+      /; of the sums in total the largest, as DOUBLE, is in the row \{"half":0,"c4":4998,"total":9\.99\d*e21\}$/,
+    );
+    expect(failure?.hint).toMatch(/^sum as DOUBLE, as in sum\(x::DOUBLE\)/);
   });
+
+  it.each([
+    ['that overflows while it is summed', 'sum("h")', 'HUGEINT'],
+    ['that its producer writes', 'cast(sum("h") as DECIMAL(38,0))', 'DECIMAL(38,0)'],
+    ['over a window', 'first(w)', 'HUGEINT'],
+  ])(
+    'names the group of a sum %s, and the first measure that fails of several',
+    async (_what, sum, type) => {
+      const path = await place.parquet(
+        'n.parquet',
+        `select i % 10 as k, (case when i % 10 = 7 then 3e36 else 1e30 end)::decimal(38,0) as n from range(1000) t(i)`,
+      );
+      const sql = `select "k" as "c1", count(*) as "c2", ${sum} as "c3", avg("h") as "c4"
+      from (select "k", "n"::hugeint as "h", sum("n"::hugeint) over (partition by "k") as w from "n") group by "k"`;
+      const made = { c1: 'BIGINT', c2: 'BIGINT', c3: type, c4: 'DOUBLE' };
+      const program = queryProgram(sql, [leaf('n', { k: 'BIGINT', n: 'DECIMAL(38,0)' })], made);
+      const shown = { c1: 'group', c2: 'n', c3: 'total', c4: 'mean' };
+      const failure = await failureOf(
+        { ...program, query: { ...program.query!, shown } },
+        read('n', { sources: await sourcesOf(path) }),
+      );
+      expect(failure).toMatchObject({ code: 'E_SQL_RUNTIME', at: { column: 'total' } });
+      expect(failure?.message).toMatch(
+        /in the row \{"group":7,"n":100,"total":3\.0\d*e38,"mean":3\.0\d*e36\}$/,
+      );
+    },
+  );
 
   it('says nothing of rows where it fails without any', async () => {
     const path = await place.parquet('orders.parquet', ordersQuery(-1));

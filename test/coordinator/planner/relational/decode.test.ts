@@ -152,7 +152,7 @@ describe('what is not as expected is refused and never left out', () => {
   test.each([
     ['LOGICAL_FILTER', 'LOGICAL_OTHER', 'operator other'],
     ['COMPARE_IN', 'COMPARE_OTHER', 'operator COMPARE_OTHER'],
-    ['"projection_map":[]', '"projection_map":[1]', 'filter with projection_map'],
+    ['"projection_map":[]', '"projection_map":[9]', 'a filter of columns that are not there'],
     ['NON_DISTINCT', 'OTHER', 'aggregate OTHER'],
     ['BOUND_AGGREGATE', 'BOUND_OTHER', 'aggregate BOUND_OTHER'],
     ['FULL_READ', 'PARTIAL', 'a scan of a part of a column'],

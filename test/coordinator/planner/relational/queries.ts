@@ -37,6 +37,19 @@ const joins = [
   'select t.id, u.id from t left join u on true and t.a = 3 where t.id < 10',
 ];
 
+/** The nearest partner is one where no two are alike, or where what is shown of them is. */
+const nearest = [
+  'select t.id, u.id from t asof join u on t.a = u.a and t.id >= u.id',
+  'select t.id, u.id from t asof left join u on t.a = u.a and t.id > u.id',
+  'select t.id, u.id from t asof join u on t.a is not distinct from u.a and t.id >= u.id',
+  'select t.id, u.a, u.w from t asof left join u on t.a = u.a and t.c >= u.w',
+  'select t.id, u.dt from t asof left join u on t.dt >= u.dt',
+  'select t.id, u.id from t asof left join u on t.a + 1 = u.a and t.b = u.v and t.id / 2 >= u.id where t.id > 10',
+  'select t.id, u.id from t asof join u on t.a = u.a and t.id >= u.id and u.k > 2 and t.e < 9',
+  'select t.id, n.id from t asof left join none n on t.a = n.a and t.id >= n.id',
+  'select a, count(*), count(u) from (select t.a, u.id as u from t asof left join u on t.a = u.a and t.id >= u.id) group by a',
+];
+
 const subqueries = [
   'select id from t where a in (select a from u)',
   'select id from t where a not in (select a from u)',
@@ -255,17 +268,41 @@ const twice = [
   `select id, c1, c2 from (select id, a as c1, '"c3"' as c2 from t) where c1 > 2 order by id`,
 ];
 
+/** Rows among rows, and the first rows of each. */
+const rowsAndFirst = [
+  'select id from t where (a, b) not in (select a, v from u)',
+  'select id from t where (a, b) not in (select a, v from u where a is not null and v is not null)',
+  'select id, (a, b) in (select a, v from u where a is not null), (a, b, e + 1) not in (select a, v, k from u) from t',
+  "select id from t where (a, b) in (select a, v from u) or b = 'x'",
+  'select id from t where (b, (select max(k) from u)) not in (select v, k from u where v is not null and k > 2)',
+  'select id, (select k from u where u.a = t.a order by id limit 1) from t',
+  'select t.id, z.* from t, lateral (select k, v from u where u.a = t.a order by u.w nulls first, u.id limit 2) z',
+  'select t.id, z.k from t left join lateral (select k from u where u.a = t.a order by u.id desc limit 2 offset 1) z on z.k > 2',
+  'select t.id, z.id from t, lateral (select id from u where u.w < t.c order by u.id limit 2) z',
+  'select t.id, z.id from t, lateral (select id from u where u.a is not distinct from t.a order by u.id limit 1) z',
+  'select x.a, z.id from (select a from t) x, lateral (select id from t where t.a = x.a order by id desc limit 3) z',
+  'select t.id from t where exists (select 1 from u where u.a = t.a order by id limit 1 offset 2)',
+];
+
 export const supported: readonly QueryCase[] = [
   ...[...joins, ...subqueries, ...aggregates, ...windows, ...expressions].map((sql) => ({ sql })),
   ...shaping,
-  ...twice.map((sql) => ({ sql })),
+  ...[...twice, ...nearest, ...rowsAndFirst].map((sql) => ({ sql })),
 ];
 
 /** What is not decoded, and the name under which it is refused. */
 export const refused: readonly (readonly [sql: string, what: string])[] = [
   ['select id from t limit 10%', 'limit constant_percentage'],
   ['select id from t using sample 10%', 'operator sample'],
-  ['select * from t asof join u on t.a = u.a and t.c >= u.w', 'operator asof_join'],
+  ['select t.id from t asof right join u on t.a = u.a and t.id >= u.id', 'asof_join right'],
+  [
+    'select t.id from t asof left join u on t.a = u.a and t.id >= u.id and t.c + u.w > 1',
+    'asof_join with predicate',
+  ],
+  [
+    'select id from t where (a, b) = all (select a, v from u)',
+    'a mark join with several comparisons',
+  ],
   ['select * from t positional join u', 'operator positional_join'],
   [
     'with recursive r as (select 1 as i union all select i + 1 from r where i < 5) select * from r',

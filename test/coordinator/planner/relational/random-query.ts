@@ -47,7 +47,7 @@ function source(draw: Draw, depth: number, names: Names): Source {
   const other = () =>
     source(draw, draw(fc.integer, { min: 0, max: Math.min(1, depth - 1) }), names);
   const from = `(${inner.sql}) as q`;
-  switch (draw(fc.integer, { min: 0, max: 11 })) {
+  switch (draw(fc.integer, { min: 0, max: 13 })) {
     case 0:
     case 1:
       return { ...inner, sql: `select * from ${from} where ${condition(draw, inner, other)}` };
@@ -107,6 +107,19 @@ function source(draw: Draw, depth: number, names: Names): Source {
       ]);
       return { sql: `select ${a}, ${expression} as ${made} from ${from}`, columns: [a, made] };
     }
+    case 11:
+      return nearest(draw, inner, other(), names);
+    case 12: {
+      const [added, set] = [fresh(names), other()];
+      const value = pick(draw, set.columns);
+      const compared = `${pick(draw, set.columns)} ${pick(draw, ['=', '=', '>'])} q.${column()}`;
+      const order = `${value} ${pick(draw, ['desc', 'nulls first'])} limit ${pick(draw, ['1', '3', '2 offset 1'])}`;
+      const most = `(select ${value} as ${added} from (${set.sql}) as p where ${compared} order by ${order})`;
+      return {
+        sql: `select q.*, ${added} from ${from} ${pick(draw, ['', 'left '])}join lateral ${most} as z on true`,
+        columns: [...inner.columns, added],
+      };
+    }
     default: {
       const [x, y] = [fresh(names), fresh(names)];
       const shared = `with w${x} as (${inner.sql}) select l.${column()} as ${x}, r.${column()} as ${y}`;
@@ -130,7 +143,7 @@ function condition(draw: Draw, inner: Source, other: () => Source): string {
       `${column()} between ${number()} and ${column()}`,
       `not (${column()} <= ${number()})`,
     ]);
-  switch (draw(fc.integer, { min: 0, max: 7 })) {
+  switch (draw(fc.integer, { min: 0, max: 8 })) {
     case 0:
       return `${simple()} or ${simple()}`;
     case 1:
@@ -152,9 +165,34 @@ function condition(draw: Draw, inner: Source, other: () => Source): string {
       const set = other();
       return `${column()} > (select avg(${pick(draw, set.columns)}) from (${set.sql}) as p)`;
     }
+    case 7: {
+      const set = other();
+      const row = `${column()}, ${column()}`;
+      const rows = `select ${pick(draw, set.columns)}, ${pick(draw, set.columns)} from (${set.sql}) as p`;
+      return `(${row}) ${pick(draw, ['in', 'not in'])} (${rows})`;
+    }
     default:
       return simple();
   }
+}
+
+/** Of partners that are equally near only what makes them so is told: any of them may be the one. */
+function nearest(draw: Draw, left: Source, right: Source, names: Names): Source {
+  const columns = [fresh(names), fresh(names), fresh(names)];
+  const [own, key, value] = [
+    pick(draw, left.columns),
+    pick(draw, right.columns),
+    pick(draw, right.columns),
+  ];
+  const keys = pick(draw, ['', `l.${pick(draw, left.columns)} = r.${key} and `]);
+  const shown = keys === '' ? value : key;
+  const word = pick(draw, ['>=', '>', '<', '<=']);
+  return {
+    sql: `select l.${own} as ${columns[0]}, r.${shown} as ${columns[1]}, r.${value} as ${columns[2]}
+      from (${left.sql}) as l asof ${pick(draw, ['', 'left '])}join (${right.sql}) as r
+      on ${keys}l.${pick(draw, left.columns)} ${word} r.${value}`,
+    columns,
+  };
 }
 
 function joined(draw: Draw, left: Source, right: Source, names: Names): Source {
