@@ -1,11 +1,11 @@
 /** Verbs that start or stop work: `submit`, `cancel`, `retry`, `resubmit`, `drain`, `workers`. */
 import { randomUUID } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import type { Client } from '../client/types.js';
+import type { Client, LocalFile } from '../client/types.js';
+import { toFailure } from '../shared/failure.js';
 import { checkRetry, unlessWithoutJob } from '../shared/retry-check.js';
 import type { RunView } from '../shared/schedule-views.js';
 import type { JobView } from '../shared/views.js';
-import { noteChangedFiles } from './changed-files.js';
 import type { ConnectionFlags } from './connection.js';
 import { findClient, openClient, openReader, stateDirectoryOf } from './connection.js';
 import { openEmbedded } from './embedded.js';
@@ -60,6 +60,8 @@ async function cancelSuspended(name: string, flags: ReadFlags): Promise<JobView 
   }
 }
 
+type BeginAgain = (client: Client, requestId: string) => Promise<{ jobId: string }>;
+
 export interface AgainFlags extends ConnectionFlags {
   readonly workers?: number;
 }
@@ -70,14 +72,53 @@ export async function retryJob(
   flags: AgainFlags & { onlyDeadLetters?: boolean },
 ): Promise<ExitCode> {
   const onlyDeadLetters = flags.onlyDeadLetters ?? false;
-  return again(job, flags, async (client, requestId) => {
-    const view = await unlessWithoutJob(client.get(job));
-    if (view) {
-      checkRetry(view, onlyDeadLetters);
-      await noteChangedFiles(client, view.job);
+  let found: Again | undefined;
+  const begin: BeginAgain = async (client, requestId) => {
+    // Asked for once more after its owner's end, it is the same.
+    found ??= await lookAt(client, job, onlyDeadLetters);
+    return doAgain(client, found, { requestId, onlyDeadLetters });
+  };
+  if (!onlyDeadLetters) return again(job, flags, begin);
+  return again(job, flags, begin, (command) => `${command('retry')} --only-dead-letters`);
+}
+
+/** A job that is to be retried, and what has changed since. */
+interface Again {
+  readonly job: string;
+  readonly changed: readonly string[];
+  /** What is sent of it. */
+  readonly files: ReadonlyMap<string, LocalFile>;
+}
+
+async function lookAt(client: Client, job: string, onlyDeadLetters: boolean): Promise<Again> {
+  const view = await unlessWithoutJob(client.get(job));
+  if (!view) return { job, changed: [], files: new Map() };
+  checkRetry(view, onlyDeadLetters);
+  const { changedFiles, filesNow } = await import('./changed-files.js');
+  const changed = await changedFiles(client, view.job);
+  const files = onlyDeadLetters ? await filesNow(changed) : new Map<string, LocalFile>();
+  return { job: view.job, changed: changed.paths, files };
+}
+
+async function doAgain(
+  client: Client,
+  { job, changed, files }: Again,
+  options: { readonly requestId: string; readonly onlyDeadLetters: boolean },
+): Promise<{ jobId: string }> {
+  const what = `${changed.join(', ')}: changed since job ${job} was submitted`;
+  if (files.size > 0) {
+    try {
+      const accepted = await client.retry(job, { ...options, files });
+      note(`${what}, and taken as it is now; chunks without dead letters stay as they are`);
+      return accepted;
+    } catch (error) {
+      if (toFailure(error).code !== 'E_RUN_FILES') throw error;
+      note(`${what}, but a run is done with the files of its schedule; create that again for them`);
     }
-    return client.retry(view?.job ?? job, { requestId, onlyDeadLetters });
-  });
+  } else if (changed.length > 0) {
+    note(`${what}, but a retry does what that job did; run its spec again for what has changed`);
+  }
+  return client.retry(job, options);
 }
 
 /** The spec of an ended job once more, whatever its end was. */
@@ -89,7 +130,8 @@ export async function resubmitJob(job: string, flags: AgainFlags): Promise<ExitC
 async function again(
   job: string,
   flags: AgainFlags,
-  begin: (client: Client, requestId: string) => Promise<{ jobId: string }>,
+  begin: BeginAgain,
+  goOn = (command: (verb: string) => string): string => command('resubmit'),
 ): Promise<ExitCode> {
   const requestId = randomUUID();
   const client = await findClient(flags);
@@ -101,7 +143,7 @@ async function again(
   return runHere({
     stateDirectory: stateDirectoryOf(flags),
     workers: flags.workers ?? availableParallelism(),
-    again: commandAgain('resubmit', job, flags),
+    again: goOn((verb) => commandAgain(verb, job, flags)),
     begin: (here) => begin(here, requestId),
   });
 }

@@ -28,24 +28,43 @@ export async function bundleModule(
   step: MapStepSpec,
   directory = defaultDirectory(),
 ): Promise<{ file: LocalFile; chosen: string }> {
-  const { bytes, digest, exports } = await bundleOf(step.map.module, step.id);
-  const chosen = chooseExport(step, exports);
+  const bundle = await bundleOf(step.map.module, { step: step.id });
+  const chosen = chooseExport(step, bundle.exports);
+  return { file: await fileOf(bundle, directory), chosen };
+}
+
+/**
+ * The bundle of a module as a file to send, whichever of its functions is called.
+ * @throws WindrowError E_MAP_MODULE_MISSING, E_MAP_MODULE with file and line
+ */
+export async function bundleFile(entry: string): Promise<LocalFile> {
+  return fileOf(await bundleOf(entry), defaultDirectory());
+}
+
+async function fileOf({ bytes, digest }: Bundle, directory: string): Promise<LocalFile> {
   const name = `${digest}.mjs`;
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const path = join(directory, name);
   const unfinished = `${path}.${process.pid}`;
   await writeFile(unfinished, bytes);
   await rename(unfinished, path);
-  return { file: { digest, bytes: bytes.byteLength, name, path, external: [] }, chosen };
+  return { digest, bytes: bytes.byteLength, name, path, external: [] };
 }
 
-/** The bundle of a module as it lies there now. @param entry its path, absolute */
-export async function bundleOf(
-  entry: string,
-  step: string,
-): Promise<{ bytes: Uint8Array; digest: string; exports: readonly string[] }> {
-  await checkEntry(entry, step);
-  const result = await buildBundle(entry, step);
+interface Bundle {
+  readonly bytes: Uint8Array;
+  readonly digest: string;
+  readonly exports: readonly string[];
+}
+
+/**
+ * The bundle of a module as it lies there now.
+ * @param entry its path, absolute
+ * @param at whose it is, for messages
+ */
+export async function bundleOf(entry: string, at: Failure['at'] = {}): Promise<Bundle> {
+  await checkEntry(entry, at);
+  const result = await buildBundle(entry, at);
   const bytes = result.outputFiles[0]?.contents ?? new Uint8Array();
   const exports = Object.values(result.metafile.outputs).flatMap((output) => output.exports);
   return { bytes, digest: sha256Hex(bytes), exports };
@@ -55,20 +74,20 @@ function defaultDirectory(): string {
   return join(tmpdir(), `windrow-bundles-${userInfo().uid}`);
 }
 
-async function checkEntry(entry: string, step: string): Promise<void> {
+async function checkEntry(entry: string, at: Failure['at']): Promise<void> {
   const found = await stat(entry).catch(() => undefined);
   if (found?.isFile()) return;
   fail(
     'invalidSpec',
     'E_MAP_MODULE_MISSING',
     found ? 'the module is not a regular file' : 'there is no such module',
-    { at: { step, file: entry }, hint: 'give the path of a TypeScript or JavaScript file' },
+    { at: { ...at, file: entry }, hint: 'give the path of a TypeScript or JavaScript file' },
   );
 }
 
 async function buildBundle(
   entry: string,
-  step: string,
+  at: Failure['at'],
 ): Promise<BuildResult<{ write: false; metafile: true }>> {
   const directory = dirname(entry);
   try {
@@ -94,12 +113,14 @@ async function buildBundle(
   } catch (error) {
     const errors = (error as Partial<BuildFailure>).errors;
     if (!Array.isArray(errors) || errors.length === 0) throw error;
-    const problems = errors.map((message) => buildFailure(message, directory, step, entry));
+    const problems = errors.map((message) =>
+      buildFailure(message, directory, { ...at, file: entry }),
+    );
     throw new WindrowError(problems[0]!, error, problems);
   }
 }
 
-function buildFailure(message: Message, directory: string, step: string, entry: string): Failure {
+function buildFailure(message: Message, directory: string, at: Failure['at']): Failure {
   const { location } = message;
   return {
     kind: 'invalidSpec',
@@ -107,12 +128,12 @@ function buildFailure(message: Message, directory: string, step: string, entry: 
     message: message.text,
     at: location
       ? {
-          step,
+          ...at,
           file: resolve(directory, location.file),
           line: location.line,
           col: location.column + 1,
         }
-      : { step, file: entry },
+      : { ...at },
     hint: 'correct the module',
   };
 }

@@ -24,7 +24,14 @@ import { Calls, isUnanswered, type Unary } from './calls.js';
 import { watchEvents } from './events.js';
 import { Schedules } from './schedules.js';
 import { readStream } from './streams.js';
-import type { Client, ConnectOptions, LoadedJob, LocalFile, SubmitOptions } from './types.js';
+import type {
+  Client,
+  ConnectOptions,
+  LoadedJob,
+  LocalFile,
+  RetryOptions,
+  SubmitOptions,
+} from './types.js';
 
 const endPollMs = 200;
 const nextJobPollMs = 1_000;
@@ -73,18 +80,19 @@ class GrpcClient implements Client {
     private readonly reconnectMs: number | undefined,
   ) {
     this.metadata = calls.metadata;
-    const upload = (job: LoadedJob): Promise<void> => this.upload(job);
+    const upload = (job: LoadedJob): Promise<void> => this.upload(job.files);
+    const filesOf = (job: LoadedJob) => uploadedFiles(job.files);
     this.schedules = new Schedules({ service: scheduleService, calls, upload, filesOf });
   }
 
   async submit(job: LoadedJob, options: SubmitOptions = {}) {
     const request = submitRequest(job, options);
-    await this.upload(job);
+    await this.upload(job.files);
     return this.call(this.service.submit, request, this.calls.longMs);
   }
 
   async explain(job: LoadedJob) {
-    await this.upload(job);
+    await this.upload(job.files);
     const reply = await this.call(this.service.explain, submitRequest(job, {}), this.calls.longMs);
     return { plan: JSON.parse(reply.planJson) as unknown, text: reply.text };
   }
@@ -95,7 +103,7 @@ class GrpcClient implements Client {
   ): AsyncGenerator<RecordBatch, void, undefined> {
     const { step = '', rows = 20 } = options;
     const { calls, service, metadata } = this;
-    const upload = (): Promise<void> => this.upload(job);
+    const upload = (): Promise<void> => this.upload(job.files);
     return calls.streamed(async function* (left) {
       await upload();
       const request = { job: submitRequest(job, {}), step, rows };
@@ -200,12 +208,15 @@ class GrpcClient implements Client {
     return JSON.parse(jobJson) as JobView | RunView;
   }
 
-  retry(job: string, options: { onlyDeadLetters?: boolean; requestId?: string } = {}) {
+  async retry(job: string, options: RetryOptions = {}) {
+    const files = options.files ?? new Map<string, LocalFile>();
     const request = {
       jobId: job,
       requestId: options.requestId ?? randomUUID(),
       onlyDeadLetters: options.onlyDeadLetters ?? false,
+      files: uploadedFiles(files),
     };
+    await this.upload(files);
     return this.call(this.service.retryJob, request, this.calls.longMs);
   }
 
@@ -248,11 +259,11 @@ class GrpcClient implements Client {
     this.service.close();
   }
 
-  private async upload(job: LoadedJob): Promise<void> {
-    if (job.files.size === 0) return;
+  private async upload(files: LoadedJob['files']): Promise<void> {
+    if (files.size === 0) return;
     // What has arrived is not missing the next time.
     const { calls, service } = this;
-    await calls.again(calls.longMs, () => putMissingBlobs(service, calls, [...job.files.values()]));
+    await calls.again(calls.longMs, () => putMissingBlobs(service, calls, [...files.values()]));
   }
 
   private call<Request, Response>(
@@ -268,13 +279,13 @@ function submitRequest(job: LoadedJob, options: SubmitOptions): SubmitRequest {
   return {
     requestId: options.requestId ?? randomUUID(),
     specJson: job.specJson,
-    files: filesOf(job),
+    files: uploadedFiles(job.files),
     redoDeadLetters: options.redoDeadLetters ?? false,
   };
 }
 
-function filesOf(job: LoadedJob): Record<string, UploadedFile> {
-  return Object.fromEntries([...job.files].map(([path, file]) => [path, uploadedFile(file)]));
+function uploadedFiles(files: LoadedJob['files']): Record<string, UploadedFile> {
+  return Object.fromEntries([...files].map(([path, file]) => [path, uploadedFile(file)]));
 }
 
 function uploadedFile(file: LocalFile): UploadedFile {

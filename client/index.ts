@@ -19,6 +19,7 @@ export type {
   LoadedJob,
   LoadedSchedule,
   LocalFile,
+  RetryOptions,
   SubmitOptions,
 } from './types.js';
 export {

@@ -89,7 +89,7 @@ async function prepareStep(
   if ('infer' in step) {
     const { model } = step.infer;
     const { readModel } = await import('./models.js');
-    if (!files.has(model)) files.set(model, await readModel(model, step.id));
+    if (!files.has(model)) files.set(model, await readModel(model, { step: step.id }));
     return step;
   }
   if ('map' in step) {

@@ -13,17 +13,21 @@ import type { LocalFile } from './types.js';
 /** A protobuf message cannot be longer; larger models keep their weights in external data. */
 const modelBytesMax = 2 ** 31 - 1;
 
+interface Whose {
+  readonly step?: string;
+}
+
 /**
  * @param path absolute
- * @param step id of the step that names it, for messages
+ * @param of the step that names it, for messages
  * @throws WindrowError E_MODEL_MISSING, E_MODEL_INVALID, E_MODEL_EXTERNAL, E_BLOB_TOO_LARGE
  */
-export async function readModel(path: string, step: string): Promise<LocalFile> {
-  const at = { step, file: path };
+export async function readModel(path: string, of: Whose = {}): Promise<LocalFile> {
+  const at = { ...of, file: path };
   const found = await stat(path).catch(() => undefined);
   if (!found) {
     fail('invalidSpec', 'E_MODEL_MISSING', `there is no model at ${path}`, {
-      at: { step },
+      at: of,
       hint: 'give the path of an .onnx file, relative to the spec',
     });
   }
@@ -44,7 +48,7 @@ export async function readModel(path: string, step: string): Promise<LocalFile> 
   });
   const external: LocalFile[] = [];
   for (const name of new Set(externalNames(bytes, at))) {
-    external.push(await readExternal(dirname(path), name, step));
+    external.push(await readExternal(dirname(path), name, of));
   }
   return {
     digest: sha256Hex(bytes),
@@ -55,7 +59,7 @@ export async function readModel(path: string, step: string): Promise<LocalFile> 
   };
 }
 
-function externalNames(bytes: Uint8Array, at: { step: string; file: string }): readonly string[] {
+function externalNames(bytes: Uint8Array, at: Whose & { file: string }): readonly string[] {
   try {
     return readOnnxSignature(bytes).externalFiles;
   } catch (error) {
@@ -65,10 +69,10 @@ function externalNames(bytes: Uint8Array, at: { step: string; file: string }): r
 }
 
 /** A model may name any path as its data, so only plain names beside it are followed. */
-async function readExternal(directory: string, name: string, step: string): Promise<LocalFile> {
+async function readExternal(directory: string, name: string, of: Whose): Promise<LocalFile> {
   const refuse = (why: string): never =>
     fail('invalidSpec', 'E_MODEL_EXTERNAL', `external data '${name}' ${why}`, {
-      at: { step },
+      at: of,
       hint: 'keep external data in regular files beside the model',
     });
   if (name === '' || name === '.' || name === '..' || /[/\\\0]/.test(name)) {
@@ -80,7 +84,7 @@ async function readExternal(directory: string, name: string, step: string): Prom
   if (!found.isFile()) refuse('is not a regular file');
   if (found.size > limits.blobBytes) {
     fail('invalidSpec', 'E_BLOB_TOO_LARGE', `external data '${name}' has ${found.size} bytes`, {
-      at: { step },
+      at: of,
       hint: `split it into files of at most ${limits.blobBytes} bytes`,
     });
   }

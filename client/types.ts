@@ -60,6 +60,19 @@ export interface SubmitOptions {
   readonly redoDeadLetters?: boolean;
 }
 
+/** How a job is done again. */
+export interface RetryOptions {
+  /** Of a job that is done: the chunks with dead-lettered rows, everything else stays. */
+  readonly onlyDeadLetters?: boolean;
+  /** Same id, same job; default a random one. */
+  readonly requestId?: string;
+  /**
+   * Models and modules that were mended, instead of those that the job came with, by their paths, as
+   * `LoadedJob.files` has them; with `onlyDeadLetters` alone.
+   */
+  readonly files?: LoadedJob['files'];
+}
+
 /**
  * A connection to a coordinator. Jobs are named by id or, the newest of it, by name. Every method
  * throws WindrowError: E_UNREACHABLE where nobody answers, E_DEADLINE where not in time,
@@ -116,12 +129,10 @@ export interface Client {
   /**
    * Runs a failed job again, or with `onlyDeadLetters` the chunks of one that had some. A run of a
    * schedule is tried again as such: `jobId` is then its id.
-   * @throws WindrowError E_NOT_FINISHED, E_NOTHING_TO_RETRY, E_CHUNKS_IN_USE
+   * @throws WindrowError E_NOT_FINISHED, E_NOTHING_TO_RETRY, E_CHUNKS_IN_USE; with `files`
+   *   E_RETRY_FILES, E_RETRY_OUTPUT, and E_RUN_FILES of a run of a schedule
    */
-  retry(
-    job: string,
-    options?: { onlyDeadLetters?: boolean; requestId?: string },
-  ): Promise<{ jobId: string; existing: boolean }>;
+  retry(job: string, options?: RetryOptions): Promise<{ jobId: string; existing: boolean }>;
   /**
    * Rows of a published output (default the first) in the order of its files, 2,048 a batch at most,
    * read as fast as the loop takes them.

@@ -16,7 +16,7 @@ import { claimOutputs, releaseClaims } from './commit/claim-files.js';
 import type { Claim } from './commit/claims.js';
 import { freezeOutput } from './commit/freeze.js';
 import { StageLedger } from './commit/ledger.js';
-import { readManifest } from './commit/output-files.js';
+import { type FoundManifest, readManifest } from './commit/output-files.js';
 import { forEachBounded } from './commit/parallel.js';
 import { publishJob, summarize } from './commit/publish.js';
 import { sweep } from './commit/retention.js';
@@ -29,6 +29,7 @@ import type {
   OutputsBefore,
 } from './core/events.js';
 import { isEnded, type JobState, type State } from './core/state.js';
+import { keepsOthers } from './earlier-plan.js';
 import type { JobChunks } from './job-chunks.js';
 import type { ChunkIndex } from './journal/journal.js';
 import type { LostChunks } from './lost-chunks.js';
@@ -58,6 +59,9 @@ export interface Suspects {
   readonly stageId: StageId;
   readonly numbers: ReadonlyMap<string, number>;
 }
+
+/** What lies in the outputs when their manifests are made, by name of the output. */
+type ManifestsBefore = ReadonlyMap<string, FoundManifest | undefined>;
 
 type Frozen =
   | { readonly manifests: readonly FrozenManifest[] }
@@ -151,6 +155,8 @@ export class Committer {
     if (job.before?.upToDate) return this.freezeFound(job);
     const { plan } = job;
     const chunks = this.deps.chunksOf(job);
+    const before = await this.manifestsBefore(plan);
+    const named = chunksNamed(plan, before);
     const ledgers = new Map<StageId, StageLedger>();
     const suspects: Suspects[] = [];
     for (const stage of plan.stages) {
@@ -172,10 +178,14 @@ export class Committer {
           if (record && (await this.isThere(record, published))) return;
           numbers.set(identity, from + at);
         });
-        for (const identity of page) {
+        page.forEach((identity, at) => {
           const record = found.get(identity);
           if (record) ledger.add(record);
-        }
+          if (named.size === 0) return;
+          for (const each of [identity, ...chunks.earlierIdentities(id, from + at)]) {
+            if (named.has(each)) ledger.redone.add(each);
+          }
+        });
       }
       if (numbers.size > 0) suspects.push({ stageId: id, numbers });
     }
@@ -185,7 +195,7 @@ export class Committer {
     if (books.failure) return { failure: books.failure };
     const manifests: FrozenManifest[] = [];
     for (const output of plan.outputs) {
-      const found = await readManifest(this.store, manifestPath(output.path));
+      const found = before.get(output.name);
       const { manifest, kept } = freezeOutput(job.name, plan, output, ledgers, found?.manifest);
       // `error` promised at submit to replace nothing that was not there then.
       const replaces = output.mode === 'error' ? shaBefore(job, output.name) : found?.sha256;
@@ -197,6 +207,14 @@ export class Committer {
       });
     }
     return { manifests };
+  }
+
+  private async manifestsBefore({ outputs }: JobPlan): Promise<ManifestsBefore> {
+    const found = new Map<string, FoundManifest | undefined>();
+    for (const { name, path } of outputs) {
+      found.set(name, await readManifest(this.store, manifestPath(path)));
+    }
+    return found;
   }
 
   /** Whether what a commit will move or copy lies where the index says. */
@@ -339,6 +357,15 @@ export class Committer {
     const found = this.deps.state.jobs.get(job as JobId);
     return found !== undefined && !isEnded(found.phase);
   }
+}
+
+/** Chunks that lie in outputs which keep what a job does not replace. */
+function chunksNamed({ outputs }: JobPlan, before: ManifestsBefore): Set<string> {
+  const files = outputs.filter(keepsOthers).flatMap(({ name }) => {
+    const manifest = before.get(name)?.manifest;
+    return manifest ? [...manifest.files, ...manifest.deadLetters] : [];
+  });
+  return new Set(files.map(({ chunk }) => chunk));
 }
 
 /** Stands for all chunks of a stage whose output is up to date: their rows count as reused. */

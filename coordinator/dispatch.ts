@@ -1,7 +1,8 @@
 /** Turns an attempt that placement chose into the message its worker gets. Reads state, changes none. */
 import type { Assignment, ChunkWork, LeafRead, SourceWork } from '../shared/gen/windrow.js';
 import type { AttemptRef, StageId } from '../shared/ids.js';
-import type { ChunkFile, ChunkRecord } from '../shared/plan.js';
+import { fail } from '../shared/failure.js';
+import type { ChunkFile, ChunkRecord, StagePlan } from '../shared/plan.js';
 import { sliceOf } from '../shared/divided-file.js';
 import { attemptToWire, chunkFileToWire, fileSliceToWire } from '../shared/wire.js';
 import { attemptChunks } from './core/stage.js';
@@ -80,7 +81,7 @@ export function assignment(
   const plan = chunks.stage(ref.stageId);
   return {
     attempt: attemptToWire(ref),
-    programDigest: plan.digest,
+    programDigest: programOf(ref, stage, chunks).digest,
     chunks: chunkNumbers(stage, ref).map((chunk) =>
       chunkWork(ref, chunk, probe, stage, chunks, upstream, addresses),
     ),
@@ -88,6 +89,23 @@ export function assignment(
     taskTimeoutMs: job.run.taskTimeoutMs ?? 0,
     probe: probe !== undefined,
   };
+}
+
+/** What an attempt runs: tasks end where the program changes. */
+export function programOf(
+  ref: AttemptRef,
+  stage: StageState,
+  chunks: JobChunks,
+): Pick<StagePlan, 'program' | 'digest'> {
+  const plan = chunks.stage(ref.stageId);
+  if (!plan.earlier) return plan;
+  const [first = plan, ...others] = chunkNumbers(stage, ref).map((chunk) =>
+    chunks.program(ref.stageId, chunk),
+  );
+  if (others.some(({ digest }) => digest !== first.digest)) {
+    fail('broken', 'E_INTERNAL', `task ${ref.task} of stage ${ref.stageId} has two programs`);
+  }
+  return first;
 }
 
 function probeOf(stage: StageState, ref: AttemptRef): Probe | undefined {

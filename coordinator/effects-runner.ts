@@ -20,6 +20,7 @@ import {
   assignment,
   inputsOf,
   isMissing,
+  programOf,
   type StageInputs,
   type Upstream,
   upstreamOf,
@@ -33,6 +34,7 @@ import { addressesOf } from './shuffle-files.js';
 import type { ScheduleEffect } from './schedules/room.js';
 import type { StagePlanning } from './stage-planning.js';
 import type { WorkerService } from './rpc/worker-service.js';
+import { readStored } from './stored-spec.js';
 
 export interface EffectsRunnerDependencies {
   readonly state: State;
@@ -129,7 +131,7 @@ export class EffectsRunner {
         shuffleDirectory: state.workers.get(worker)?.shuffleDirectory,
         addresses: addressesOf(state),
       });
-      const program = (): string => JSON.stringify(chunks.stage(ref.stageId).program);
+      const program = (): string => JSON.stringify(programOf(ref, stage, chunks).program);
       // A worker that left meanwhile is found out by its lease or its next hello.
       this.deps.workers.assign(worker, work, program);
     };
@@ -248,8 +250,8 @@ function isFetchFailure(event: Event): event is AttemptEnded {
 
 /** Digests of what was uploaded for a job; a plan that was handed in ready needs none. */
 function blobsOf({ spec }: JobState): string[] {
-  const { request } = JSON.parse(spec) as { request?: SubmitRequest };
-  return digestsOf(request?.files ?? {});
+  const { request, earlier } = readStored(spec);
+  return [request?.files ?? {}, ...earlier].flatMap(digestsOf);
 }
 
 /** Digests of what was uploaded for the runs of a schedule. */

@@ -83,6 +83,23 @@ export class JobChunks {
     }
   }
 
+  /** What makes a chunk: of most stages one program for all. */
+  program(id: StageId, chunk: number): Pick<StagePlan, 'program' | 'digest'> {
+    const stage = this.stage(id);
+    return stage.earlier ? this.table(id).program(chunk) : stage;
+  }
+
+  /** What a chunk over a source is called where a program of this digest made it. */
+  identityBy(digest: string, id: StageId, chunk: number): string {
+    return this.table(id).identityBy(digest, chunk);
+  }
+
+  /** What the rows of a chunk were called by earlier programs, whether they stay so or not. */
+  earlierIdentities(id: StageId, chunk: number): string[] {
+    const { earlier = [] } = this.stage(id);
+    return earlier.map(({ digest }) => this.identityBy(digest, id, chunk));
+  }
+
   /** Identities that the chunks of a stage over a stage have if it is planned with these groups. */
   identitiesOf(id: StageId, groups: Groups): string[] {
     const stage = this.stage(id);

@@ -24,6 +24,7 @@ import type { Previews } from './previews.js';
 import type { ResultReader } from './result-reader.js';
 import type { LogEntry } from './rpc/worker-service.js';
 import type { Runs } from './schedules/runs.js';
+import type { Again } from './stored-spec.js';
 import type { Submission } from './submission.js';
 
 export interface JobVerbsDependencies {
@@ -98,17 +99,18 @@ export class JobVerbs {
   /**
    * The spec of any ended job as a new run; the job of a schedule's run as a try of that run, whose
    * id is the answer.
+   * @throws WindrowError E_RETRY_FILES, E_RUN_FILES
    */
-  async again(
-    job: string,
-    requestId: string,
-    onlyDeadLetters: boolean,
-    aborted: AbortSignal,
-  ): Promise<SubmitResponse> {
+  async again(job: string, how: Again, aborted: AbortSignal): Promise<SubmitResponse> {
     const { runs, submission } = this.deps;
     const name = runs.has(job) ? job : (await this.get(job)).name;
-    if (runs.has(name)) return runs.reopen(name, requestId, onlyDeadLetters);
-    return submission.retry(job, requestId, onlyDeadLetters, aborted);
+    if (!runs.has(name)) return submission.retry(job, how, aborted);
+    if (Object.keys(how.files).length > 0) {
+      fail('invalidSpec', 'E_RUN_FILES', `${name} is a run, and has the files of its schedule`, {
+        hint: 'create the schedule again with what you mended, then retry the run',
+      });
+    }
+    return runs.reopen(name, how.requestId, how.onlyDeadLetters);
   }
 
   /** The same where something is left to do. @throws WindrowError E_NOTHING_TO_RETRY */
@@ -120,7 +122,7 @@ export class JobVerbs {
   ): Promise<SubmitResponse> {
     const view = await unlessWithoutJob(this.get(job));
     if (view) checkRetry(view, onlyDeadLetters);
-    return this.again(view?.job ?? job, requestId, onlyDeadLetters, aborted);
+    return this.again(view?.job ?? job, { requestId, onlyDeadLetters, files: {} }, aborted);
   }
 
   /**

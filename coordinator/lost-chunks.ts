@@ -14,7 +14,7 @@ import { inputsOf } from './dispatch.js';
 import type { JobChunks } from './job-chunks.js';
 import type { ChunkIndex } from './journal/journal.js';
 import { stagesRead } from './planner/exchange-chunks.js';
-import { stageDigest } from './planner/splits.js';
+import { stageDigests } from './planner/splits.js';
 import { addressesOf, addressFor, isWorkersOwn } from './shuffle-files.js';
 import { isSound } from './sound.js';
 
@@ -124,14 +124,14 @@ export class LostChunks {
     mayChange: boolean,
   ): Promise<void> {
     if (lost.size === 0) return;
-    const digest = stageDigest(chunks.stage(stageId), chunks.jobId);
+    const digests = new Set(stageDigests(chunks.stage(stageId), chunks.jobId));
     const gone = new Set(lost.keys());
     const events: ChunkLost[] = [];
     for (const job of this.deps.state.jobs.values()) {
       if (isEnded(job.phase)) continue;
       const its = this.deps.chunksOf(job);
       for (const { id, deterministic } of job.plan.stages) {
-        if (stageDigest(its.stage(id), job.id) !== digest) continue;
+        if (!stageDigests(its.stage(id), job.id).some((each) => digests.has(each))) continue;
         const own = job.id === chunks.jobId && id === stageId;
         const numbers = own ? [...lost.values()] : numbersOf(its, id, lost);
         if (numbers.length === 0) continue;

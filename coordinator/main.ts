@@ -14,6 +14,7 @@ import { Committer } from './committer.js';
 import { lostAfterRestart, reconcile } from './core/reconcile.js';
 import { isEnded, type JobState, type State } from './core/state.js';
 import { crash } from './crash.js';
+import { EarlierChunks } from './earlier-chunks.js';
 import { EffectsRunner } from './effects-runner.js';
 import { gatewayOf } from './http/gateway.js';
 import { IdleWatch } from './idle-watch.js';
@@ -214,6 +215,13 @@ async function openRooms(
     journal,
     loop: () => loop,
     preparation,
+    earlier: new EarlierChunks({
+      preparation,
+      index: journal,
+      epoch,
+      lost,
+      keepUntilMs: (plan) => committer.keepUntilMs(plan),
+    }),
     catalogue,
     committer,
     held,

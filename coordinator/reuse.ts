@@ -45,12 +45,7 @@ export async function reusableChunks(
   identities: readonly string[],
   options: ReuseOptions,
 ): Promise<Reusable> {
-  // Kept before it is looked at: a clean-up must not take away what has just been found sound.
-  const known = await inCommitTurn(index, async () => {
-    const records = await index.lookup(identities);
-    if (records.size > 0) await index.keep(epoch, [...records.keys()], options.keepUntilMs);
-    return records;
-  });
+  const known = await keptRecords({ index, epoch }, identities, options.keepUntilMs);
   if (known.size === 0) return { chunks: [], records: [] };
   const found: Candidate[] = identities.flatMap((identity, chunk) => {
     const record = known.get(identity);
@@ -58,17 +53,7 @@ export async function reusableChunks(
   });
   const redo = found.filter(({ chunk, record }) => options.redo(chunk, record));
   const candidates = found.filter(({ chunk, record }) => !options.redo(chunk, record));
-  const sound: boolean[] = [];
-  let next = 0;
-  const check = async (): Promise<void> => {
-    while (next < candidates.length) {
-      options.signal?.throwIfAborted();
-      const at = next;
-      next += 1;
-      sound[at] = await lost.isSound(chunks, stageId, candidates[at]!.record);
-    }
-  };
-  await Promise.all(Array.from({ length: parallel }, check));
+  const sound = await soundOnes(lost, chunks, stageId, candidates, options.signal);
   // The first record of an identity wins, so what is done again must be forgotten before.
   const suspects = candidates.filter((_, at) => !sound[at]);
   await lost.check(chunks, stageId, byIdentity(suspects));
@@ -78,6 +63,41 @@ export async function reusableChunks(
     chunks: kept.map(({ chunk }) => chunk),
     records: kept.map(({ record }) => record),
   };
+}
+
+/** What the index knows, kept before it is looked at: no clean-up takes away what is just found sound. */
+export function keptRecords(
+  { index, epoch }: Pick<ReuseTools, 'index' | 'epoch'>,
+  identities: readonly string[],
+  untilMs: number,
+): Promise<ReadonlyMap<string, ChunkRecord>> {
+  return inCommitTurn(index, async () => {
+    const records = await index.lookup(identities);
+    if (records.size > 0) await index.keep(epoch, [...records.keys()], untilMs);
+    return records;
+  });
+}
+
+/** Whether each of these chunks can be read as its record says. */
+export async function soundOnes(
+  lost: LostChunks,
+  chunks: JobChunks,
+  stageId: StageId,
+  candidates: readonly Candidate[],
+  signal?: AbortSignal,
+): Promise<readonly boolean[]> {
+  const sound: boolean[] = [];
+  let next = 0;
+  const check = async (): Promise<void> => {
+    while (next < candidates.length) {
+      signal?.throwIfAborted();
+      const at = next;
+      next += 1;
+      sound[at] = await lost.isSound(chunks, stageId, candidates[at]!.record);
+    }
+  };
+  await Promise.all(Array.from({ length: parallel }, check));
+  return sound;
 }
 
 function byIdentity(candidates: readonly Candidate[]): Map<string, number> {

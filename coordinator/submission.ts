@@ -16,16 +16,27 @@ import { Turns } from './commit/turns.js';
 import type { Committer } from './committer.js';
 import type { JobSubmitted, OutputsBefore, RunSettings } from './core/events.js';
 import { isEnded, type JobState, type State } from './core/state.js';
+import type { EarlierChunks } from './earlier-chunks.js';
+import { keepsOthers } from './earlier-plan.js';
 import { JobChunks } from './job-chunks.js';
 import type { Journal } from './journal/journal.js';
 import type { Loop } from './loop.js';
 import { type Preparation, type Prepared, specOf } from './preparation.js';
+import {
+  type Again,
+  doneAgain,
+  type JobFiles,
+  readStored,
+  sameFiles,
+  storedSpec,
+} from './stored-spec.js';
 
 export interface SubmissionDependencies {
   readonly state: State;
   readonly journal: Journal;
   readonly loop: () => Loop;
   readonly preparation: Preparation;
+  readonly earlier: EarlierChunks;
   readonly catalogue: Catalogue;
   readonly committer: Committer;
   readonly held: ReadonlySet<JobId>;
@@ -36,6 +47,9 @@ export interface SubmissionDependencies {
   readonly ended: () => void;
   readonly nowMs: () => number;
 }
+
+/** Of a name, so many of the newest are looked at. */
+const laterJobs = 1000;
 
 export class Submission {
   /** Two of one name, one output or one request must see each other; all others go ahead. */
@@ -51,8 +65,16 @@ export class Submission {
     return this.count > 0;
   }
 
-  /** @param aborted nobody waits for the answer any more: nothing is started */
-  async submit(request: SubmitRequest, aborted: AbortSignal): Promise<SubmitResponse> {
+  /**
+   * @param aborted nobody waits for the answer any more: nothing is started
+   * @param earlier files of the same spec before some were mended: their chunks without dead letters
+   *   stay
+   */
+  async submit(
+    request: SubmitRequest,
+    aborted: AbortSignal,
+    earlier: readonly JobFiles[] = [],
+  ): Promise<SubmitResponse> {
     this.count += 1;
     try {
       const spec = specOf(request);
@@ -63,7 +85,7 @@ export class Submission {
         ...spec.outputs.map(({ parquet }) => `output ${resolve(parquet)}`),
       ];
       const signal = this.untilClosed(aborted);
-      return await this.turns.run(() => this.accept(request, signal), keys);
+      return await this.turns.run(() => this.accept(request, earlier, signal), keys);
     } finally {
       this.count -= 1;
       this.deps.ended();
@@ -82,22 +104,41 @@ export class Submission {
     return { planJson: JSON.stringify(explainJson(plan)), text: explainText(plan) };
   }
 
-  /** A new job from the stored spec of an ended one. */
-  async retry(
-    idOrName: string,
-    requestId: string,
-    onlyDeadLetters: boolean,
-    aborted: AbortSignal,
-  ): Promise<SubmitResponse> {
+  /** A new job from the stored spec of an ended one. @throws WindrowError E_RETRY_FILES, E_RETRY_OUTPUT */
+  async retry(idOrName: string, how: Again, aborted: AbortSignal): Promise<SubmitResponse> {
     const live = this.deps.catalogue.live(idOrName);
     if (live && !isEnded(live.phase) && !this.deps.held.has(live.id)) {
       fail('invalidSpec', 'E_NOT_FINISHED', `job ${live.id} has not ended`, {
         hint: `wait for it, or cancel it with: windrow cancel ${live.id}`,
       });
     }
-    const stored = live?.spec ?? (await this.deps.catalogue.archivedJob(idOrName)).spec;
-    const { request } = JSON.parse(stored) as { request: SubmitRequest };
-    return this.submit({ ...request, requestId, redoDeadLetters: onlyDeadLetters }, aborted);
+    const job = live ?? (await this.deps.catalogue.archivedJob(idOrName));
+    const { request, earlier } = doneAgain(readStored(job.spec), how);
+    await this.checkNewest(job, request);
+    return this.submit(request, aborted, earlier);
+  }
+
+  /** What a later job put with other files into an output that keeps it would be there twice. */
+  private async checkNewest(
+    { name, submittedMs }: { readonly name: string; readonly submittedMs: number },
+    request: SubmitRequest,
+  ): Promise<void> {
+    const { state, journal } = this.deps;
+    const kept = specOf(request).outputs.find(keepsOthers);
+    if (!kept) return;
+    const living = [...state.jobs.values()].filter((job) => job.name === name);
+    const ended = await journal.archived({ name, limit: laterJobs });
+    const later = [...living, ...ended].find((job) => {
+      const { request: other } = readStored(job.spec);
+      if (job.submittedMs <= submittedMs || other?.specJson !== request.specJson) return false;
+      return !sameFiles(other.files, request.files);
+    });
+    if (!later) return;
+    const id = 'jobId' in later ? later.jobId : later.id;
+    const message = `${kept.parquet} keeps what job ${id} put there since, with other functions or models`;
+    fail('invalidSpec', 'E_RETRY_OUTPUT', message, {
+      hint: `do that job again instead: windrow retry ${id}`,
+    });
   }
 
   async cancel(idOrName: string): Promise<JobView> {
@@ -113,14 +154,19 @@ export class Submission {
     return catalogue.view(job);
   }
 
-  private async accept(request: SubmitRequest, signal: AbortSignal): Promise<SubmitResponse> {
+  private async accept(
+    request: SubmitRequest,
+    before: readonly JobFiles[],
+    signal: AbortSignal,
+  ): Promise<SubmitResponse> {
     signal.throwIfAborted();
     const known = await this.byRequest(request.requestId);
     if (known) return { jobId: known, existing: true };
-    const prepared = await this.deps.preparation.prepare(request);
+    const planned = await this.deps.preparation.prepare(request);
+    const { prepared, earlier } = await this.deps.earlier.keep(request, planned, before, signal);
     const same = await this.settleSameName(prepared, signal);
     if (same) return { jobId: same, existing: true };
-    return this.start(request, prepared, signal);
+    return this.start(request, prepared, signal, earlier);
   }
 
   private async byRequest(requestId: string): Promise<JobId | undefined> {
@@ -179,8 +225,14 @@ export class Submission {
    * Claims the outputs and journals the job; for what shares name or outputs with nothing else, such
    * as a preview.
    */
-  start(request: SubmitRequest, prepared: Prepared, aborted: AbortSignal): Promise<SubmitResponse> {
-    const started = this.claimAndStart(request, prepared, this.untilClosed(aborted));
+  start(
+    request: SubmitRequest,
+    prepared: Prepared,
+    aborted: AbortSignal,
+    earlier: readonly JobFiles[] = [],
+  ): Promise<SubmitResponse> {
+    const stored = storedSpec(request, earlier);
+    const started = this.claimAndStart(request, stored, prepared, this.untilClosed(aborted));
     const tracked = started.finally(() => this.starting.delete(tracked)).catch(() => undefined);
     this.starting.add(tracked);
     return started;
@@ -192,6 +244,7 @@ export class Submission {
 
   private async claimAndStart(
     request: SubmitRequest,
+    stored: string,
     { id, spec, planned }: Prepared,
     signal: AbortSignal,
   ): Promise<SubmitResponse> {
@@ -216,7 +269,7 @@ export class Submission {
         jobId: id,
         requestId: request.requestId,
         name: spec.metadata.name,
-        spec: JSON.stringify({ request }),
+        spec: stored,
         plan,
         run: runSettings(spec),
         reused: found.reused,
@@ -258,22 +311,30 @@ function runSettings(spec: JobSpec): RunSettings {
   };
 }
 
-/** Digests of models (their external data, too) and of functions' bundles, by path. */
+/**
+ * Digests of models (their external data, too) and of functions' bundles, by path, and to which
+ * model external data belongs.
+ */
 function filesBrought(
   spec: JobSpec,
-  files: SubmitRequest['files'],
-): { models: Record<string, string>; functions: Record<string, string> } | undefined {
+  files: JobFiles,
+): Record<'models' | 'functions' | 'external', Record<string, string>> | undefined {
   const models: Record<string, string> = {};
   const functions: Record<string, string> = {};
+  const external: Record<string, string> = {};
   for (const step of spec.steps) {
     const path = 'map' in step ? step.map.module : 'infer' in step ? step.infer.model : undefined;
     const file = path === undefined ? undefined : files[path];
     if (path === undefined || file === undefined) continue;
     ('map' in step ? functions : models)[path] = file.digest;
-    for (const { name, digest } of file.external) models[join(dirname(path), name)] = digest;
+    for (const part of file.external) {
+      const place = join(dirname(path), part.name);
+      models[place] = part.digest;
+      external[place] = path;
+    }
   }
   const none = Object.keys(models).length + Object.keys(functions).length === 0;
-  return none ? undefined : { models, functions };
+  return none ? undefined : { models, functions, external };
 }
 
 function sameOutputs(a: JobPlan, b: JobPlan): boolean {

@@ -330,6 +330,18 @@ export interface StageProgram {
   readonly rowwise: boolean;
 }
 
+/**
+ * A program that a stage had before a function or model was mended. The chunks that stay as it made
+ * them keep the identity that this gave them, and are done again by it should they get lost.
+ */
+export interface EarlierProgram {
+  readonly program: StageProgram;
+  /** As `StagePlan.digest`. */
+  readonly digest: string;
+  /** Chunks [from, to), ascending; where there are none, all that it made is out of date. */
+  readonly chunks: readonly (readonly [from: number, to: number])[];
+}
+
 export interface StagePlan {
   readonly id: StageId;
   readonly input: SourceInput | StageInput | QueryInput | ExchangeInput | EmptyInput;
@@ -345,9 +357,14 @@ export interface StagePlan {
   readonly program: StageProgram;
   /** SHA-256 (hex) of what the program contributes to each chunk's identity. */
   readonly digest: string;
+  /** Of a deterministic stage over a source; the newest comes first. No chunk is of two of them. */
+  readonly earlier?: readonly EarlierProgram[];
   /** False: chunks are never reused by another job (identity is salted with the job id). */
   readonly deterministic: boolean;
-  /** First chunk of each task, ascending, starting with 0; empty until known for a stage input. */
+  /**
+   * First chunk of each task, ascending, starting with 0; empty until known for a stage input. All
+   * chunks of a task have one program.
+   */
   readonly taskStarts: readonly number[];
   readonly pool: string;
   /** Devices a worker must have. */
@@ -394,6 +411,7 @@ export interface PlanNote {
     | 'fused'
     | 'rewrite'
     | 'exchange'
+    | 'earlier'
     | 'warning';
   readonly step?: string;
   readonly text: string;

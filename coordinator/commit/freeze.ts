@@ -22,10 +22,11 @@ export function freezeOutput(
   previous: Manifest | undefined,
 ): { readonly manifest: Manifest; readonly kept: number } {
   const files = ledgers.get(output.stage)?.files ?? [];
-  const deadLetters = stagesBehind(plan, output).flatMap(
-    ({ id }) => ledgers.get(id)?.deadLetters ?? [],
-  );
-  const staying = kept(output, previous, files);
+  const behind = stagesBehind(plan, output).flatMap(({ id }) => ledgers.get(id) ?? []);
+  const deadLetters = behind.flatMap((ledger) => ledger.deadLetters);
+  const others = (found: readonly ManifestFile[] = []): readonly ManifestFile[] =>
+    found.filter(({ chunk }) => !behind.some(({ redone }) => redone.has(chunk)));
+  const staying = kept(output, others(previous?.files), files);
   const manifest: Manifest = {
     format: 1,
     job,
@@ -34,7 +35,10 @@ export function freezeOutput(
     partitionBy: output.partitionBy,
     rows: outputTotals(plan, output, ledgers),
     files: [...staying, ...files],
-    deadLetters: [...keptDeadLetters(output, previous, deadLetters), ...deadLetters],
+    deadLetters: [
+      ...keptDeadLetters(output, others(previous?.deadLetters), deadLetters),
+      ...deadLetters,
+    ],
   };
   return { manifest, kept: staying.length };
 }
@@ -55,7 +59,7 @@ export function addTotals(all: readonly RowTotals[]): RowTotals {
 
 function kept(
   output: OutputPlan,
-  previous: Manifest | undefined,
+  previous: readonly ManifestFile[],
   files: readonly ManifestFile[],
 ): ManifestFile[] {
   switch (output.mode) {
@@ -63,22 +67,22 @@ function kept(
     case 'overwrite':
       return [];
     case 'append':
-      return without(previous?.files ?? [], files);
+      return without(previous, files);
     case 'overwritePartitions': {
       const touched = new Set(files.map(({ name }) => partitionOf(name)));
-      return (previous?.files ?? []).filter(({ name }) => !touched.has(partitionOf(name)));
+      return previous.filter(({ name }) => !touched.has(partitionOf(name)));
     }
   }
 }
 
 function keptDeadLetters(
   output: OutputPlan,
-  previous: Manifest | undefined,
+  previous: readonly ManifestFile[],
   deadLetters: readonly ManifestFile[],
 ): ManifestFile[] {
   // Nobody can say which partition a dead row would have landed in, so older ones stay.
   const keeps = output.mode === 'append' || output.mode === 'overwritePartitions';
-  return keeps ? without(previous?.deadLetters ?? [], deadLetters) : [];
+  return keeps ? without(previous, deadLetters) : [];
 }
 
 function without(

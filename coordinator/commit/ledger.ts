@@ -39,6 +39,8 @@ export function deadLetterName(record: ChunkRecord): string {
 export class StageLedger {
   readonly sums = { rowsIn: 0, rowsOut: 0, filtered: 0, dead: 0 };
   readonly deadLetters: ManifestFile[] = [];
+  /** Chunks of manifests before, by whatever program, that have the rows of the stage's own. */
+  readonly redone = new Set<string>();
   private readonly filled: ManifestFile[] = [];
   private empty: ManifestFile | undefined;
   private wrong: Failure | undefined;

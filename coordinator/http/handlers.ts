@@ -54,7 +54,9 @@ export function handlers({ jobs, metrics, ...scheduleVerbs }: HandlersDependenci
     retryJob: async ({ params, body: { requestId, onlyDeadLetters }, gone }) =>
       submitted(await jobs.retry(params['job']!, requestId, onlyDeadLetters, gone)),
     resubmitJob: async ({ params, body: { requestId }, gone }) =>
-      submitted(await jobs.again(params['job']!, requestId, false, gone)),
+      submitted(
+        await jobs.again(params['job']!, { requestId, onlyDeadLetters: false, files: {} }, gone),
+      ),
     validateJob: async ({ body }) => validity(jobs, body),
     explainJob: async ({ body }) => {
       const { planJson, text } = await jobs.explain(submitRequest(body));

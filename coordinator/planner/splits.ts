@@ -2,7 +2,14 @@
 import { fileIdentity, sourceChunkIdentity } from '../../shared/chunk-identity.js';
 import type { ChunkIdentity, JobId } from '../../shared/ids.js';
 import { limits } from '../../shared/limits.js';
-import type { InputFile, SourceInput, SourceRange, StagePlan } from '../../shared/plan.js';
+import type {
+  EarlierProgram,
+  InputFile,
+  SourceInput,
+  SourceRange,
+  StagePlan,
+  StageProgram,
+} from '../../shared/plan.js';
 import { sha256Hex } from '../../shared/chunk-identity.js';
 
 /**
@@ -104,8 +111,13 @@ export class ChunkTable {
   readonly ranges: readonly SourceRange[];
   private readonly fileIdentities: readonly string[];
   private readonly digest: string;
+  /** By chunk; empty where no chunk is an earlier program's. */
+  private readonly earlier: EarlierProgram[] = [];
 
-  constructor(stage: StagePlan, jobId: JobId) {
+  constructor(
+    private readonly stage: StagePlan,
+    jobId: JobId,
+  ) {
     this.digest = stageDigest(stage, jobId);
     if (stage.input.kind === 'source') {
       this.ranges = sourceChunks(stage.input);
@@ -114,16 +126,37 @@ export class ChunkTable {
       this.ranges = [];
       this.fileIdentities = [];
     }
+    for (const each of stage.earlier ?? []) {
+      for (const [from, to] of each.chunks) {
+        for (let chunk = from; chunk < to; chunk += 1) this.earlier[chunk] = each;
+      }
+    }
+  }
+
+  /** What makes a chunk. */
+  program(chunk: number): { readonly program: StageProgram; readonly digest: string } {
+    return this.earlier[chunk] ?? this.stage;
   }
 
   identity(chunk: number): ChunkIdentity {
+    return this.identityBy(this.earlier[chunk]?.digest ?? this.digest, chunk);
+  }
+
+  /** What the rows of a chunk are called where a program of this digest made it. */
+  identityBy(digest: string, chunk: number): ChunkIdentity {
     const range = this.ranges[chunk];
     if (!range) throw new RangeError(`stage has no chunk ${chunk}`);
-    return sourceChunkIdentity(this.digest, this.fileIdentities[range.file] ?? '', range);
+    return sourceChunkIdentity(digest, this.fileIdentities[range.file] ?? '', range);
   }
 }
 
 /** The digest that enters identities: salted with the job where the stage is not deterministic. */
 export function stageDigest(stage: StagePlan, jobId: JobId): string {
   return stage.deterministic ? stage.digest : sha256Hex(`${stage.digest}\n${jobId}`);
+}
+
+/** Those of all programs that its chunks are made by. */
+export function stageDigests(stage: StagePlan, jobId: JobId): string[] {
+  const kept = (stage.earlier ?? []).filter(({ chunks }) => chunks.length > 0);
+  return [stageDigest(stage, jobId), ...kept.map(({ digest }) => digest)];
 }

@@ -57,9 +57,7 @@ export function jobService(
     cancelJob: unary(async ({ jobId }) => ({
       jobJson: JSON.stringify(await verbs.cancel(jobId)),
     })),
-    retryJob: unary(({ jobId, requestId, onlyDeadLetters }, aborted) =>
-      verbs.again(jobId, requestId, onlyDeadLetters, aborted),
-    ),
+    retryJob: unary(({ jobId, ...how }, aborted) => verbs.again(jobId, how, aborted)),
     fetchResult: streamed(async function* ({ jobId, output, maxRows }) {
       for await (const data of verbs.result(jobId, output, maxRows || undefined)) yield { data };
     }),

@@ -143,6 +143,16 @@ export interface RetryJobRequest {
   jobId: string;
   requestId: string;
   onlyDeadLetters: boolean;
+  /**
+   * Instead of those that the job came with, by the path as it stands in its spec; with
+   * only_dead_letters alone. Chunks without dead letters stay as the job's own files made them.
+   */
+  files: { [key: string]: UploadedFile };
+}
+
+export interface RetryJobRequest_FilesEntry {
+  key: string;
+  value: UploadedFile | undefined;
 }
 
 export interface FetchResultRequest {
@@ -1777,7 +1787,7 @@ export const WhyResponse: MessageFns<WhyResponse> = {
 };
 
 function createBaseRetryJobRequest(): RetryJobRequest {
-  return { jobId: "", requestId: "", onlyDeadLetters: false };
+  return { jobId: "", requestId: "", onlyDeadLetters: false, files: {} };
 }
 
 export const RetryJobRequest: MessageFns<RetryJobRequest> = {
@@ -1791,6 +1801,9 @@ export const RetryJobRequest: MessageFns<RetryJobRequest> = {
     if (message.onlyDeadLetters !== false) {
       writer.uint32(24).bool(message.onlyDeadLetters);
     }
+    globalThis.Object.entries(message.files).forEach(([key, value]: [string, UploadedFile]) => {
+      RetryJobRequest_FilesEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
+    });
     return writer;
   },
 
@@ -1831,6 +1844,17 @@ export const RetryJobRequest: MessageFns<RetryJobRequest> = {
             message.onlyDeadLetters = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            const entry4 = RetryJobRequest_FilesEntry.decode(reader, reader.uint32());
+            if (entry4.value !== undefined) {
+              message.files[entry4.key] = entry4.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1851,6 +1875,84 @@ export const RetryJobRequest: MessageFns<RetryJobRequest> = {
     message.jobId = object.jobId ?? "";
     message.requestId = object.requestId ?? "";
     message.onlyDeadLetters = object.onlyDeadLetters ?? false;
+    message.files = (globalThis.Object.entries(object.files ?? {}) as [string, UploadedFile][]).reduce(
+      (acc: { [key: string]: UploadedFile }, [key, value]: [string, UploadedFile]) => {
+        if (value !== undefined) {
+          acc[key] = UploadedFile.fromPartial(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseRetryJobRequest_FilesEntry(): RetryJobRequest_FilesEntry {
+  return { key: "", value: undefined };
+}
+
+export const RetryJobRequest_FilesEntry: MessageFns<RetryJobRequest_FilesEntry> = {
+  encode(message: RetryJobRequest_FilesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      UploadedFile.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetryJobRequest_FilesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetryJobRequest_FilesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = UploadedFile.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RetryJobRequest_FilesEntry>): RetryJobRequest_FilesEntry {
+    return RetryJobRequest_FilesEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RetryJobRequest_FilesEntry>): RetryJobRequest_FilesEntry {
+    const message = createBaseRetryJobRequest_FilesEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null)
+      ? UploadedFile.fromPartial(object.value)
+      : undefined;
     return message;
   },
 };

@@ -115,7 +115,13 @@ export class ChunkWorld {
   }
 
   /** Chunk `task` of a stage whose tasks have one chunk each, done by this attempt. */
-  async finish(id: string, stage: string, task: number, attempt = 1): Promise<ChunkRecord> {
+  async finish(
+    id: string,
+    stage: string,
+    task: number,
+    attempt = 1,
+    dead = 0,
+  ): Promise<ChunkRecord> {
     const ref = this.ref(id, stage, task, attempt);
     const identity = this.chunks(id).identity(ref.stageId, task);
     const plan = this.chunks(id).stage(ref.stageId);
@@ -142,7 +148,7 @@ export class ChunkWorld {
     const record: ChunkRecord = {
       identity,
       files: [{ ...file, partition: [] }],
-      counts: { rowsIn: 10, rowsOut: rows, filtered: 0, dead: 0, inferred: 0, warnings: {} },
+      counts: { rowsIn: 10 + dead, rowsOut: rows, filtered: 0, dead, inferred: 0, warnings: {} },
     };
     const by = { attempt: ref, workerId: workerId('w1'), nowMs: this.nowMs };
     await this.start(ref);

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { connect } from '../../client/client.js';
 import { loadJob } from '../../client/load.js';
 import type { Client } from '../../client/types.js';
+import type { WindrowError } from '../../shared/failure.js';
 import { type RunningCoordinator, startCoordinator } from '../../coordinator/main.js';
 import { scoringJob, Workplace } from '../e2e/workplace.js';
 
@@ -168,4 +169,17 @@ it('the same request asked twice at once is one job', async () => {
   const jobs = await Promise.all([submit('twin', {}, 'r-1'), submit('twin', {}, 'r-1')]);
   expect(jobs[1]).toBe(jobs[0]);
   expect((await client.list()).length).toBe(1);
+});
+
+it('other files are only taken for dead letters, and only for those that the job has', async () => {
+  const job = await submit('mended');
+  await client.cancel(job);
+  await client.wait(job);
+  const { files } = await loadJob(place.write('other.yaml', scoringJob('other')), {});
+  const strange = new Map([['/elsewhere.onnx', [...files.values()][0]!]]);
+  for (const options of [{ files }, { files: strange, onlyDeadLetters: true }]) {
+    const refused = await client.retry(job, options).catch((error: WindrowError) => error.failure);
+    expect(refused).toMatchObject({ code: 'E_RETRY_FILES' });
+  }
+  expect((await client.list()).map(({ job: id }) => id)).toEqual([job]);
 });

@@ -11,6 +11,7 @@ import { Committer } from '../../../coordinator/committer.js';
 import { checkInvariants } from '../../../coordinator/core/invariants.js';
 import { reconcile } from '../../../coordinator/core/reconcile.js';
 import type { JobState, State } from '../../../coordinator/core/state.js';
+import { EarlierChunks } from '../../../coordinator/earlier-chunks.js';
 import { EffectsRunner } from '../../../coordinator/effects-runner.js';
 import { JobChunks } from '../../../coordinator/job-chunks.js';
 import type { ArchivedJob, ChunkIndex, Journal } from '../../../coordinator/journal/journal.js';
@@ -115,10 +116,17 @@ export class MortalCoordinator {
       },
       snapshotEvents: 12,
     });
+    const preparation = preparationOf(fate);
     const submission: Submission = new Submission({
       ...base,
       loop: () => loop,
-      preparation: preparationOf(fate),
+      preparation,
+      earlier: new EarlierChunks({
+        ...base,
+        preparation,
+        lost,
+        keepUntilMs: (plan) => committer.keepUntilMs(plan),
+      }),
       catalogue,
       committer,
       held,
