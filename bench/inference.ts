@@ -12,7 +12,7 @@ import { type Cost, modelBatches, modelCost, relationalCost } from './limit.js';
 import { megabytes, report, seconds, table, thousands } from './report.js';
 
 const slots = 2;
-const rounds = 3;
+const rounds = 5;
 /** Rows by which the best batch size for the bare model is found, before the rounds. */
 const probeRows = 400_000;
 const wanted = process.argv.slice(2).map(Number);

@@ -65,7 +65,10 @@ describe('a second run', () => {
     await untilStarted(first);
     const second = start(['run', spec, '--workers', '1']);
     const two = ended(second);
+    // What comes to the first one's process after its job has ended is a job of its own.
+    const follows = untilStarted(second);
     await lineOf(second, new RegExp(`process ${first.pid} works on .*: the job runs there`));
+    await follows;
     letGo();
     const ends = await Promise.all([one, two]);
     expect(
