@@ -15,6 +15,7 @@ import { loadMapFunction, type MapFunction } from '../functions/map.js';
 import { type PredictEnv, predictFunction, type PreparedPredict } from '../inference/predict.js';
 import type { RawVector } from '../inference/raw-vectors.js';
 import type { Kernel } from '../kernel/duckdb.js';
+import { computedInputs, type ComputedInputs } from './computed-inputs.js';
 import { emptyMapResult } from './map-relation.js';
 import { resultScan } from './query-statement.js';
 import { keepRowColumn } from './row-query.js';
@@ -38,6 +39,8 @@ export interface ProgramServices {
   readonly preparePredict: (env: PredictEnv) => Promise<PreparedPredict>;
   /** Directory for modules that have to be copied before they can be imported. */
   readonly moduleDirectory: string;
+  /** To look at expressions with; what is prepared may be attached to another one. */
+  readonly kernel: Kernel;
 }
 
 /** Steps that go into the statement together; `first` is the index of the first of them. */
@@ -53,6 +56,8 @@ interface VerdictLink extends Place {
 interface SelectLink extends Place {
   readonly kind: 'select';
   readonly step: SelectStep;
+  /** What the model after it computes its inputs from. */
+  readonly added: ComputedInputs['added'];
 }
 interface SqlLink extends Place {
   readonly kind: 'sql';
@@ -113,13 +118,17 @@ export class PreparedProgram {
             }
             break;
           case 'select':
-            links.push({ ...place, kind: 'select', step });
+            links.push({ ...place, kind: 'select', step, added: [] });
             break;
           case 'sql':
             links.push({ ...place, kind: 'sql', step, bound: { query: '', columns: [] } });
             break;
           case 'infer': {
-            const predict = await loadPredict(step, blobs, carries, services);
+            const select = scannedSelect(links, program);
+            const computed =
+              select && (await computedInputs(services.kernel, program.scan, select.step, step));
+            if (computed) links[links.length - 1] = { ...select, added: computed.added };
+            const predict = await loadPredict(step, blobs, carries, services, computed?.inputs);
             links.push({ ...place, kind: 'infer', step, predict, name: '' });
             break;
           }
@@ -187,7 +196,7 @@ export class PreparedProgram {
           break;
         }
         case 'select':
-          relation = project(relation, link.step.columns);
+          relation = project(relation, link.step.columns, link.added);
           break;
         case 'sql':
           relation = query(relation, link.step, link.bound);
@@ -262,11 +271,19 @@ function needsRow(steps: readonly ProgramStep[]): boolean {
   });
 }
 
+/** The last link, where it is a select from rows as they are scanned: then their types are known. */
+function scannedSelect(links: readonly Link[], { query }: StageProgram): SelectLink | undefined {
+  const last = links.at(-1);
+  if (query || last?.kind !== 'select') return undefined;
+  return links.slice(0, -1).every(({ kind }) => kind === 'verdicts') ? last : undefined;
+}
+
 async function loadPredict(
   step: InferStep,
   blobs: Readonly<Record<string, string>>,
   rowIds: boolean,
   { scope, preparePredict }: ProgramServices,
+  computed: ComputedInputs['inputs'] = [],
 ): Promise<PreparedPredict> {
   const externalPaths = Object.fromEntries(
     step.externalData.map(({ name, digest }) => [name, blobPath(blobs, digest, step.id)]),
@@ -280,6 +297,7 @@ async function loadPredict(
     },
     step,
     rowIds,
+    computed,
     onDead: (row, code, message) => {
       scope.tally.dead.push({ row, step: step.id, code, message });
     },

@@ -45,8 +45,8 @@ export async function keepRowColumn(kernel: Kernel, query: string): Promise<stri
 /** JSON in which no number loses digits; only for `stringifyExact` to write down again. */
 export function parseExact(json: string): unknown {
   return JSON.parse(
-    json.replace(/"(?:[^"\\]|\\.)*"|-?\d{16,}/g, (token) =>
-      token.startsWith('"') ? token : JSON.stringify(exactMark + token),
+    json.replace(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g, (token) =>
+      /^-?\d{16,}$/.test(token) ? JSON.stringify(exactMark + token) : token,
     ),
   );
 }

@@ -47,7 +47,8 @@ export class Runtime {
 
   /** A program ready to run, in a kernel that reaches the given directories and no others. */
   async ready(needs: RuntimeNeeds): Promise<{ kernel: Kernel; program: PreparedProgram }> {
-    const program = await this.prepared(needs);
+    const program = await this.prepared(needs, await this.kernelFor(needs));
+    // Another one when the program took the place of an older one.
     const kernel = await this.kernelFor(needs);
     await program.attach(kernel);
     return { kernel, program };
@@ -64,7 +65,7 @@ export class Runtime {
     this.open = undefined;
   }
 
-  private async prepared(needs: RuntimeNeeds): Promise<PreparedProgram> {
+  private async prepared(needs: RuntimeNeeds, kernel: Kernel): Promise<PreparedProgram> {
     const { programDigest } = needs;
     let program = this.programs.get(programDigest);
     this.programs.delete(programDigest);
@@ -72,6 +73,7 @@ export class Runtime {
       scope: this.scope,
       preparePredict: this.preparePredict,
       moduleDirectory: modulesIn(needs.spillDirectory),
+      kernel,
     });
     this.programs.set(programDigest, program);
     for (const [digest, oldest] of this.programs) {

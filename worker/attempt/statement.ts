@@ -172,11 +172,20 @@ export function verdicts(
   };
 }
 
+interface Computed {
+  readonly name: string;
+  readonly expr: string;
+}
+
+/** @param added for the step after it alone, which is not told among the columns */
 export function project(
   input: Relation,
-  columns: readonly { readonly name: string; readonly expr: string }[],
+  columns: readonly Computed[],
+  added: readonly Computed[] = [],
 ): Relation {
-  const items = columns.map(({ name, expr }) => `${enclosed(expr)} as ${quoteName(name)}`);
+  const items = [...columns, ...added].map(
+    ({ name, expr }) => `${enclosed(expr)} as ${quoteName(name)}`,
+  );
   return {
     ...input,
     sql: `select ${selectList([...items, ...rowItem(input)])} from (${input.sql})`,

@@ -5,7 +5,7 @@
  */
 import type { DuckDBDataChunk } from '@duckdb/node-api';
 import { toHalf } from '../../shared/half-float.js';
-import type { TensorInput } from '../../shared/plan.js';
+import type { TensorType } from '../../shared/plan.js';
 import { elementTypes } from './host-tensor.js';
 import type { TensorArray } from './host-tensor.js';
 import { giveBack, isValid, readList } from './raw-vectors.js';
@@ -17,17 +17,20 @@ export class PackedColumns {
   private list: ListItems | undefined;
   /** Row `i` begins at element `i * width`. */
   private sequential = false;
-  private readonly width: number;
 
+  /**
+   * @param width elements of a row
+   * @param nameAbsent the column that is NULL in a row, of which it can ask what elements are
+   */
   constructor(
-    private readonly input: TensorInput,
+    private readonly type: TensorType,
+    private readonly width: number,
     private readonly argument: number,
-  ) {
-    this.width = input.columns.length;
-  }
+    private readonly nameAbsent: (absent: (element: number) => boolean) => string | undefined,
+  ) {}
 
   examine(chunk: DuckDBDataChunk, marks: RowMarks): void {
-    const make = elementTypes[this.input.type].columnArray!;
+    const make = elementTypes[this.type].columnArray!;
     this.list = readList(chunk, this.argument, marks.rows, make);
     this.sequential = isSequential(this.list.entries, this.width, marks.rows);
     const { validity } = this.list;
@@ -38,13 +41,13 @@ export class PackedColumns {
 
   /** All rows as they lie there; undefined when they have to be copied first. */
   asTensor(): TensorArray | undefined {
-    return this.sequential && this.input.type !== 'float16' ? this.list!.items : undefined;
+    return this.sequential && this.type !== 'float16' ? this.list!.items : undefined;
   }
 
   gather(target: TensorArray, rows: Int32Array | undefined, count: number): void {
     const { width } = this;
     const { items } = this.list!;
-    const half = this.input.type === 'float16';
+    const half = this.type === 'float16';
     for (let i = 0, at = 0; i < count; i++) {
       const from = this.offset(rows ? rows[i]! : i);
       for (let k = 0; k < width; k++, at++) {
@@ -82,8 +85,8 @@ export class PackedColumns {
 
   private markRow(validity: Uint32Array, row: number, marks: RowMarks): void {
     const from = this.offset(row);
-    const absent = this.input.columns.find((_, k) => !isValid(validity, from + k));
-    if (absent) marks.mark(row, rowNull, absent.name, `column "${absent.name}" is NULL`);
+    const name = this.nameAbsent((element) => !isValid(validity, from + element));
+    if (name !== undefined) marks.mark(row, rowNull, name, `column "${name}" is NULL`);
   }
 }
 

@@ -7,6 +7,7 @@ import {
   ARRAY,
   BIGINT,
   BOOLEAN,
+  DOUBLE,
   DuckDBScalarFunction,
   DuckDBVector,
   LIST,
@@ -17,6 +18,8 @@ import { WindrowError, toFailure } from '../../shared/failure.js';
 import type { InferStep, TensorInput } from '../../shared/plan.js';
 import { Batch } from './batch.js';
 import type { BatchResult } from './batch.js';
+import { ComputedReader } from './computed-columns.js';
+import type { ComputedInput } from './computed-columns.js';
 import type { DeviceChannel } from './device-thread.js';
 import { elementTypes } from './host-tensor.js';
 import { outputWriter } from './outputs.js';
@@ -35,6 +38,8 @@ export interface PredictEnv {
   readonly step: InferStep;
   /** The caller appends each row's number (BIGINT) as last argument. */
   readonly rowIds: boolean;
+  /** For each input of the step how it is computed; undefined, and absent, as its columns lie there. */
+  readonly computed?: readonly (ComputedInput | undefined)[];
   /** A row to drop: its number, or -1 when `rowIds` is false. */
   onDead(row: number, code: string, message: string): void;
   /** A run of the model that went well, and how long it took, waiting for the device included. */
@@ -70,8 +75,12 @@ export async function preparePredict(env: PredictEnv): Promise<PreparedPredict> 
   const { step } = env;
   const cancelled = (): boolean => Atomics.load(env.control, 0) === 1;
   let argumentCount = 0;
-  const readers = step.inputs.map((input) => {
-    const reader = inputReader(input, argumentCount);
+  const computedAt = (index: number): ComputedInput | undefined => env.computed?.[index];
+  const readers = step.inputs.map((input, index) => {
+    const computed = computedAt(index);
+    const reader = computed
+      ? new ComputedReader(input, computed, argumentCount)
+      : inputReader(input, argumentCount);
     argumentCount += isPacked(input) ? 1 : input.columns.length;
     return reader;
   });
@@ -90,8 +99,13 @@ export async function preparePredict(env: PredictEnv): Promise<PreparedPredict> 
   );
 
   return {
-    parameterTypes: step.inputs.flatMap(parameterTypes),
-    argumentSql: step.inputs.flatMap(argumentSql),
+    parameterTypes: step.inputs.flatMap((input, index) =>
+      computedAt(index) ? [LIST(DOUBLE)] : parameterTypes(input),
+    ),
+    argumentSql: step.inputs.flatMap((input, index) => {
+      const computed = computedAt(index);
+      return computed ? [`list_value(${computed.leaves.join(', ')})`] : argumentSql(input);
+    }),
     returnType: shape === 'scalar' ? writers[0]!.type : structType(writers, hasOk),
     shape,
     hasOk,

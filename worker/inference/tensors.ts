@@ -21,7 +21,7 @@ export interface InputReader {
   shapeKey: ((row: number) => string) | undefined;
   /** Gathers `count` rows (all in order when `rows` is undefined); they share a shape key. */
   gather(rows: Int32Array | undefined, count: number): void;
-  /** Gathered rows [from, to), without copying. */
+  /** Gathered rows [from, to); good until the next slice. */
   slice(from: number, to: number): HostTensor;
   /** The chunk is done: nothing that was gathered or sliced from it is used again. */
   release(): void;
@@ -79,7 +79,13 @@ class PackedReader implements InputReader {
     this.tensor = input.tensor;
     this.dense = new DenseRows(input.type);
     this.shape = shapeOf(input);
-    this.packed = new PackedColumns(input, argument);
+    const { type, columns } = input;
+    this.packed = new PackedColumns(
+      type,
+      columns.length,
+      argument,
+      (absent) => columns.find((_, element) => absent(element))?.name,
+    );
   }
 
   examine(chunk: DuckDBDataChunk, marks: RowMarks): void {
@@ -148,7 +154,7 @@ class StringReader implements InputReader {
 }
 
 /** The dimensions after the first. @throws WindrowError invalidSpec `E_MODEL_INPUT` */
-function shapeOf({ tensor, columns, dims }: TensorInput): readonly number[] {
+export function shapeOf({ tensor, columns, dims }: TensorInput): readonly number[] {
   const shape = resolveRest(dims.slice(1), columns.length);
   if (shape) return shape;
   const text = dims.map((dim) => dim ?? '?').join(', ');
