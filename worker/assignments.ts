@@ -41,6 +41,11 @@ const drainedFailure: Failure = {
   message: 'the worker is leaving; another one goes on',
 };
 
+/** What an attempt has beside its program and its chunks. */
+type Needed = Pick<SlotTask, 'blobs' | 'device'>;
+
+const bare: Needed = { blobs: {} };
+
 export interface AssignmentsDependencies {
   readonly incarnation: string;
   readonly blobs: BlobCache;
@@ -73,20 +78,13 @@ export class Assignments {
     }
     for (const assignment of message.assignments) {
       const ref = attemptFromWire(assignment.attempt!);
-      const key = attemptKey(ref);
-      const stop = new AbortController();
-      this.waiting.set(key, { ref, stop });
-      if (this.draining) stop.abort(new WindrowError(drainedFailure));
-      this.begin(ref, assignment, stop.signal)
+      this.begin(ref, assignment)
         .catch((error: unknown) => {
           // Before it is reported: whoever hears of its end may expect it to be gone.
-          this.waiting.delete(key);
+          this.waiting.delete(attemptKey(ref));
           this.deps.ended(ref, toFailure(error, { kind: 'io', code: 'E_BLOB' }));
         })
-        .finally(() => {
-          this.waiting.delete(key);
-          this.deps.settled();
-        });
+        .finally(() => this.deps.settled());
     }
   }
 
@@ -103,16 +101,14 @@ export class Assignments {
     for (const { stop } of this.waiting.values()) stop.abort(new WindrowError(drainedFailure));
   }
 
-  private async begin(ref: AttemptRef, assignment: Assignment, stop: AbortSignal): Promise<void> {
+  private async begin(ref: AttemptRef, assignment: Assignment): Promise<void> {
     const program = this.programs.get(assignment.programDigest);
     if (!program) throw new Error(`program ${assignment.programDigest} was never sent`);
     if (isEmpty(program)) return this.runEmpty(ref, assignment);
-    const blobs: Record<string, string> = {};
-    for (const blob of blobsOf(program)) {
-      blobs[blob.digest] = await this.deps.blobs.path(blob, stop);
-    }
-    const device = needsDevice(program) ? await this.deviceChannel(stop) : undefined;
-    stop.throwIfAborted();
+    if (this.draining) throw new WindrowError(drainedFailure);
+    // What has nothing to wait for needs nothing to be stopped by.
+    const needed =
+      blobsOf(program).length > 0 || needsDevice(program) ? await this.fetch(ref, program) : bare;
     // From here it is the slot that is told to stop.
     this.waiting.delete(attemptKey(ref));
     this.deps.slots.start({
@@ -124,9 +120,20 @@ export class Assignments {
       chunkDirectory: assignment.chunkDirectory,
       attemptTag: attemptTag(ref, this.deps.incarnation),
       probe: assignment.probe,
-      blobs,
-      ...(device ? { device } : {}),
+      ...needed,
     });
+  }
+
+  private async fetch(ref: AttemptRef, program: StageProgram): Promise<Needed> {
+    const stop = new AbortController();
+    this.waiting.set(attemptKey(ref), { ref, stop });
+    const blobs: Record<string, string> = {};
+    for (const blob of blobsOf(program)) {
+      blobs[blob.digest] = await this.deps.blobs.path(blob, stop.signal);
+    }
+    const device = needsDevice(program) ? await this.deviceChannel(stop.signal) : undefined;
+    stop.signal.throwIfAborted();
+    return { blobs, ...(device ? { device } : {}) };
   }
 
   /** One thread of the process owns the device's sessions; each attempt gets a way to it. */

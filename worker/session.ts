@@ -36,6 +36,8 @@ const reconnectMs = { first: 50, most: 2_000 } as const;
 /** An address that drops what is sent to it keeps a connection waiting for minutes. */
 const silentMs = 5_000;
 const endedReason = 'it ended the connection';
+/** How long reports wait for others to travel with where no slot waits for what they bring. */
+const gatherMs = 10;
 /** gRPC status codes that no retry mends: INVALID_ARGUMENT, PERMISSION_DENIED, UNAUTHENTICATED. */
 const finalStatus = new Set([3, 7, 16]);
 
@@ -51,6 +53,7 @@ export class Session {
   private silentTimer: NodeJS.Timeout | undefined;
   private outbox: Report[] = [];
   private flushing = false;
+  private gatherTimer: NodeJS.Timeout | undefined;
   private paused = false;
 
   constructor(
@@ -89,9 +92,16 @@ export class Session {
     });
   }
 
-  /** Queues a report; all that gather in one turn of the event loop travel as one message. */
-  send(report: Report): void {
+  /**
+   * Queues a report; all that gather travel as one message.
+   * @param urgent sends what has gathered at the end of this turn of the event loop
+   */
+  send(report: Report, urgent: boolean): void {
     this.outbox.push(report);
+    if (!urgent) {
+      this.gatherTimer ??= setTimeout(() => this.flush(), gatherMs);
+      return;
+    }
     if (this.flushing) return;
     this.flushing = true;
     setImmediate(() => {
@@ -131,6 +141,7 @@ export class Session {
     clearInterval(this.heartbeatTimer);
     clearTimeout(this.retryTimer);
     clearTimeout(this.silentTimer);
+    clearTimeout(this.gatherTimer);
     this.stream?.end();
     this.client.close();
   }
@@ -174,6 +185,8 @@ export class Session {
   }
 
   private flush(): void {
+    clearTimeout(this.gatherTimer);
+    this.gatherTimer = undefined;
     if (!this.welcomed || this.paused || this.outbox.length === 0) return;
     const reports = this.outbox;
     this.outbox = [];

@@ -10,6 +10,7 @@ import { join, resolve } from 'node:path';
 import type { Channel, TlsFiles } from '../shared/channel.js';
 import { type Failure, formatFailure } from '../shared/failure.js';
 import { HealthDoor } from '../shared/health-door.js';
+import type { Report } from '../shared/gen/windrow.js';
 import type { AttemptRef } from '../shared/ids.js';
 import type { ChunkRecord } from '../shared/plan.js';
 import { makeDirectory } from '../shared/storage/directories.js';
@@ -70,6 +71,8 @@ const workProbe = 'work';
 const cancelGraceMs = 10_000;
 const drainGraceMs = 60_000;
 const farewellMs = 3_000;
+/** Asking for the size of the process takes as long as all else that an attempt costs this thread. */
+const weighEveryMs = 50;
 
 export class Worker {
   /** Resolves with the exit code once the worker has left. */
@@ -92,6 +95,7 @@ export class Worker {
   private standing: 'joined' | 'away' | undefined;
   private draining = false;
   private leaving = false;
+  private weighedMs = -Infinity;
   private left: Promise<void> | undefined;
   private finish: (code: number) => void = () => undefined;
 
@@ -236,7 +240,7 @@ export class Worker {
   private chunkDone(ref: AttemptRef, chunk: number, record: ChunkRecord): void {
     this.telemetry.chunkReported(ref, record.counts.rowsIn);
     this.tellLogs();
-    this.session.send(this.reports.chunkDone(chunkDoneToWire(ref, chunk, record)));
+    this.send(this.reports.chunkDone(chunkDoneToWire(ref, chunk, record)));
   }
 
   private ended(ref: AttemptRef, failure: Failure | undefined): void {
@@ -246,16 +250,28 @@ export class Worker {
       this.telemetry.log(ref, 'error', formatFailure(failure));
     }
     this.tellLogs();
-    this.session.send(
+    this.send(
       this.reports.attemptEnded({
         attempt: attemptToWire(ref),
         ...(failure ? { failureJson: JSON.stringify(failure) } : {}),
         workerExiting: this.leaving,
       }),
     );
-    if (!this.draining && process.memoryUsage.rss() > this.memory.processBytes) this.drain();
+    if (!this.draining && this.isTooLarge()) this.drain();
     this.tellWork();
     this.leaveIfDone();
+  }
+
+  private isTooLarge(): boolean {
+    const nowMs = performance.now();
+    if (nowMs - this.weighedMs < weighEveryMs) return false;
+    this.weighedMs = nowMs;
+    return process.memoryUsage.rss() > this.memory.processBytes;
+  }
+
+  /** A slot without its next attempt waits for the coordinator's answer; others have time. */
+  private send(report: Report): void {
+    this.session.send(report, this.slots.busy < this.options.slots);
   }
 
   /** What an attempt said comes before its reports: with the last of them its job may be over. */

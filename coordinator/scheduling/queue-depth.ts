@@ -1,7 +1,8 @@
 /**
- * How many attempts a worker may have waiting beside those it runs: none for tasks that take a
- * while, so that the last ones never queue behind each other; as many as a slot does in a blink for
- * tasks so short that the way to the worker and back would take longer than they do. Pure.
+ * How many attempts a worker may have waiting beside those it runs, so that no slot waits for the
+ * way to the coordinator and back: as many as a slot does in a blink, at least the next one where
+ * that way would be a good part of a task, none for tasks that take a while; and never more than a
+ * slot's share of what is left, so that the last ones never queue behind each other. Pure.
  */
 import type { StageState } from '../core/state.js';
 
@@ -16,6 +17,8 @@ export const noQueue: QueueDepths = { most: 0, of: () => 0 };
 
 /** About the longest that a short task waits for others behind which it was queued. */
 const waitMs = 100;
+/** Tasks that take longer than this gain little from having the next one at hand. */
+const nextMs = 500;
 /** Ends of a stage's attempts are counted for at least so long. */
 const windowMs = 100;
 const depthMax = 64;
@@ -49,7 +52,9 @@ export class QueueDepth {
     const depths = new Map<StageState, number>();
     let most = 0;
     for (const [stage, pace] of this.paces) {
-      const depth = Math.min(depthMax, Math.floor((perMsNow(pace, nowMs) * waitMs) / slots));
+      const perSlotMs = perMsNow(pace, nowMs) / slots;
+      const useful = Math.floor(perSlotMs * waitMs) || Math.min(1, Math.floor(perSlotMs * nextMs));
+      const depth = Math.min(depthMax, useful, Math.floor(untouched(stage) / slots));
       if (depth === 0) {
         if (nowMs - pace.sinceMs > 10 * windowMs) this.paces.delete(stage);
         continue;
@@ -59,6 +64,11 @@ export class QueueDepth {
     }
     return most === 0 ? noQueue : { most, of: (stage) => depths.get(stage) ?? 0 };
   }
+}
+
+/** Tasks never dispatched; fewer where attempts still run whose chunks are all done. */
+function untouched({ taskStarts, tasksDone, tasks }: StageState): number {
+  return Math.max(0, taskStarts.length - tasksDone - tasks.size);
 }
 
 /** The last window's pace, or less where the one under way goes slower already. */

@@ -1,7 +1,7 @@
 /** Who gets which slot: shares, priorities, pools, devices, suspects, waits. */
 import { describe, expect, it } from 'vitest';
 import type { Event } from '../../../coordinator/core/events.js';
-import type { State } from '../../../coordinator/core/state.js';
+import type { StageState, State } from '../../../coordinator/core/state.js';
 import { transition } from '../../../coordinator/core/transition.js';
 import {
   nextEligible,
@@ -11,6 +11,7 @@ import {
 import { jobId } from '../../../shared/ids.js';
 import {
   after,
+  chunkDone,
   ended,
   failure,
   hello,
@@ -107,6 +108,24 @@ describe('workers', () => {
     run(state);
     transition(state, hello({ worker: 'w2', slots: 1 }));
     expect(run(state, 1, { ahead: 1 })[0]).toBe('j1/1@w2');
+  });
+
+  it('no task queues where one whose turn came first found no place', () => {
+    const state = after(submitted({ id: 'a', stages: [wide] }), hello({ slots: 2 }));
+    const ahead = {
+      most: 4,
+      of: (stage: StageState) => (stage === jobOf(state, jobId('a')).stages[0] ? 4 : 0),
+    };
+    expect(run(state, 1, { ahead })).toHaveLength(10);
+    transition(state, submitted({ id: 'b', stages: [wide], nowMs: 5 }));
+    const placed: string[] = [];
+    for (let task = 0; task < 9; task += 1) {
+      expect(placed).toEqual([]);
+      transition(state, chunkDone(ref(task, 1, S0, jobId('a')), task));
+      transition(state, ended(ref(task, 1, S0, jobId('a'))));
+      placed.push(...run(state, 6, { ahead }));
+    }
+    expect(placed[0]).toBe('b/0@w1');
   });
 
   it.each([
