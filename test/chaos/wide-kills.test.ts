@@ -209,15 +209,14 @@ describe('kill -9 of the coordinator at a write', () => {
 
   it('at every thirtieth one, run after run, until one comes through', async () => {
     const env = { WINDROW_FAILPOINT: 'journal.commit.after:30' };
-    let inferred = 0;
     for (let runs = 1; ; runs += 1) {
       expect(runs, 'runs that were needed').toBeLessThan(10);
       const result = await run(writeWideSpec(directory), workers, env).done;
-      inferred += result.result?.rowsInferred ?? 0;
       if (result.signal === null) {
         await expectWhole(result);
         expect(runs).toBeGreaterThan(1);
-        expect(inferred).toBeLessThan(undisturbed.rows);
+        // Where the first was killed is a matter of time: it had done some of them.
+        expect(stagesRun(result).length).toBeLessThan(allStages.length);
         return;
       }
     }
