@@ -6,15 +6,15 @@ import { hostname } from 'node:os';
 import type { Failure } from '../shared/failure.js';
 import { toFailure } from '../shared/failure.js';
 import type { JobId, StageId } from '../shared/ids.js';
-import { manifestBytes } from '../shared/manifest.js';
-import type { ChunkRecord, JobPlan } from '../shared/plan.js';
+import { type Manifest, manifestBytes } from '../shared/manifest.js';
+import type { ChunkRecord, JobPlan, OutputPlan } from '../shared/plan.js';
 import { LocalStore } from '../shared/storage/local-store.js';
 import { manifestPath, shuffleDirectoryOf } from '../shared/storage/paths.js';
 import { checkBefore, checkWritable, placesBeside } from './commit/before.js';
 import { checkBooks } from './commit/books.js';
 import { claimOutputs, releaseClaims } from './commit/claim-files.js';
 import type { Claim } from './commit/claims.js';
-import { freezeOutput } from './commit/freeze.js';
+import { freezeOutput, keepsOthers } from './commit/freeze.js';
 import { StageLedger } from './commit/ledger.js';
 import { type FoundManifest, readManifest } from './commit/output-files.js';
 import { forEachBounded } from './commit/parallel.js';
@@ -29,7 +29,6 @@ import type {
   OutputsBefore,
 } from './core/events.js';
 import { isEnded, type JobState, type State } from './core/state.js';
-import { keepsOthers } from './earlier-plan.js';
 import type { JobChunks } from './job-chunks.js';
 import type { ChunkIndex } from './journal/journal.js';
 import type { LostChunks } from './lost-chunks.js';
@@ -207,6 +206,11 @@ export class Committer {
       });
     }
     return { manifests };
+  }
+
+  /** What lies in an output. */
+  async manifestOf({ path }: OutputPlan): Promise<Manifest | undefined> {
+    return (await readManifest(this.store, manifestPath(path)))?.manifest;
   }
 
   private async manifestsBefore({ outputs }: JobPlan): Promise<ManifestsBefore> {

@@ -1,29 +1,40 @@
 /**
- * Chunks that stay as earlier code made them when a function or model was mended: those without dead
- * letters, where the mended code has not done them already. Never: starts or forgets anything.
+ * What a job that is done again leaves as it was, and what it replaces: chunks without dead letters
+ * stay as earlier code made them where a function or model was mended since, and outputs lose what the
+ * job put there before. Never: starts or forgets anything.
  */
 import type { SubmitRequest } from '../shared/gen/windrow.js';
 import { fail, WindrowError } from '../shared/failure.js';
 import type { StageId } from '../shared/ids.js';
-import type { EarlierProgram, JobPlan, PlanNote, StagePlan } from '../shared/plan.js';
+import type { Manifest } from '../shared/manifest.js';
+import type {
+  EarlierProgram,
+  JobConstants,
+  JobPlan,
+  OutputPlan,
+  PlanNote,
+  StagePlan,
+} from '../shared/plan.js';
+import { stagesBehind } from './commit/books.js';
+import { keepsOthers } from './commit/freeze.js';
 import {
   type EarlierStage,
   earlierStages,
-  firstInDoubt,
-  keeperOf,
-  keepsOthers,
+  isInDoubt,
   rangesOf,
   withEarlier,
 } from './earlier-plan.js';
 import { JobChunks } from './job-chunks.js';
 import type { Preparation, Prepared } from './preparation.js';
 import { keptRecords, type ReuseTools, soundOnes } from './reuse.js';
-import type { JobFiles } from './stored-spec.js';
+import { inputsOf, type JobFiles, type RunSoFar } from './stored-spec.js';
 
 export interface EarlierChunksDependencies extends ReuseTools {
   readonly preparation: Pick<Preparation, 'prepare'>;
   /** Until when what is found is kept whatever happens, milliseconds since 1970. */
   readonly keepUntilMs: (plan: JobPlan) => number;
+  /** What lies in an output. */
+  readonly manifestOf: (output: OutputPlan) => Promise<Manifest | undefined>;
 }
 
 export interface WithEarlier {
@@ -32,7 +43,13 @@ export interface WithEarlier {
   readonly earlier: readonly JobFiles[];
 }
 
-interface Before {
+interface Unclear {
+  readonly output: OutputPlan;
+  /** Files that were there when its rows were made; 0: its manifest does not say whose they are. */
+  readonly gone: number;
+}
+
+interface Planned {
   readonly files: JobFiles;
   readonly plan: JobPlan;
 }
@@ -42,27 +59,30 @@ export class EarlierChunks {
 
   /**
    * @param earlier files that the job was done with before those of the request, the newest first
+   * @param soFar of the run that this is once more
    * @throws WindrowError E_RETRY_OUTPUT
    */
   async keep(
     request: SubmitRequest,
     prepared: Prepared,
     earlier: readonly JobFiles[],
+    soFar: RunSoFar | undefined,
     signal: AbortSignal,
   ): Promise<WithEarlier> {
-    if (earlier.length === 0) return { prepared, earlier };
-    const { plan } = prepared.planned;
+    if (earlier.length === 0 && !soFar) return { prepared, earlier };
+    const { plan, unclear } = await this.replacing(prepared.planned.plan, earlier, soFar);
     const notes: PlanNote[] = [];
-    const before: Before[] = [];
+    const before: Planned[] = [];
     for (const files of earlier) {
-      const found = await this.planWith(request, files);
+      const found = await this.planWith(request, files, plan.constants);
       if (typeof found !== 'string') before.push({ files, plan: found });
-      else notes.push(lostNote(plan, found));
+      else if (unclear[0]) refuse(unclear[0], found);
+      else notes.push(lostNote(found));
       signal.throwIfAborted();
     }
     const plans = before.map((each) => each.plan);
-    const doubtful = firstInDoubt(plan, plans);
-    if (doubtful) refuse(doubtful.name, 'nothing tells which of the rows there they are');
+    const doubtful = unclear.find(({ output }) => isInDoubt(plan, output, plans));
+    if (doubtful) refuse(doubtful, 'files there are not told by the chunks that they are of');
     const chunks = new JobChunks(prepared.id, { plan });
     const programs = new Map<StageId, readonly EarlierProgram[]>();
     const counts = new Map<StageId, number>();
@@ -70,9 +90,9 @@ export class EarlierChunks {
     for (const stage of plan.stages) {
       const found = earlierStages(stage, plans);
       if (found.length === 0) continue;
-      const keeping = keeperOf(plan, stage.id);
+      const keeping = unclear.find(({ output }) => stagesBehind(plan, output).includes(stage));
       if (keeping && !(await this.isKnown(chunks, stage.id, found))) {
-        refuse(keeping.name, `no chunk of ${stage.id} is known any more`);
+        refuse(keeping, `no chunk of ${stage.id} is known any more`);
       }
       const kept = await this.chunksKept(chunks, stage, found, signal);
       programs.set(stage.id, kept);
@@ -89,17 +109,47 @@ export class EarlierChunks {
     };
   }
 
+  /**
+   * Outputs that keep what a job does not replace: what the job that is done again put there goes.
+   * Unclear is where manifests do not say what that is, or where rows would go that nobody makes again.
+   */
+  private async replacing(
+    plan: JobPlan,
+    earlier: readonly JobFiles[],
+    soFar: RunSoFar | undefined,
+  ): Promise<{ readonly plan: JobPlan; readonly unclear: readonly Unclear[] }> {
+    const inputs = new Set(inputsOf(plan));
+    const gone = (soFar?.inputs ?? []).filter((file) => !inputs.has(file)).length;
+    const mayBeThere = earlier.length > 0 || soFar?.published === true;
+    const unclear: Unclear[] = [];
+    const outputs: OutputPlan[] = [];
+    for (const output of plan.outputs) {
+      const identities = soFar?.identities[output.name] ?? [];
+      const there = keepsOthers(output) ? await this.deps.manifestOf(output) : undefined;
+      const isNamed = identities.length > 0 && there?.files.every(({ by }) => by !== undefined);
+      const replaces = isNamed && gone === 0;
+      if (there && mayBeThere && !replaces) unclear.push({ output, gone: isNamed ? gone : 0 });
+      outputs.push(replaces ? { ...output, replaces: identities } : output);
+    }
+    return { plan: { ...plan, outputs }, unclear };
+  }
+
   /** The same spec with other files, or why that cannot be planned any more. */
-  private async planWith(request: SubmitRequest, files: JobFiles): Promise<JobPlan | string> {
+  private async planWith(
+    request: SubmitRequest,
+    files: JobFiles,
+    constants: JobConstants,
+  ): Promise<JobPlan | string> {
     try {
-      return (await this.deps.preparation.prepare({ ...request, files })).planned.plan;
+      const prepared = await this.deps.preparation.prepare({ ...request, files }, { constants });
+      return prepared.planned.plan;
     } catch (error) {
       if (!(error instanceof WindrowError) || error.failure.kind !== 'invalidSpec') throw error;
       return `${error.failure.code}: ${error.failure.message}`;
     }
   }
 
-  /** Whether the index has any chunk of these: what asks for the time is called otherwise each time. */
+  /** Whether the index has any chunk of these: another version of DuckDB calls them otherwise. */
   private async isKnown(
     chunks: JobChunks,
     id: StageId,
@@ -154,13 +204,8 @@ export class EarlierChunks {
   }
 }
 
-/**
- * What is said of files that are no use any more.
- * @throws WindrowError E_RETRY_OUTPUT where rows of theirs would stay beside new ones
- */
-function lostNote(plan: JobPlan, why: string): PlanNote {
-  const doubtful = plan.outputs.find(keepsOthers);
-  if (doubtful) refuse(doubtful.name, why);
+/** What is said of files that are no use any more. */
+function lostNote(why: string): PlanNote {
   return { kind: 'earlier', text: `what earlier code made is done again (${why})` };
 }
 
@@ -179,11 +224,15 @@ function keptNote(
   return { kind: 'earlier', text };
 }
 
-function refuse(output: string, why: string): never {
-  fail(
-    'invalidSpec',
-    'E_RETRY_OUTPUT',
-    `output ${output} keeps what is not replaced, and rows of earlier code cannot be told there: ${why}`,
-    { hint: 'retry with the function and model that the job came with, or run the spec elsewhere' },
-  );
+function refuse({ output, gone }: Unclear, why: string): never {
+  const since =
+    gone > 0
+      ? `${gone} of the files that its rows were made of are gone or changed`
+      : 'it was published by an earlier version';
+  const hint =
+    gone > 0
+      ? 'put the files back as they were, or run the spec with another output'
+      : 'run the spec with another output';
+  const message = `output ${output.name} keeps what is not replaced, and ${since}, so that nothing tells which rows are to go: ${why}`;
+  fail('invalidSpec', 'E_RETRY_OUTPUT', message, { hint });
 }

@@ -6,6 +6,7 @@ import { canonicalJson, sha256Hex } from '../shared/chunk-identity.js';
 import type { StageId } from '../shared/ids.js';
 import type { EarlierProgram, JobPlan, OutputPlan, PlanNote, StagePlan } from '../shared/plan.js';
 import { stagesBehind } from './commit/books.js';
+import { stageDigest } from './planner/splits.js';
 
 /** A program that a stage would have with files of before. */
 export interface EarlierStage extends Pick<StagePlan, 'program' | 'digest'> {
@@ -22,41 +23,28 @@ export interface EarlierStage extends Pick<StagePlan, 'program' | 'digest'> {
 export function earlierStages(stage: StagePlan, before: readonly JobPlan[]): EarlierStage[] {
   if (!isSourceBound(stage)) return [];
   const found = new Map<string, EarlierStage>();
-  before.forEach(({ stages }, plan) => {
+  before.forEach(({ stages, constants }, plan) => {
     const then = stages.find(({ id }) => id === stage.id);
     if (!then || !isSourceBound(then) || then.digest === stage.digest) return;
-    if (found.has(then.digest)) return;
-    const { program, digest } = then;
+    const { program } = then;
+    const digest = stageDigest(then, constants.jobId);
+    if (found.has(digest)) return;
     found.set(digest, { program, digest, plan, fits: shapeOf(then) === shapeOf(stage) });
   });
   return [...found.values()];
 }
 
 /**
- * The first output that keeps what it does not replace, and for which nobody could tell what that is:
- * rows of earlier programs would stay there beside their new ones.
+ * Whether rows of earlier programs would stay in an output beside their new ones, as nobody can tell
+ * there by the names of chunks which they are.
  */
-export function firstInDoubt(plan: JobPlan, before: readonly JobPlan[]): OutputPlan | undefined {
-  return plan.outputs.find((output) => {
-    if (!keepsOthers(output)) return false;
-    const stages = stagesBehind(plan, output);
-    const changed = stages.filter((stage) => before.some((then) => !has(then, stage)));
-    if (changed.length === 0) return false;
-    const rewrites = stages.find(({ id }) => id === output.stage)?.input.kind !== 'source';
-    return !changed.every(isSourceBound) || (output.mode === 'append' && rewrites);
-  });
-}
-
-/** An output that stands on a stage and keeps what is not replaced. */
-export function keeperOf(plan: JobPlan, id: StageId): OutputPlan | undefined {
-  return plan.outputs.find(
-    (output) => keepsOthers(output) && stagesBehind(plan, output).some((stage) => stage.id === id),
-  );
-}
-
-/** Whether an output shows more than what its last job put there. */
-export function keepsOthers({ mode }: Pick<OutputPlan, 'mode'>): boolean {
-  return mode === 'append' || mode === 'overwritePartitions';
+export function isInDoubt(plan: JobPlan, output: OutputPlan, before: readonly JobPlan[]): boolean {
+  const stages = stagesBehind(plan, output);
+  const changed = stages.filter((stage) => before.some((then) => !has(then, stage)));
+  const rewrites = stages.find(({ id }) => id === output.stage)?.input.kind !== 'source';
+  // Which chunks are rewritten together goes by their sizes.
+  if (output.mode === 'append' && rewrites) return true;
+  return !changed.every(isSourceBound);
 }
 
 /**
@@ -101,8 +89,8 @@ export function rangesOf(numbers: readonly number[]): (readonly [number, number]
   return ranges;
 }
 
-function isSourceBound({ input, deterministic }: StagePlan): boolean {
-  return input.kind === 'source' && deterministic;
+function isSourceBound({ input }: StagePlan): boolean {
+  return input.kind === 'source';
 }
 
 function has({ stages }: JobPlan, { id, digest }: StagePlan): boolean {

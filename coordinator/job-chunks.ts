@@ -162,6 +162,19 @@ export class JobChunks {
     return range && file ? { range, file } : undefined;
   }
 
+  /** Chunks that begin with the first rows of a source's file; none where those were exchanged. */
+  fileStarts(id: StageId): ReadonlySet<number> {
+    const { input } = this.stage(id);
+    if (input.kind === 'stage') {
+      const below = this.fileStarts(input.stage);
+      const groups = this.groups(id) ?? [];
+      return new Set(groups.flatMap(({ from }, at) => (below.has(from) ? [at] : [])));
+    }
+    if (input.kind !== 'source') return new Set();
+    const { ranges } = this.table(id);
+    return new Set(ranges.flatMap(({ file }, at) => (file === ranges[at - 1]?.file ? [] : [at])));
+  }
+
   private group(id: StageId, chunk: number, stage: StageId): ChunkRun {
     const group = this.groups(id)?.[chunk];
     if (!group) {
@@ -171,7 +184,7 @@ export class JobChunks {
   }
 
   private derived(stage: StagePlan, upstream: readonly string[]): string {
-    return derivedChunkIdentity(stageDigest(stage, this.jobId), upstream);
+    return derivedChunkIdentity(stageDigest(stage, this.plan.constants.jobId), upstream);
   }
 
   private needsDigest({ leaf, ranges, runs, partitions }: LeafNeeds): string {
@@ -209,7 +222,7 @@ export class JobChunks {
   private table(id: StageId): ChunkTable {
     const stage = this.stage(id);
     let table = this.tables.get(stage);
-    if (!table) this.tables.set(stage, (table = new ChunkTable(stage, this.jobId)));
+    if (!table) this.tables.set(stage, (table = new ChunkTable(stage, this.plan.constants.jobId)));
     return table;
   }
 }

@@ -4,7 +4,7 @@
  * of a job that uses it.
  */
 import { fail, type Failure } from '../shared/failure.js';
-import type { StageId } from '../shared/ids.js';
+import type { JobId, StageId } from '../shared/ids.js';
 import type { ChunkRecord } from '../shared/plan.js';
 import { inCommitTurn } from './commit/turns.js';
 import type { AttemptEnded, ChunkLost, Event } from './core/events.js';
@@ -124,14 +124,14 @@ export class LostChunks {
     mayChange: boolean,
   ): Promise<void> {
     if (lost.size === 0) return;
-    const digests = new Set(stageDigests(chunks.stage(stageId), chunks.jobId));
+    const digests = new Set(stageDigests(chunks.stage(stageId), saltOf(chunks)));
     const gone = new Set(lost.keys());
     const events: ChunkLost[] = [];
     for (const job of this.deps.state.jobs.values()) {
       if (isEnded(job.phase)) continue;
       const its = this.deps.chunksOf(job);
       for (const { id, deterministic } of job.plan.stages) {
-        if (!stageDigests(its.stage(id), job.id).some((each) => digests.has(each))) continue;
+        if (!stageDigests(its.stage(id), saltOf(its)).some((each) => digests.has(each))) continue;
         const own = job.id === chunks.jobId && id === stageId;
         const numbers = own ? [...lost.values()] : numbersOf(its, id, lost);
         if (numbers.length === 0) continue;
@@ -173,6 +173,10 @@ export class LostChunks {
   private loss(job: JobState, stageId: StageId, chunk: number): ChunkLost {
     return { type: 'chunk.lost', jobId: job.id, stageId, chunk, nowMs: this.deps.nowMs() };
   }
+}
+
+function saltOf({ plan }: JobChunks): JobId {
+  return plan.constants.jobId;
 }
 
 /** Chunks of one stage that read any of these of another. */

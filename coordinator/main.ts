@@ -221,6 +221,7 @@ async function openRooms(
       epoch,
       lost,
       keepUntilMs: (plan) => committer.keepUntilMs(plan),
+      manifestOf: (output) => committer.manifestOf(output),
     }),
     catalogue,
     committer,

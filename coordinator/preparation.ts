@@ -8,16 +8,18 @@ import { fail } from '../shared/failure.js';
 import { makeJobId, type JobId } from '../shared/ids.js';
 import type { JobSpec } from '../shared/job-spec.js';
 import { limits } from '../shared/limits.js';
+import type { JobConstants } from '../shared/plan.js';
 import { validateSpec } from '../shared/spec-file.js';
 import { mapPaths } from '../shared/spec-paths.js';
 import type { DeviceFacts } from './analyse/devices.js';
+import type { CheckPath } from './analyse/globs.js';
 import type { PlannedJob } from './analyse/plan-job.js';
 import { type BlobStore, digestsOf } from './blob-store.js';
 
 export interface PreparationDependencies {
   readonly blobs: BlobStore;
   /** Throws E_URI_DENIED for what lies outside the roots. */
-  readonly checkPath: (path: string) => void;
+  readonly checkPath: CheckPath;
   readonly allowCode: boolean;
   readonly devices: (pool: string) => Promise<DeviceFacts>;
   readonly slots: () => number;
@@ -36,9 +38,16 @@ export class Preparation {
 
   /**
    * @param checkPlace judges where the job would write; default: as `checkPath` does
+   * @param constants of a job that this one does once more; default: its own
    * @throws WindrowError whatever is wrong with the spec, its data, functions and models
    */
-  async prepare(request: SubmitRequest, checkPlace = this.deps.checkPath): Promise<Prepared> {
+  async prepare(
+    request: SubmitRequest,
+    {
+      checkPlace = this.deps.checkPath,
+      constants,
+    }: { readonly checkPlace?: CheckPath; readonly constants?: JobConstants } = {},
+  ): Promise<Prepared> {
     const { deps } = this;
     const spec = specOf(request);
     this.checkCode(spec);
@@ -54,8 +63,7 @@ export class Preparation {
       checkPlace,
       devices: () => deps.devices(spec.run.pool ?? 'cpu'),
       slots: deps.slots(),
-      jobId: id,
-      nowMs,
+      ...(constants ?? { jobId: id, nowMs }),
     });
     return { id, spec, specJson: request.specJson, planned };
   }

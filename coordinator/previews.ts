@@ -87,7 +87,7 @@ export class Previews {
       if (role !== 'source' && role !== 'model' && role !== 'module') this.deps.checkPath(path);
       return path;
     });
-    const prepared = await this.deps.preparation.prepare(whole, () => undefined);
+    const prepared = await this.deps.preparation.prepare(whole, { checkPlace: () => undefined });
     const first = { ...prepared, planned: cutToFirst(prepared.planned, rows) };
     return this.deps.submission.start(whole, first, aborted);
   }

@@ -52,17 +52,24 @@ export class StagePlanning {
     }
     const finished = await this.finished(job, [upstream]);
     if (!finished) return;
-    const output = job.plan.outputs.find((each) => each.stage === stage.id);
+    const chunks = chunksOf(job);
+    const outputs = job.plan.outputs.filter((each) => each.stage === stage.id);
+    const targetBytes = outputs[0]?.targetFileSize;
+    // Files that are there already are known by their chunks: those of new inputs go beside them.
+    const appended = outputs.some(({ mode }) => mode === 'append');
     const { groups, taskStarts } = sizeGroups(finished.get(upstream)!.map(bytesOf), {
-      ...(output?.targetFileSize ? { targetBytes: output.targetFileSize } : {}),
+      ...(targetBytes === undefined ? {} : { targetBytes }),
       partitioned: stage.program.sink.partitionBy.length > 0,
       slots: slots(),
+      ...(appended ? { apart: chunks.fileStarts(upstream) } : {}),
     });
-    const chunks = chunksOf(job);
     const identities = chunks.identitiesOf(stage.id, groups);
-    const { chunks: reused } = await this.reusable(job, chunks, stage.id, identities, (chunk) => [
-      { stage: upstream, ...groups[chunk]! },
-    ]);
+    const runs = (chunk: number) => [{ stage: upstream, ...groups[chunk]! }];
+    // A job that was killed may have done chunks below again, and not these.
+    const entered = groups.map(({ from, to }) => rowsOut(finished.get(upstream)!.slice(from, to)));
+    const isOf = (chunk: number, record: ChunkRecord): boolean =>
+      record.counts.rowsIn === entered[chunk];
+    const { chunks: reused } = await this.reusable(job, chunks, stage.id, identities, runs, isOf);
     return post({ ...event, groups, taskStarts, reused, nowMs: nowMs() });
   }
 
@@ -146,6 +153,7 @@ export class StagePlanning {
     stageId: StageId,
     identities: readonly string[],
     runs: (chunk: number) => ReturnType<JobChunks['runs']>,
+    isOf: (chunk: number, record: ChunkRecord) => boolean = () => true,
   ): Promise<Reusable> {
     // What was done again upstream may have other bytes under its identity (retried dead letters).
     const isUntouched = (chunk: number): boolean =>
@@ -160,7 +168,7 @@ export class StagePlanning {
         job.plan,
         chunks.stage(stageId).part !== undefined,
       ),
-      redo: (chunk) => !isUntouched(chunk),
+      redo: (chunk, record) => !isUntouched(chunk) || !isOf(chunk, record),
     });
   }
 
@@ -197,7 +205,7 @@ function resultOf({ program }: StagePlan, records: readonly ChunkRecord[]): Stag
   }));
   return {
     partitions: partitionCount(divide),
-    rows: records.reduce((sum, { counts }) => sum + counts.rowsOut, 0),
+    rows: rowsOut(records),
     bytes: chunks.reduce((sum, { bytes }) => sum + bytes, 0),
     chunks,
   };
@@ -211,6 +219,10 @@ async function boundsIn(records: readonly ChunkRecord[]): Promise<string[]> {
     rows.push(...(await parquetReadObjects({ file: await asyncBufferFromFile(path) })));
   }
   return rows.map(({ bound }) => String(bound));
+}
+
+function rowsOut(records: readonly ChunkRecord[]): number {
+  return records.reduce((sum, { counts }) => sum + counts.rowsOut, 0);
 }
 
 function bytesOf({ files }: ChunkRecord): number {

@@ -12,22 +12,26 @@ import type { JobSpec } from '../shared/job-spec.js';
 import type { JobPlan } from '../shared/plan.js';
 import type { JobView } from '../shared/views.js';
 import type { Catalogue } from './catalogue.js';
+import { keepsOthers } from './commit/freeze.js';
 import { Turns } from './commit/turns.js';
 import type { Committer } from './committer.js';
 import type { JobSubmitted, OutputsBefore, RunSettings } from './core/events.js';
 import { isEnded, type JobState, type State } from './core/state.js';
+import { stateName } from './core/views.js';
 import type { EarlierChunks } from './earlier-chunks.js';
-import { keepsOthers } from './earlier-plan.js';
 import { JobChunks } from './job-chunks.js';
 import type { Journal } from './journal/journal.js';
 import type { Loop } from './loop.js';
 import { type Preparation, type Prepared, specOf } from './preparation.js';
 import {
   type Again,
+  againWith,
+  type Before,
   doneAgain,
   type JobFiles,
+  nothingBefore,
   readStored,
-  sameFiles,
+  runSoFar,
   storedSpec,
 } from './stored-spec.js';
 
@@ -49,7 +53,7 @@ export interface SubmissionDependencies {
 }
 
 /** Of a name, so many of the newest are looked at. */
-const laterJobs = 1000;
+const jobsOfName = 1000;
 
 export class Submission {
   /** Two of one name, one output or one request must see each other; all others go ahead. */
@@ -67,13 +71,12 @@ export class Submission {
 
   /**
    * @param aborted nobody waits for the answer any more: nothing is started
-   * @param earlier files of the same spec before some were mended: their chunks without dead letters
-   *   stay
+   * @param before what is taken over from the job that this does again
    */
   async submit(
     request: SubmitRequest,
     aborted: AbortSignal,
-    earlier: readonly JobFiles[] = [],
+    before: Before = nothingBefore,
   ): Promise<SubmitResponse> {
     this.count += 1;
     try {
@@ -85,7 +88,7 @@ export class Submission {
         ...spec.outputs.map(({ parquet }) => `output ${resolve(parquet)}`),
       ];
       const signal = this.untilClosed(aborted);
-      return await this.turns.run(() => this.accept(request, earlier, signal), keys);
+      return await this.turns.run(() => this.accept(request, before, signal), keys);
     } finally {
       this.count -= 1;
       this.deps.ended();
@@ -113,32 +116,51 @@ export class Submission {
       });
     }
     const job = live ?? (await this.deps.catalogue.archivedJob(idOrName));
-    const { request, earlier } = doneAgain(readStored(job.spec), how);
-    await this.checkNewest(job, request);
-    return this.submit(request, aborted, earlier);
+    const state = 'phase' in job ? stateName(job) : job.state;
+    const { request, ...before } = doneAgain(readStored(job.spec), how, state);
+    if (state !== 'succeeded') await this.checkNotDoneSince(job.name, request, before);
+    return this.submit(request, aborted, before);
   }
 
-  /** What a later job put with other files into an output that keeps it would be there twice. */
-  private async checkNewest(
-    { name, submittedMs }: { readonly name: string; readonly submittedMs: number },
+  /** A try of a schedule's run, whose earlier ones had its name: the same run once more. */
+  async tryAgain(request: SubmitRequest, aborted: AbortSignal): Promise<SubmitResponse> {
+    const [last] = await this.jobsOf(specOf(request).metadata.name);
+    if (!last) return this.submit(request, aborted);
+    const before = againWith(readStored(last.spec), request, last.state);
+    // Without dead letters to be done again, all is done by what the schedule has now.
+    const earlier = request.redoDeadLetters ? before.earlier : [];
+    return this.submit(request, aborted, { ...before, earlier });
+  }
+
+  /** What another run has done since, under the same name, would be there twice. */
+  private async checkNotDoneSince(
+    name: string,
     request: SubmitRequest,
+    own: Before,
   ): Promise<void> {
+    if (!specOf(request).outputs.some(keepsOthers)) return;
+    const since = (await this.jobsOf(name)).find(({ spec, state }) => {
+      const { request: other, constants } = readStored(spec);
+      const another = constants !== undefined && constants.jobId !== own.constants?.jobId;
+      return state === 'succeeded' && another && other?.specJson === request.specJson;
+    });
+    if (!since) return;
+    fail('invalidSpec', 'E_RETRY_OUTPUT', `job ${since.id} has done what this one was to do`, {
+      hint: `look at it with: windrow describe ${since.id}`,
+    });
+  }
+
+  /** Jobs of a name, living and ended. */
+  private async jobsOf(
+    name: string,
+  ): Promise<{ readonly id: JobId; readonly spec: string; readonly state: string }[]> {
     const { state, journal } = this.deps;
-    const kept = specOf(request).outputs.find(keepsOthers);
-    if (!kept) return;
     const living = [...state.jobs.values()].filter((job) => job.name === name);
-    const ended = await journal.archived({ name, limit: laterJobs });
-    const later = [...living, ...ended].find((job) => {
-      const { request: other } = readStored(job.spec);
-      if (job.submittedMs <= submittedMs || other?.specJson !== request.specJson) return false;
-      return !sameFiles(other.files, request.files);
-    });
-    if (!later) return;
-    const id = 'jobId' in later ? later.jobId : later.id;
-    const message = `${kept.parquet} keeps what job ${id} put there since, with other functions or models`;
-    fail('invalidSpec', 'E_RETRY_OUTPUT', message, {
-      hint: `do that job again instead: windrow retry ${id}`,
-    });
+    const ended = await journal.archived({ name, limit: jobsOfName });
+    return [
+      ...living.map((job) => ({ id: job.id, spec: job.spec, state: stateName(job) })),
+      ...ended.map(({ jobId, ...job }) => ({ id: jobId, ...job })),
+    ];
   }
 
   async cancel(idOrName: string): Promise<JobView> {
@@ -156,17 +178,34 @@ export class Submission {
 
   private async accept(
     request: SubmitRequest,
-    before: readonly JobFiles[],
+    before: Before,
     signal: AbortSignal,
   ): Promise<SubmitResponse> {
     signal.throwIfAborted();
     const known = await this.byRequest(request.requestId);
     if (known) return { jobId: known, existing: true };
-    const planned = await this.deps.preparation.prepare(request);
-    const { prepared, earlier } = await this.deps.earlier.keep(request, planned, before, signal);
-    const same = await this.settleSameName(prepared, signal);
-    if (same) return { jobId: same, existing: true };
-    return this.start(request, prepared, signal, earlier);
+    const { name } = specOf(request).metadata;
+    for (;;) {
+      // What is being published may be just this: then it is of the same time.
+      const frozen = this.frozenOf(name);
+      const asThen = frozen && !before.constants ? { constants: frozen.plan.constants } : {};
+      const own = { ...before, ...asThen };
+      const planned = await this.deps.preparation.prepare(request, own);
+      const { constants } = own;
+      const soFar = constants && runSoFar(constants, await this.jobsOf(name));
+      const kept = await this.deps.earlier.keep(request, planned, before.earlier, soFar, signal);
+      const { prepared, earlier } = kept;
+      const same = await this.settleSameName(prepared, signal);
+      if (same) return { jobId: same, existing: true };
+      // Now that it is finished, outputs are others, and so is the time.
+      if (!frozen) return this.start(request, prepared, signal, earlier);
+    }
+  }
+
+  private frozenOf(name: string): JobState | undefined {
+    return [...this.deps.state.jobs.values()].find(
+      (job) => job.name === name && job.phase.kind === 'committing' && job.phase.manifests,
+    );
   }
 
   private async byRequest(requestId: string): Promise<JobId | undefined> {
@@ -231,7 +270,7 @@ export class Submission {
     aborted: AbortSignal,
     earlier: readonly JobFiles[] = [],
   ): Promise<SubmitResponse> {
-    const stored = storedSpec(request, earlier);
+    const stored = storedSpec(request, prepared.planned.plan, earlier);
     const started = this.claimAndStart(request, stored, prepared, this.untilClosed(aborted));
     const tracked = started.finally(() => this.starting.delete(tracked)).catch(() => undefined);
     this.starting.add(tracked);

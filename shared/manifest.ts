@@ -11,6 +11,8 @@ export interface ManifestFile {
   readonly sha256: string;
   /** Identity of the chunk whose bytes these are. */
   readonly chunk: string;
+  /** Of the output as the job had it that put the file there, where others' files stay beside it. */
+  readonly by?: string;
 }
 
 export interface Manifest {

@@ -357,14 +357,11 @@ export interface StagePlan {
   readonly program: StageProgram;
   /** SHA-256 (hex) of what the program contributes to each chunk's identity. */
   readonly digest: string;
-  /** Of a deterministic stage over a source; the newest comes first. No chunk is of two of them. */
+  /** Of a stage over a source; the newest comes first. No chunk is of two of them. */
   readonly earlier?: readonly EarlierProgram[];
-  /** False: chunks are never reused by another job (identity is salted with the job id). */
+  /** False: chunks are of one run alone (their identities are salted with `constants.jobId`). */
   readonly deterministic: boolean;
-  /**
-   * First chunk of each task, ascending, starting with 0; empty until known for a stage input. All
-   * chunks of a task have one program.
-   */
+  /** First chunk of each task, from 0 on; none until known. All chunks of a task have one program. */
   readonly taskStarts: readonly number[];
   readonly pool: string;
   /** Devices a worker must have. */
@@ -390,6 +387,8 @@ export interface OutputPlan {
   readonly deadLetterPath: string;
   /** SHA-256 (hex) over layout and every chunk identity below it: equal means nothing to do. */
   readonly identity: string;
+  /** Those of jobs that are done again: what they put there goes. */
+  readonly replaces?: readonly string[];
   /** The rows of its files follow one another: their names do, too. */
   readonly ordered?: boolean;
   /** `expect` row counts checked before commit. */
@@ -431,8 +430,16 @@ export interface JobPlan {
   /** How long chunks that nobody uses stay (`checkpoints.keep`), milliseconds. */
   readonly chunkKeepMs: number;
   readonly deadLetters: { readonly maxRows?: number; readonly maxFraction?: number };
-  /** Salt of non-deterministic stages and the value of `now()` inside the job. */
-  readonly constants: { readonly jobId: JobId; readonly nowMs: number };
+  readonly constants: JobConstants;
+}
+
+/**
+ * Salt of what non-deterministic stages make, and the value of `now()`, milliseconds since 1970. A
+ * retry has those of the job that it retries.
+ */
+export interface JobConstants {
+  readonly jobId: JobId;
+  readonly nowMs: number;
 }
 
 /** Rows and bytes of one finished chunk. */

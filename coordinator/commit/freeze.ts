@@ -25,7 +25,13 @@ export function freezeOutput(
   const behind = stagesBehind(plan, output).flatMap(({ id }) => ledgers.get(id) ?? []);
   const deadLetters = behind.flatMap((ledger) => ledger.deadLetters);
   const others = (found: readonly ManifestFile[] = []): readonly ManifestFile[] =>
-    found.filter(({ chunk }) => !behind.some(({ redone }) => redone.has(chunk)));
+    found.filter(
+      ({ chunk, by }) =>
+        !behind.some(({ redone }) => redone.has(chunk)) &&
+        !(by !== undefined && output.replaces?.includes(by)),
+    );
+  const named = (found: readonly ManifestFile[]): readonly ManifestFile[] =>
+    keepsOthers(output) ? found.map((file) => ({ ...file, by: output.identity })) : found;
   const staying = kept(output, others(previous?.files), files);
   const manifest: Manifest = {
     format: 1,
@@ -34,10 +40,10 @@ export function freezeOutput(
     columns: output.columns,
     partitionBy: output.partitionBy,
     rows: outputTotals(plan, output, ledgers),
-    files: [...staying, ...files],
+    files: [...staying, ...named(files)],
     deadLetters: [
       ...keptDeadLetters(output, others(previous?.deadLetters), deadLetters),
-      ...deadLetters,
+      ...named(deadLetters),
     ],
   };
   return { manifest, kept: staying.length };
@@ -81,8 +87,12 @@ function keptDeadLetters(
   deadLetters: readonly ManifestFile[],
 ): ManifestFile[] {
   // Nobody can say which partition a dead row would have landed in, so older ones stay.
-  const keeps = output.mode === 'append' || output.mode === 'overwritePartitions';
-  return keeps ? without(previous, deadLetters) : [];
+  return keepsOthers(output) ? without(previous, deadLetters) : [];
+}
+
+/** Whether an output shows more than what its last job put there. */
+export function keepsOthers({ mode }: Pick<OutputPlan, 'mode'>): boolean {
+  return mode === 'append' || mode === 'overwritePartitions';
 }
 
 function without(

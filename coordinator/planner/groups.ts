@@ -7,6 +7,8 @@ export interface GroupOptions {
   /** Rows are divided by key, so that a group of few chunks makes many small files. */
   readonly partitioned: boolean;
   readonly slots: number;
+  /** Chunks that are not grouped with the one before. */
+  readonly apart?: ReadonlySet<number>;
 }
 
 /** Without a wanted size, partitioned output gathers about this much before it divides. */
@@ -29,8 +31,9 @@ export function sizeGroups(
     do {
       bytes += sizes[at] ?? 0;
       at += 1;
+      if (at === sizes.length || options.apart?.has(at)) break;
       // Half of the next chunk decides on which side of the target it lies nearer.
-    } while (at < sizes.length && bytes + (sizes[at] ?? 0) / 2 <= target);
+    } while (bytes + (sizes[at] ?? 0) / 2 <= target);
     groups.push({ from, to: at });
     weights.push(bytes);
   }

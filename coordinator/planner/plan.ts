@@ -5,7 +5,14 @@ import { fail } from '../../shared/failure.js';
 import type { JobId } from '../../shared/ids.js';
 import type { JobSpec, OutputSpec } from '../../shared/job-spec.js';
 import { limits } from '../../shared/limits.js';
-import type { ColumnDef, InputFile, JobPlan, OutputPlan, StagePlan } from '../../shared/plan.js';
+import type {
+  ColumnDef,
+  InputFile,
+  JobConstants,
+  JobPlan,
+  OutputPlan,
+  StagePlan,
+} from '../../shared/plan.js';
 import { nameHint } from '../../shared/spec-problems.js';
 import { draftStages } from './drafts.js';
 import type { Facts } from './facts.js';
@@ -14,9 +21,7 @@ import { chainsOf, type Chain, type ChainEnd } from './logical.js';
 import { stageDigest } from './splits.js';
 import { planStages, rewritesChunks, targetBytes } from './stages.js';
 
-export interface PlanOptions {
-  readonly jobId: JobId;
-  readonly nowMs: number;
+export interface PlanOptions extends JobConstants {
   /** Tasks that can run at once, as far as is known now. */
   readonly slots: number;
 }
@@ -46,7 +51,7 @@ export function plan(spec: JobSpec, facts: Facts, options: PlanOptions): Planned
     const { end } = chain;
     if (end.kind !== 'output') return [];
     const stage = byId.get(planned.finals.get(end.output)!)!;
-    const identity = stageIdentity(stage, { stages: byId, sources, jobId: options.jobId });
+    const identity = stageIdentity(stage, { stages: byId, sources, salt: options.jobId });
     return [outputPlan(spec, end, stage, { identity, ordered: keepsOrder(chain) })];
   });
   return {
@@ -143,7 +148,7 @@ function outputPlan(
  * files, row groups, cuts), and costs one hash a file instead of one a chunk.
  */
 function stageIdentity(stage: StagePlan, facts: IdentityFacts): string {
-  const digest = stageDigest(stage, facts.jobId);
+  const digest = stageDigest(stage, facts.salt);
   const { input } = stage;
   const of = (...parts: unknown[]): string => sha256Hex(canonicalJson([digest, ...parts]));
   switch (input.kind) {
@@ -172,7 +177,7 @@ const cuts = [limits.chunkRowsWhole, limits.chunkRowsCut];
 interface IdentityFacts {
   readonly stages: ReadonlyMap<string, StagePlan>;
   readonly sources: Readonly<Record<string, readonly InputFile[]>>;
-  readonly jobId: JobId;
+  readonly salt: JobId;
 }
 
 function withoutSlash(path: string): string {

@@ -116,9 +116,9 @@ export class ChunkTable {
 
   constructor(
     private readonly stage: StagePlan,
-    jobId: JobId,
+    salt: JobId,
   ) {
-    this.digest = stageDigest(stage, jobId);
+    this.digest = stageDigest(stage, salt);
     if (stage.input.kind === 'source') {
       this.ranges = sourceChunks(stage.input);
       this.fileIdentities = stage.input.files.map(fileIdentity);
@@ -150,13 +150,16 @@ export class ChunkTable {
   }
 }
 
-/** The digest that enters identities: salted with the job where the stage is not deterministic. */
-export function stageDigest(stage: StagePlan, jobId: JobId): string {
-  return stage.deterministic ? stage.digest : sha256Hex(`${stage.digest}\n${jobId}`);
+/**
+ * The digest that enters identities.
+ * @param salt `constants.jobId` of the plan: enters where the stage is not deterministic
+ */
+export function stageDigest(stage: StagePlan, salt: JobId): string {
+  return stage.deterministic ? stage.digest : sha256Hex(`${stage.digest}\n${salt}`);
 }
 
 /** Those of all programs that its chunks are made by. */
-export function stageDigests(stage: StagePlan, jobId: JobId): string[] {
+export function stageDigests(stage: StagePlan, salt: JobId): string[] {
   const kept = (stage.earlier ?? []).filter(({ chunks }) => chunks.length > 0);
-  return [stageDigest(stage, jobId), ...kept.map(({ digest }) => digest)];
+  return [stageDigest(stage, salt), ...kept.map(({ digest }) => digest)];
 }

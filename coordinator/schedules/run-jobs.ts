@@ -26,7 +26,7 @@ export interface RunJobsDependencies {
   readonly state: State;
   readonly epoch: number;
   readonly journal: Pick<Journal, 'snapshot'>;
-  readonly submission: () => Pick<Submission, 'submit' | 'cancel'>;
+  readonly submission: () => Pick<Submission, 'submit' | 'tryAgain' | 'cancel'>;
   readonly catalogue: Pick<Catalogue, 'get' | 'watch'>;
   readonly post: (...events: Event[]) => Promise<void>;
   readonly nowMs: () => number;
@@ -79,7 +79,11 @@ export class RunJobs {
     const { signal } = this.closing;
     let job: string;
     try {
-      job = (await submission().submit(requestOf(schedule, run), signal)).jobId;
+      const jobs = submission();
+      const request = requestOf(schedule, run);
+      const accepted =
+        run.tries > 1 ? jobs.tryAgain(request, signal) : jobs.submit(request, signal);
+      job = (await accepted).jobId;
     } catch (error) {
       if (signal.aborted) return undefined;
       return { outcome: 'failed', failure: toFailure(error) };

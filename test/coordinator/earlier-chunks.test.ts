@@ -5,10 +5,11 @@ import { EarlierChunks } from '../../coordinator/earlier-chunks.js';
 import { JobChunks } from '../../coordinator/job-chunks.js';
 import type { Prepared } from '../../coordinator/preparation.js';
 import { specOf } from '../../coordinator/preparation.js';
-import type { JobFiles } from '../../coordinator/stored-spec.js';
+import { inputsOf, type JobFiles, type RunSoFar } from '../../coordinator/stored-spec.js';
 import { fail } from '../../shared/failure.js';
 import type { SubmitRequest } from '../../shared/gen/windrow.js';
 import { jobId } from '../../shared/ids.js';
+import type { Manifest } from '../../shared/manifest.js';
 import type { JobPlan, OutputMode } from '../../shared/plan.js';
 import { ChunkWorld, S0 } from './chunk-world.js';
 import { jobPlan } from './core/fixtures.js';
@@ -19,11 +20,17 @@ let world: ChunkWorld;
 let mode: OutputMode;
 /** Versions of the code whose bundles are gone. */
 let gone: string[];
+/** Whether what is published are chunks over chunks. */
+let rewritten: boolean;
+/** What lies in the output. */
+let there: Manifest | undefined;
 
 beforeEach(async () => {
   world = await ChunkWorld.open();
   mode = 'overwrite';
   gone = [];
+  rewritten = false;
+  there = manifest();
 });
 afterEach(() => world.close());
 
@@ -47,15 +54,31 @@ const specJson = JSON.stringify({
   outputs: [{ from: 'orders', parquet: '/out' }],
 });
 
+const manifest = (by?: string): Manifest => ({
+  format: 1,
+  job: 'n',
+  identity: 'theirs',
+  columns: [],
+  partitionBy: [],
+  rows: { in: 0, out: 0, filtered: 0, deadLettered: 0 },
+  files: [{ name: 'f', rows: 1, bytes: 1, sha256: '', chunk: 'c', ...(by ? { by } : {}) }],
+  deadLetters: [],
+});
+
 /** Planning as such has its own tests: here a version has a plan, or none. */
 async function prepare(request: SubmitRequest): Promise<Prepared> {
   const { digest } = request.files['/m.js']!;
   if (gone.includes(digest)) fail('invalidSpec', 'E_BLOB', '1 files of this job were not uploaded');
-  const planned = { plan: planOf(request.files)(jobPlan(shapes)), rowsTotal: 50, rowsPruned: 0 };
+  const all = rewritten ? [...shapes, { id: 's1', over: 's0' }] : shapes;
+  const planned = { plan: planOf(request.files)(jobPlan(all)), rowsTotal: 50, rowsPruned: 0 };
   return { id: jobId('new'), spec: specOf(request), specJson, planned };
 }
 
 async function keep(now: string, ...before: readonly string[]) {
+  return keepOf(now, before);
+}
+
+async function keepOf(now: string, before: readonly string[], soFar?: RunSoFar) {
   const files = version(now);
   const request = { requestId: 'r', specJson, files, redoDeadLetters: true };
   const earlier = new EarlierChunks({
@@ -63,9 +86,16 @@ async function keep(now: string, ...before: readonly string[]) {
     lost: world.lost,
     preparation: { prepare },
     keepUntilMs: () => world.nowMs + hour,
+    manifestOf: () => Promise.resolve(there),
   });
   const signal = new AbortController().signal;
-  const found = await earlier.keep(request, await prepare(request), before.map(version), signal);
+  const found = await earlier.keep(
+    request,
+    await prepare(request),
+    before.map(version),
+    soFar,
+    signal,
+  );
   const { plan } = found.prepared.planned;
   return {
     plan,
@@ -123,7 +153,6 @@ it('those of code that is gone are done again, and the job says so', async () =>
 
 it('where an output keeps what is not replaced, chunks of before have to be known', async () => {
   mode = 'append';
-  // As of a job that asks for the time, whose chunks are called otherwise in each plan.
   await expect(keep('v2', 'v1')).rejects.toThrow('no chunk of s0 is known any more');
   await done('v1', [0], [0]);
   const { plan, kept, versions } = await keep('v2', 'v1');
@@ -147,4 +176,52 @@ it('one that gets lost is done again by every job that counts on it, by the code
   const again = await world.finish('mended', 's0', 0);
   expect(again.identity).toBe(record!.identity);
   expect(world.chunks('mended').program(S0, 0).digest).toBe('v1');
+});
+
+const soFar = (more: Partial<RunSoFar> = {}): RunSoFar => ({
+  identities: { out: ['second', 'first'] },
+  published: true,
+  inputs: [],
+  ...more,
+});
+const replaced = async (...args: Parameters<typeof keepOf>): Promise<unknown> =>
+  (await keepOf(...args)).plan.outputs[0]!.replaces;
+
+it('what the jobs of a run put there is replaced, as far as files are said to be theirs', async () => {
+  mode = 'append';
+  there = manifest('first');
+  expect(await replaced('v2', ['v1'], soFar())).toEqual(['second', 'first']);
+  // Nothing is there to be told from other rows.
+  there = undefined;
+  expect(await replaced('v2', ['v1'], soFar())).toBeUndefined();
+  // As earlier versions published.
+  there = manifest();
+  await expect(keepOf('v2', ['v1'], soFar())).rejects.toThrow('published by an earlier version');
+  mode = 'overwrite';
+  expect(await replaced('v2', ['v1'], soFar())).toBeUndefined();
+});
+
+it('files that were grouped by size are only told by what is said of them', async () => {
+  mode = 'append';
+  rewritten = true;
+  await expect(keepOf('v1', [], soFar())).rejects.toThrow('not told by the chunks');
+  // No job of the run has put anything there.
+  await keepOf('v1', [], soFar({ published: false }));
+  there = manifest('third');
+  await keepOf('v1', [], soFar());
+  there = manifest();
+  rewritten = false;
+  await keepOf('v1', [], soFar());
+});
+
+it('rows whose input is gone are not replaced by nothing', async () => {
+  mode = 'append';
+  there = manifest('first');
+  const inputs = inputsOf(jobPlan(shapes));
+  expect(await replaced('v1', [], soFar({ inputs }))).toEqual(['second', 'first']);
+  const gone = soFar({ inputs: [...inputs, 'another'] });
+  // Their names tell those that are made again.
+  expect(await replaced('v1', [], gone)).toBeUndefined();
+  rewritten = true;
+  await expect(keepOf('v1', [], gone)).rejects.toThrow('1 of the files that its rows were made of');
 });

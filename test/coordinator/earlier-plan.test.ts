@@ -1,9 +1,9 @@
 /** Plans some of whose chunks stay as earlier programs made them. */
 import { describe, expect, it } from 'vitest';
 import { assignment, programOf } from '../../coordinator/dispatch.js';
-import { earlierStages, firstInDoubt, withEarlier } from '../../coordinator/earlier-plan.js';
+import { earlierStages, isInDoubt, withEarlier } from '../../coordinator/earlier-plan.js';
 import { JobChunks } from '../../coordinator/job-chunks.js';
-import { stageDigests } from '../../coordinator/planner/splits.js';
+import { stageDigest, stageDigests } from '../../coordinator/planner/splits.js';
 import type { ChunkRecord, EarlierProgram, JobPlan, StagePlan } from '../../shared/plan.js';
 import {
   after,
@@ -147,10 +147,14 @@ describe('programs of before', () => {
     ]);
   });
 
-  it('are none where chunks are not known by what they are', () => {
+  it('are called as their chunks are, by the salt of a run that is done again', () => {
     const own = { digest: 'other', deterministic: false };
-    expect(digests([changed(own)])).toEqual([]);
-    expect(digests([changed({ digest: 'other' })], changed(own))).toEqual([]);
+    const salted = stageDigest({ ...plan.stages[0]!, ...own }, J);
+    expect(digests([changed(own)])).toEqual([[salted, 0, true]]);
+    expect(digests([changed({ digest: 'third' })], changed(own))).toEqual([['third', 0, true]]);
+  });
+
+  it('are none where chunks are not known by what they are', () => {
     expect(earlierStages(plan.stages[1]!, [changed({ digest: 'other' }, S1)])).toEqual([]);
   });
 
@@ -167,16 +171,17 @@ describe('programs of before', () => {
 });
 
 describe('an output that keeps what is not replaced', () => {
-  const doubt = (mode: 'append' | 'overwritePartitions' | 'overwrite', then: JobPlan, stage = S1) =>
-    firstInDoubt({ ...plan, outputs: [{ ...plan.outputs[0]!, mode, stage }] }, [then])?.name;
+  const doubt = (mode: 'append' | 'overwritePartitions', then: JobPlan, stage = S1) =>
+    isInDoubt(plan, { ...plan.outputs[0]!, mode, stage }, [then]);
 
-  it('is in doubt where nothing tells what it has of earlier code', () => {
+  it('is in doubt where no names of chunks tell what it has of earlier code', () => {
     const other = changed({ digest: 'other' });
-    expect(doubt('append', other, S0)).toBeUndefined();
-    expect(doubt('append', other)).toBe('out');
-    expect(doubt('append', plan)).toBeUndefined();
-    expect(doubt('overwritePartitions', other)).toBeUndefined();
-    expect(doubt('overwritePartitions', changed({ digest: 'other' }, S1))).toBe('out');
-    expect(doubt('overwrite', changed({ digest: 'other' }, S1))).toBeUndefined();
+    expect(doubt('append', other, S0)).toBe(false);
+    expect(doubt('append', plan, S0)).toBe(false);
+    // Chunks that are rewritten are grouped by their sizes, which dead letters change.
+    expect(doubt('append', other)).toBe(true);
+    expect(doubt('append', plan)).toBe(true);
+    expect(doubt('overwritePartitions', other)).toBe(false);
+    expect(doubt('overwritePartitions', changed({ digest: 'other' }, S1))).toBe(true);
   });
 });

@@ -45,7 +45,10 @@ const changed = (id: string, change: Change, plan = base()): JobPlan => ({
   ...plan,
   stages: plan.stages.map((stage) => (stage.id === id ? change(stage) : stage)),
 });
-const chunksOf = (plan: JobPlan, job = 'j1'): JobChunks => new JobChunks(jobId(job), { plan });
+const chunksOf = (plan: JobPlan, job = 'j1'): JobChunks => {
+  const constants = { jobId: jobId(job), nowMs: 0 };
+  return new JobChunks(jobId('again'), { plan: { ...plan, constants } });
+};
 const identities = (plan: JobPlan, stage = 's1', job = 'j1'): string[] =>
   chunksOf(plan, job).identities(stageId(stage));
 /** Which of the chunks are other ones than before. */

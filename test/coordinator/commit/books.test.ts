@@ -3,6 +3,7 @@ import { checkBooks, outputTotals } from '../../../coordinator/commit/books.js';
 import { freezeOutput } from '../../../coordinator/commit/freeze.js';
 import { deadLetterName, namedFiles } from '../../../coordinator/commit/ledger.js';
 import { stageId } from '../../../shared/ids.js';
+import type { Manifest } from '../../../shared/manifest.js';
 import type { ChunkRecord, JobPlan, StagePlan } from '../../../shared/plan.js';
 import { placeOf } from '../../../shared/storage/paths.js';
 import { MemoryStore } from '../../contract/memory-store.js';
@@ -174,6 +175,24 @@ describe('a frozen manifest', () => {
     expect(await freeze([...empty, b])).toEqual([5]);
     expect(await freeze(empty)).toEqual([0]);
     expect(await freeze([])).toEqual([]);
+  });
+
+  it('keeps what others put there, but not what a job that is done again did', async () => {
+    const [first, other] = [plan('/r', [a], 'append'), plan('/r', [b], 'append')];
+    const freeze = async (of: JobPlan, chunks: readonly ChunkSpec[], there?: Manifest) =>
+      freezeOutput('n', of, outputOf(of), under(of, await recordsOf(chunks)), there).manifest;
+    const one = await freeze(first, [a]);
+    expect(one.files.map(({ by }) => by)).toEqual([one.identity]);
+    const two = await freeze(other, [b], one);
+    expect(two.files.map(({ by }) => by)).toEqual([one.identity, two.identity]);
+    expect(two.deadLetters.map(({ by }) => by)).toEqual([one.identity]);
+    const c = { name: 'c', rows: 6 };
+    const third = plan('/r', [c], 'append');
+    const again = { ...third, outputs: [{ ...outputOf(third), replaces: [one.identity] }] };
+    const three = await freeze(again, [c], two);
+    expect(three.files.map(({ rows }) => rows)).toEqual([5, 6]);
+    expect(three.deadLetters).toEqual([]);
+    expect((await freeze(plan('/r', [a]), [a])).files[0]!.by).toBeUndefined();
   });
 
   it('gives each file of a chunk a name of its own, by partition and number', async () => {

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { isFinished, type ScheduleState } from '../../../coordinator/core/schedule-state.js';
+import { readStored } from '../../../coordinator/stored-spec.js';
 import { type Death, type Fate, MortalCoordinator } from './mortal-coordinator.js';
 
 let home: string;
@@ -129,6 +130,11 @@ async function check(coordinator: MortalCoordinator): Promise<void> {
     'daily-20260102T000000 succeeded',
   ]);
   expect(new Set(jobs.map(({ requestId }) => requestId)).size).toBe(jobs.length);
+  // A try is the same run once more, at the time of the first.
+  const tried = jobs.filter(({ name }) => name === 'daily-20260101T000000');
+  const [one, other] = tried.map(({ spec }) => readStored(spec).constants);
+  expect(one?.jobId).toBe(tried.find(({ state }) => state === 'failed')!.jobId);
+  expect(other).toEqual(one);
 }
 
 it.each<Death>(['before', 'after', 'takenOver'])(

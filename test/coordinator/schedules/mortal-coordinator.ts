@@ -126,6 +126,7 @@ export class MortalCoordinator {
         preparation,
         lost,
         keepUntilMs: (plan) => committer.keepUntilMs(plan),
+        manifestOf: (output) => committer.manifestOf(output),
       }),
       catalogue,
       committer,
@@ -212,7 +213,7 @@ function mortal(
 
 /** Jobs without data: one has nothing to do, one has a task that nobody takes until its time is up. */
 function preparationOf(fate: Fate): Preparation {
-  const prepare: Preparation['prepare'] = async (request) => {
+  const prepare: Preparation['prepare'] = async (request, { constants } = {}) => {
     const parsed = specOf(request);
     const name = parsed.metadata.name;
     const chosen = fate(name, Number(request.requestId.split('/').at(-1)));
@@ -220,8 +221,10 @@ function preparationOf(fate: Fate): Preparation {
     const waits = chosen === 'timesOut';
     const spec = waits ? { ...parsed, run: { ...parsed.run, timeout: 'PT5S' } } : parsed;
     // A stage of one task that reads nothing, or none at all.
-    const plan = { ...jobPlan(waits ? [{ rows: 1 }] : []), outputs: [] };
     const id = makeJobId(Date.now(), randomBytes(3).toString('hex'));
+    const own = { jobId: id, nowMs: Date.now() };
+    const empty = { ...jobPlan(waits ? [{ rows: 1 }] : []), outputs: [] };
+    const plan = { ...empty, constants: constants ?? own };
     return {
       id,
       spec,

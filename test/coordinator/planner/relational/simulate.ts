@@ -49,16 +49,20 @@ const stagesMax = 60;
 
 /** The same from a query's text. */
 export async function simulateSql(
-  { connection, inputs }: Oracle,
+  oracle: Oracle,
   sql: string,
   options: SimulationOptions,
 ): Promise<Simulated> {
+  return simulate(oracle.connection, await decodeSql(oracle, sql), options);
+}
+
+export async function decodeSql({ inputs }: Oracle, sql: string): Promise<Query> {
   const plan = await serialiseQuery(inputs, sql);
   if (!plan.ok) throw new Error(`${plan.type}: ${plan.message}`);
   const names = plan.columns.map(({ name }) => name);
   const decoded = decodeQuery(plan.json, names, plan.isVolatile);
   if (!decoded.ok) throw new Error(`unsupported: ${decoded.what}`);
-  return simulate(connection, decoded.query, options);
+  return decoded.query;
 }
 
 export async function simulate(

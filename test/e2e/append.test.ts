@@ -1,0 +1,153 @@
+/** Outputs that keep what a job does not replace: more input, and a job that is done once more. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { JobView } from '../../shared/views.js';
+import { type Ended, Workplace } from './workplace.js';
+
+interface Result {
+  readonly job: string;
+  readonly state: string;
+  readonly rows: JobView['rows'];
+  readonly rowsReused: number;
+}
+
+const chunkRows = 10_240;
+/** Rows of the second chunk that fail until there is a file. */
+const module = `import { existsSync } from 'node:fs';
+export function row({ i }) {
+  if (i % 8n === 1n && i > ${chunkRows}n && !existsSync('SERVICE')) throw new Error('is down');
+  return { i, p: Number(i % 3n) };
+}
+`;
+
+let place: Workplace;
+beforeEach(() => {
+  place = new Workplace();
+});
+afterEach(() => place.close());
+
+const run = (...args: string[]): Promise<Ended> =>
+  place.windrow([...args, '--state', '.windrow', '--workers', '1']);
+
+async function done(...args: string[]): Promise<Result> {
+  const { stdout, stderr } = await run(...args);
+  const line = stdout.trim().split('\n').at(-1) ?? '';
+  expect(line, stderr).toMatch(/^\{/);
+  const result = JSON.parse(line) as Result;
+  expect(result.state, stderr).toBe('succeeded');
+  return result;
+}
+
+const sourceOf = (files: string, name = 'job'): string => `apiVersion: windrow/v1
+kind: Job
+metadata: { name: ${name} }
+sources: { numbers: { parquet: ${files} } }
+steps:
+`;
+
+/** A job of rows that fail, and of what is made of the others. */
+function writeJob(steps: string, output: string): void {
+  place.write('down.mjs', module.replace("'SERVICE'", JSON.stringify(place.path('up'))));
+  const map = `  - id: asked
+    map: { from: numbers, module: down.mjs, columns: { i: BIGINT, p: INTEGER }, onError: deadLetter }
+`;
+  const outputs = `outputs: [{ from: last, parquet: out, mode: append${output} }]\n`;
+  place.write('job.yaml', sourceOf('data/*.parquet') + map + steps + outputs);
+}
+
+/** Rows that another job put there, with keys that no other row has. */
+async function others(name: string, from: number, columns: string, output = ''): Promise<void> {
+  await place.sql(
+    `copy (select range as i from range(${from}, ${from + 5})) to '${place.path(`${name}.parquet`)}'`,
+  );
+  const steps = `  - { id: last, select: { from: numbers, columns: { ${columns} } } }\n`;
+  const outputs = `outputs: [{ from: last, parquet: out, mode: append${output} }]\n`;
+  place.write(`${name}.yaml`, sourceOf(`${name}.parquet`, name) + steps + outputs);
+  await done('run', `${name}.yaml`);
+}
+
+const published = (columns: string): Promise<Record<string, unknown>[]> =>
+  place.sql(`select ${columns} from '${place.path('out')}/**/*.parquet'`);
+
+it('a file more adds its rows alone, also where rows are divided among partitions', async () => {
+  await place.numbers(100, 'data/a.parquet');
+  await place.sql(
+    `copy (select range + 100 as i from range(50)) to '${place.path('data', 'c.parquet')}'`,
+  );
+  const steps =
+    '  - { id: last, select: { from: numbers, columns: { i: i, p: i % 3, h: i % 2 } } }\n';
+  const outputs =
+    'outputs: [{ from: last, parquet: out, mode: append, partitionBy: [p], targetFileSize: 64MB }]\n';
+  place.write('job.yaml', sourceOf('data/*.parquet, unionByName: true') + steps + outputs);
+  await done('run', 'job.yaml');
+  const names = 'distinct filename';
+  const before = await published(names);
+  // It comes between the two.
+  await place.sql(
+    `copy (select range + 150 as i from range(25)) to '${place.path('data', 'b.parquet')}'`,
+  );
+  expect((await done('run', 'job.yaml')).rowsReused).toBe(150);
+  expect(await published('count(*) n, count(distinct i) d, max(i) m')).toEqual([
+    { n: '175', d: '175', m: '174' },
+  ]);
+  expect(await published(names)).toEqual(expect.arrayContaining(before));
+});
+
+it('a run that is killed while it publishes is the one that is asked for again', async () => {
+  await place.numbers(100);
+  const steps = '  - { id: last, select: { from: numbers, columns: { i: i, made: now() } } }\n';
+  const outputs = 'outputs: [{ from: last, parquet: out, mode: append }]\n';
+  place.write('job.yaml', sourceOf('data/*.parquet') + steps + outputs);
+  const args = ['run', 'job.yaml', '--state', '.windrow', '--workers', '1'];
+  const killed = await place.windrow(args, { WINDROW_FAILPOINT: 'publish.manifest.before' });
+  expect(killed.code).not.toBe(0);
+  await done('run', 'job.yaml');
+  expect(await published('count(*) n')).toEqual([{ n: '100' }]);
+  // Another run, of another time.
+  await done('run', 'job.yaml');
+  expect(await published('count(*) n, count(distinct made) t')).toEqual([{ n: '200', t: '2' }]);
+});
+
+describe('dead letters of a job that are done once more', () => {
+  const rows = 2 * chunkRows;
+  const dead = chunkRows / 8;
+
+  it('come beside rows of the same time, once, whatever is divided and however large', async () => {
+    await place.numbers(rows);
+    writeJob(
+      '  - { id: last, select: { from: asked, columns: { i: i, p: p, made: now(), r: random() } } }\n',
+      ', partitionBy: [p]',
+    );
+    await others(
+      'first',
+      1_000_000,
+      'i: i, p: "7", made: now(), r: 0.5::double',
+      ', partitionBy: [p]',
+    );
+    const { job, rows: counts } = await done('run', 'job.yaml');
+    expect(counts.deadLettered).toBe(dead);
+    place.write('up', '');
+    const again = await done('retry', job, '--only-dead-letters');
+    // Its rows are not made anew, random as they are.
+    expect(again).toMatchObject({ rowsReused: chunkRows, rows: { out: rows, deadLettered: 0 } });
+    expect(await published('count(*) n, count(distinct i) d, count(distinct made) t')).toEqual([
+      { n: String(rows + 5), d: String(rows + 5), t: '2' },
+    ]);
+  });
+
+  it('change what is made of all rows, and what was made of the others goes', async () => {
+    await place.numbers(rows);
+    writeJob(
+      '  - { id: last, repartition: { from: asked, keys: [i], targetFileSize: 16KB } }\n',
+      '',
+    );
+    await others('first', 1_000_000, 'i: i, p: "7"');
+    const { job, rows: counts } = await done('run', 'job.yaml');
+    expect(counts.deadLettered).toBe(dead);
+    place.write('up', '');
+    const again = await done('retry', job, '--only-dead-letters');
+    expect(again.rows).toMatchObject({ in: rows, deadLettered: 0 });
+    expect(await published('count(*) n, count(distinct i) d')).toEqual([
+      { n: String(rows + 5), d: String(rows + 5) },
+    ]);
+  });
+});
