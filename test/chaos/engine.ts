@@ -13,6 +13,8 @@ export const cli = resolve('dist/cli/main.js');
 /** Rows of the sample data: two files of 12 row groups. */
 export const sampleRows = 240_000;
 export const rowGroupRows = 10_240;
+/** One a row group. */
+export const sampleChunks = 24;
 
 export interface Sample {
   /** Of two files. */

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
 import {
   copyInput,
@@ -52,6 +53,17 @@ export class Undisturbed {
     const started = startRun(...args);
     this.running.push(started);
     return started;
+  }
+
+  /** Resolves as soon as so many chunks of the run are files. */
+  async untilWritten(chunks: number, { child }: Run): Promise<void> {
+    const place = join(this.directory, 'out', '_windrow', 'chunks');
+    const written = (): number =>
+      filesBelow(place).filter((name) => name.endsWith('.chunk')).length;
+    while (written() < chunks) {
+      expect(child.exitCode, 'the run ended first').toBeNull();
+      await setTimeout(1);
+    }
   }
 
   /** The last run succeeded, and what it published is what an undisturbed run publishes. */
