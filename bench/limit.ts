@@ -36,10 +36,12 @@ export async function relationalCost(features: 8 | 64, glob = visitsGlob): Promi
     ([name, expression]) => `${expression} as "${name}"`,
   );
   // DuckDB drops what nothing reads. Packing references the vectors and copies none, and the CASE
-  // keeps the optimizer from taking one member out of the pack and forgetting the others.
+  // keeps the optimizer from taking one member out of the pack and forgetting the others. Divided by
+  // a row's number it is a value of its own in each row, as a score is, and takes as many bytes.
   const packed = featureNames(features).map((name) => `c_${name} := "${name}"`);
   const one = `(case when amount is not null then struct_pack(${packed.join(', ')}) end)`;
-  const score = `${one}.c_${featureNames(features).at(-1) ?? ''}::float`;
+  const last = `${one}.c_${featureNames(features).at(-1) ?? ''}`;
+  const score = `(${last} / (1 + visit_id))::float`;
   const instance = await DuckDBInstance.create(':memory:', { threads: String(threads) });
   const connection = await instance.connect();
   await connection.run('set preserve_insertion_order = false');
