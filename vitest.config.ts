@@ -1,32 +1,15 @@
 import { defineConfig } from 'vitest/config';
 
-// Native add-ons abort a process that ends a thread inside them, so every test file is a process.
-// Two files at a time; those that kill processes after all others, three at a time, as much of what they do is wait.
+// Native add-ons abort a process that ends a thread inside them, so test files run in processes. A process runs one
+// file after the other: most need less time than a process and what all of them import. Much of what the slow ones do
+// is wait, so there are more of them than cores.
 export default defineConfig({
   test: {
     pool: 'forks',
+    isolate: false,
+    maxWorkers: 4,
+    include: ['test/**/*.test.ts'],
     testTimeout: 180_000,
     hookTimeout: 180_000,
-    maxWorkers: 2,
-    projects: [
-      {
-        extends: true,
-        test: {
-          name: 'tests',
-          include: ['test/**/*.test.ts'],
-          exclude: ['test/chaos/**'],
-          sequence: { groupOrder: 0 },
-        },
-      },
-      {
-        extends: true,
-        test: {
-          name: 'chaos',
-          include: ['test/chaos/**/*.test.ts'],
-          maxWorkers: 3,
-          sequence: { groupOrder: 1 },
-        },
-      },
-    ],
   },
 });

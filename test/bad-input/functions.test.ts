@@ -154,12 +154,16 @@ export function row(row: Row) {
     expect(failure.at).toMatchObject({ step: 'mapped', column: 'label' });
   });
 
-  const limited = { run: { taskTimeout: 'PT2S', attempts: 2 } };
   it.concurrent.each([
-    ['loops for ever', 'export function row() { for (;;); }'],
-    ['waits for ever', 'export async function row() { await new Promise(() => {}); return {}; }'],
-  ])('that %s, once its attempts are used up', async (name, module) => {
-    const { failure } = await expectFailed(place, mapping(name, module, limited), 'E_TASK_TIMEOUT');
+    ['loops for ever', 1, 'export function row() { for (;;); }'],
+    [
+      'waits for ever',
+      2,
+      'export async function row() { await new Promise(() => {}); return {}; }',
+    ],
+  ])('that %s, once its attempts are used up: %i', async (name, attempts, module) => {
+    const spec = mapping(name, module, { run: { taskTimeout: 'PT2S', attempts } });
+    const { failure } = await expectFailed(place, spec, 'E_TASK_TIMEOUT');
     expect(failure.hint).toMatch(/taskTimeout/);
   });
 
@@ -171,7 +175,7 @@ export function row() {
 }
 `;
     const spec = mapping('memory', module, { run: { attempts: 1 } });
-    const { failure } = await expectFailed(place, spec, 'E_OUT_OF_MEMORY');
+    const { failure } = await expectFailed(place, spec, 'E_OUT_OF_MEMORY', ['--memory', '1GiB']);
     expect(failure.at).toMatchObject({ step: 'mapped' });
     expect(failure.hint).toMatch(/memory/);
   });

@@ -28,6 +28,15 @@ describe('kill -9 of the coordinator at a write', () => {
     expect(visibleLeftovers()).toEqual([]);
   });
 
+  /** A result of another filter: every chunk is another one, so every file is replaced. */
+  let made: Promise<string> | undefined;
+  const older = (): Promise<string> => (made ??= makeOlder());
+  const makeOlder = async (): Promise<string> => {
+    const place = chaos.copyOfInput('older');
+    const run = chaos.run(writeSpec(place, { minAmount: 50 }), one);
+    expect((await run.done).code).toBe(0);
+    return place;
+  };
   const overwriting = ['before', 'after'].flatMap((side) => [
     `publish.removeSuccess.${side}`,
     `publish.trash.${side}:3`,
@@ -37,9 +46,7 @@ describe('kill -9 of the coordinator at a write', () => {
   it.each(overwriting)(
     '%s while it replaces an older result: never a doubled row',
     async (failpoint) => {
-      // Another filter: every chunk is another one, so every file is replaced.
-      const older = chaos.run(writeSpec(chaos.directory, { minAmount: 50 }), one);
-      expect((await older.done).code).toBe(0);
+      chaos.takeOver(await older());
       const first = chaos.run(writeSpec(chaos.directory), one, { WINDROW_FAILPOINT: failpoint });
       expect((await first.done).signal).toBe('SIGKILL');
       await chaos.expectWhole(await chaos.run(writeSpec(chaos.directory), one).done);

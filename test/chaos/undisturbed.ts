@@ -1,5 +1,5 @@
 /** An input, what a run over it comes to that nothing disturbs, and a fresh copy of it for each test. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -40,12 +40,23 @@ export class Undisturbed {
       this.published = await published(join(place, 'out'));
       this.books = result;
     }, 120_000);
-    beforeEach(() => {
-      this.directory = mkdtempSync(join(this.home, 'case-'));
-      copyInput(join(this.home, 'undisturbed'), this.directory);
-    });
+    beforeEach(() => (this.directory = this.copyOfInput('case')));
     afterEach(() => this.endAll());
     afterAll(() => rmSync(this.home, { recursive: true, force: true }));
+  }
+
+  /** A directory of its own, with the input and nothing else. */
+  copyOfInput(name: string): string {
+    const place = mkdtempSync(join(this.home, `${name}-`));
+    copyInput(join(this.home, 'undisturbed'), place);
+    return place;
+  }
+
+  /** The test begins with what was published in another directory. */
+  takeOver(place: string): void {
+    for (const name of ['out', 'out.dead']) {
+      cpSync(join(place, name), join(this.directory, name), { recursive: true });
+    }
   }
 
   /** A run that does not outlive its test. */
