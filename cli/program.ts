@@ -2,13 +2,13 @@
  * The command line: verbs, flags, and what each loads. Every verb's module is imported only when it
  * is called, so that help and small jobs start fast. Never: doing anything itself.
  */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { byteSize, collect, duration, oneOf, wholeNumber } from './arguments.js';
 import { exitCodeOf, exitCodes, failuresOf } from './exit.js';
 import { guardOutput, note, reportError } from './output.js';
 import { backfillVerbs, scheduleVerbs, type Run, type VerbTools } from './schedule-verbs.js';
 import { outputFormats } from './table.js';
+import { packageVersion } from '../shared/package-version.js';
 import { jobStateNames } from '../shared/views.js';
 
 export async function main(argv: readonly string[]): Promise<void> {
@@ -105,19 +105,6 @@ export function buildProgram(finish: (code: number) => void): Command {
       }),
     );
   return program;
-}
-
-/** Of the package this file was installed with: two levels up when built, one in the sources. */
-function packageVersion(): string {
-  for (const above of ['..', '../..']) {
-    try {
-      const file = new URL(`${above}/package.json`, import.meta.url);
-      return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-    } catch {
-      continue;
-    }
-  }
-  return 'unknown';
 }
 
 type Verb = (name: string, group: keyof typeof groups, description: string) => Command;

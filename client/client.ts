@@ -21,7 +21,7 @@ import type { JobStateName, JobView, WhyView, WorkerView } from '../shared/views
 import { recordBatches } from './arrow-stream.js';
 import { putMissingBlobs } from './blobs.js';
 import { Calls, isUnanswered, type Unary } from './calls.js';
-import { watchEvents } from './events.js';
+import { watchEvents, watchLogs } from './events.js';
 import { Schedules } from './schedules.js';
 import { readStream } from './streams.js';
 import type {
@@ -234,14 +234,12 @@ class GrpcClient implements Client {
   }
 
   logs(job: string, options: { follow?: boolean; signal?: AbortSignal } = {}) {
-    const request = { jobId: job, follow: options.follow ?? false };
-    const { calls, service, metadata } = this;
-    return calls.streamed(async function* (left) {
-      const lines = readStream(() => service.logs(request, metadata), left);
-      for await (const { timeMs, level, workerId, text } of lines) {
-        yield { timeMs, level, worker: workerId, text };
-      }
-    }, options.signal);
+    const { calls, service, metadata, reconnectMs } = this;
+    const more = reconnectMs === undefined ? {} : { reconnectMs };
+    return calls.streamed(
+      (left) => watchLogs(service, metadata, job, { ...options, ...more, signal: left }),
+      options.signal,
+    );
   }
 
   async workers(): Promise<WorkerView[]> {

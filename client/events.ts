@@ -1,19 +1,26 @@
 /**
- * Events of a job as one unbroken sequence: reconnects after the coordinator went, and goes on after
- * the last event seen. Never: an event twice.
+ * Events and log lines of a job as one unbroken sequence: reconnects after the coordinator went, and
+ * goes on after the last one seen. Never: one twice.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { status, type Metadata } from '@grpc/grpc-js';
+import { type ClientReadableStream, type Metadata, status } from '@grpc/grpc-js';
 import { WindrowError } from '../shared/failure.js';
 import type { JobEvent, JobServiceClient } from '../shared/gen/windrow.js';
 import { isUnreachable, statusToError } from '../shared/rpc.js';
-import type { EventView } from '../shared/views.js';
-import { rawStream, StreamEnded } from './streams.js';
+import type { EventView, LogView } from '../shared/views.js';
+import { rawStream, readStream, StreamEnded } from './streams.js';
 
 const backoffFirstMs = 50;
 const backoffMaxMs = 2_000;
 /** A stream that held so long was no part of the outage before it, even if it was silent. */
 const steadyMs = 5_000;
+
+interface FollowOptions {
+  readonly afterSeq?: number;
+  readonly follow?: boolean;
+  readonly signal?: AbortSignal;
+  readonly reconnectMs?: number;
+}
 
 /**
  * @param options.reconnectMs how long one outage may last; default 60 000
@@ -23,23 +30,52 @@ export async function* watchEvents(
   service: JobServiceClient,
   metadata: Metadata,
   jobId: string,
-  options: { afterSeq?: number; follow?: boolean; signal?: AbortSignal; reconnectMs?: number },
+  options: FollowOptions,
 ): AsyncGenerator<EventView, void, undefined> {
-  const { signal, follow = true, reconnectMs = 60_000 } = options;
+  const { follow = true } = options;
+  const events = unbroken(service, options, (afterSeq) =>
+    service.watchJob({ jobId, afterSeq, follow }, metadata),
+  );
+  for await (const event of events) yield eventView(event, jobId);
+}
+
+/** The same of what workers have said about a job. */
+export async function* watchLogs(
+  service: JobServiceClient,
+  metadata: Metadata,
+  jobId: string,
+  options: FollowOptions,
+): AsyncGenerator<Omit<LogView, 'time'> & { timeMs: number }, void, undefined> {
+  const open = (afterSeq: number) =>
+    service.logs({ jobId, afterSeq, follow: options.follow === true }, metadata);
+  const lines =
+    options.follow === true
+      ? unbroken(service, options, open)
+      : readStream(() => open(0), options.signal);
+  for await (const { timeMs, level, workerId, text } of lines) {
+    yield { timeMs, level, worker: workerId, text };
+  }
+}
+
+/** @param open the stream behind a number; an item whose own is 0 is told as it comes */
+async function* unbroken<Item extends { readonly seq: number }>(
+  service: JobServiceClient,
+  { signal, reconnectMs = 60_000, ...options }: FollowOptions,
+  open: (afterSeq: number) => ClientReadableStream<Item>,
+): AsyncGenerator<Item, void, undefined> {
   let afterSeq = options.afterSeq ?? 0;
   let backoffMs = backoffFirstMs;
   let outageSinceMs = performance.now();
   while (!signal?.aborted) {
     await connected(service, outageSinceMs + reconnectMs - performance.now(), signal);
     const openedMs = performance.now();
-    const request = { jobId, afterSeq, follow };
     let progressed = false;
     try {
-      for await (const event of rawStream(() => service.watchJob(request, metadata), signal)) {
+      for await (const item of rawStream(() => open(afterSeq), signal)) {
         progressed = true;
-        if (event.seq > 0 && event.seq <= afterSeq) continue;
-        if (event.seq > 0) afterSeq = event.seq;
-        yield eventView(event, jobId);
+        if (item.seq > 0 && item.seq <= afterSeq) continue;
+        if (item.seq > 0) afterSeq = item.seq;
+        yield item;
       }
       return;
     } catch (error) {

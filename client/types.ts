@@ -144,7 +144,10 @@ export interface Client {
     output?: string,
     options?: { maxRows?: number; signal?: AbortSignal },
   ): AsyncIterable<RecordBatch>;
-  /** What workers have said about a job, as far as the coordinator remembers it. */
+  /**
+   * What workers have said about a job, as far as the coordinator remembers it; with `follow` each
+   * line as it comes until the job has ended, over restarts, as `events`.
+   */
   logs(
     job: string,
     options?: { follow?: boolean; signal?: AbortSignal },

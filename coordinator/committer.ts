@@ -34,6 +34,12 @@ import type { ChunkIndex } from './journal/journal.js';
 import type { LostChunks } from './lost-chunks.js';
 import { reusableChunks } from './reuse.js';
 
+export interface OutputsFound {
+  readonly before: OutputsBefore;
+  /** What may not be meant. */
+  readonly warnings: readonly string[];
+}
+
 export interface CommitterDependencies {
   readonly stateDirectory: string;
   readonly state: State;
@@ -82,25 +88,23 @@ export class Committer {
 
   /**
    * Looks at every output, and tries all places that will be written, before any work.
-   * @throws WindrowError E_OUTPUT_EXISTS | E_OUTPUT_NOT_WRITABLE
+   * @throws WindrowError E_OUTPUT_EXISTS | E_APPENDED_BEFORE | E_OUTPUT_NOT_WRITABLE
    */
-  async checkOutputs(
-    name: string,
-    plan: JobPlan,
-    redoDeadLetters: boolean,
-  ): Promise<OutputsBefore> {
+  async checkOutputs(name: string, plan: JobPlan, redoDeadLetters: boolean): Promise<OutputsFound> {
     const options = redoDeadLetters ? { republish: { job: name } } : {};
     const manifests: { output: string; sha256: string }[] = [];
+    const warnings: string[] = [];
     let upToDate = true;
     for (const output of plan.outputs) {
-      const { kind, sha256 } = await checkBefore(this.store, output, options);
+      const { kind, sha256, warning } = await checkBefore(this.store, output, options);
+      if (warning !== undefined) warnings.push(warning);
       if (kind !== 'upToDate') upToDate = false;
       if (sha256 !== undefined) manifests.push({ output: output.name, sha256 });
     }
     if (!upToDate) {
       for (const place of placesBeside(plan)) await checkWritable(this.store, ...place);
     }
-    return { upToDate, manifests };
+    return { before: { upToDate, manifests }, warnings };
   }
 
   /** @throws WindrowError E_OUTPUT_BUSY */

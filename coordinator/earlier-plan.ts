@@ -73,7 +73,13 @@ export function withEarlier(
       earlier.flatMap(({ digest, chunks }) => (chunks.length > 0 ? [[id, digest, chunks]] : [])),
     );
     if (kept.length === 0) return output;
-    return { ...output, identity: sha256Hex(canonicalJson([output.identity, kept])) };
+    const mix = (own: string): string => sha256Hex(canonicalJson([own, kept]));
+    const { appends } = output;
+    return {
+      ...output,
+      identity: mix(output.identity),
+      ...(appends ? { appends: { ...appends, program: mix(appends.program) } } : {}),
+    };
   });
   return { ...mixed, outputs };
 }

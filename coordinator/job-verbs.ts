@@ -18,11 +18,10 @@ import type { BlobStore } from './blob-store.js';
 import type { Catalogue } from './catalogue.js';
 import type { Event } from './core/events.js';
 import type { State } from './core/state.js';
-import type { LogLines } from './log-lines.js';
+import type { LogLines, NumberedEntry } from './log-lines.js';
 import type { Notice } from './notices.js';
 import type { Previews } from './previews.js';
 import type { ResultReader } from './result-reader.js';
-import type { LogEntry } from './rpc/worker-service.js';
 import type { Runs } from './schedules/runs.js';
 import type { Again } from './stored-spec.js';
 import type { Submission } from './submission.js';
@@ -154,15 +153,19 @@ export class JobVerbs {
     yield* this.deps.results.output(found.path, maxRows);
   }
 
-  async logs(job: string): Promise<readonly LogEntry[]> {
+  async logs(job: string): Promise<readonly NumberedEntry[]> {
     return this.deps.logs.of((await this.get(job)).job);
   }
 
-  /** Lines that there are, then each as it comes until the job has ended. */
-  async *followLogs(job: string, aborted: AbortSignal): AsyncGenerator<LogEntry> {
+  /** Lines that there are after that one, then each as it comes until the job has ended. */
+  async *followLogs(
+    job: string,
+    afterSeq: number,
+    aborted: AbortSignal,
+  ): AsyncGenerator<NumberedEntry> {
     const id = jobId((await this.get(job)).job);
     const { logs, state } = this.deps;
-    yield* logs.follow(id, () => state.jobs.has(id), aborted);
+    yield* logs.follow(id, () => state.jobs.has(id), afterSeq, aborted);
   }
 
   workers(): WorkerView[] {

@@ -26,22 +26,32 @@ const linesWaiting = 10_000;
 const attemptShape = /\b(j[0-9a-z]+)\/s\d+(?:_\d+)?\/\d+\/\d+\b/;
 const suffix = '.ndjson';
 
+export interface NumberedEntry extends LogEntry {
+  /** Larger than that of every line before, those of earlier coordinators among them. */
+  readonly seq: number;
+}
+
 /** Hears a line, or (undefined) that the job has ended. */
-type Listener = (entry: LogEntry | undefined) => void;
+type Listener = (entry: NumberedEntry | undefined) => void;
 
 export class LogLines {
   private readonly directory: string;
   private readonly unwritten = new Map<string, string>();
   private readonly listeners = new Map<string, Set<Listener>>();
+  private lastSeq = 0;
 
-  constructor(stateDirectory: string) {
+  constructor(
+    stateDirectory: string,
+    private readonly nowMs = Date.now,
+  ) {
     this.directory = join(stateDirectory, 'logs', 'jobs');
   }
 
   /** A line that speaks of no attempt is of no job. */
-  add(entry: LogEntry): void {
-    const job = attemptShape.exec(entry.text)?.[1];
+  add(line: LogEntry): void {
+    const job = attemptShape.exec(line.text)?.[1];
     if (job === undefined) return;
+    const entry = { ...line, seq: this.nextSeq() };
     // Lines come many at a time: one write for all of a turn.
     if (this.unwritten.size === 0) setImmediate(() => this.flush());
     this.unwritten.set(job, `${this.unwritten.get(job) ?? ''}${JSON.stringify(entry)}\n`);
@@ -53,14 +63,22 @@ export class LogLines {
     for (const listener of this.listeners.get(job) ?? []) listener(undefined);
   }
 
-  of(job: string): readonly LogEntry[] {
+  of(job: string): readonly NumberedEntry[] {
     this.flush();
     return this.read(job).split('\n').flatMap(parsed);
   }
 
-  /** @param lives whether the job has not ended yet */
-  async *follow(job: string, lives: () => boolean, aborted: AbortSignal): AsyncGenerator<LogEntry> {
-    const waiting = [...this.of(job)];
+  /**
+   * @param lives whether the job has not ended yet
+   * @param afterSeq the last line that was heard; 0 for none
+   */
+  async *follow(
+    job: string,
+    lives: () => boolean,
+    afterSeq: number,
+    aborted: AbortSignal,
+  ): AsyncGenerator<NumberedEntry> {
+    const waiting = this.of(job).filter(({ seq }) => seq > afterSeq);
     let ended = !lives();
     let wake = (): void => undefined;
     const listener: Listener = (entry) => {
@@ -85,6 +103,15 @@ export class LogLines {
       listeners.delete(listener);
       if (listeners.size === 0) this.listeners.delete(job);
     }
+  }
+
+  /**
+   * By the clock, as a coordinator that was killed took numbers along that nobody has written; the
+   * lines of one millisecond count up.
+   */
+  private nextSeq(): number {
+    this.lastSeq = Math.max(this.lastSeq + 1, this.nowMs() * 1_000);
+    return this.lastSeq;
   }
 
   /** Writes what waits for the end of the turn. */
@@ -135,9 +162,9 @@ export class LogLines {
 }
 
 /** A process that is killed may leave half a line. */
-function parsed(line: string): LogEntry[] {
+function parsed(line: string): NumberedEntry[] {
   try {
-    return [JSON.parse(line) as LogEntry];
+    return [JSON.parse(line) as NumberedEntry];
   } catch {
     return [];
   }

@@ -55,8 +55,9 @@ export async function readOnlyView(stateDirectory: string): Promise<{
     list: (query) => catalogue.list(query?.state, query?.limit ?? 100),
     async *logs(job) {
       const { job: id } = await catalogue.get(job);
-      for (const { workerId: worker, ...line } of new LogLines(resolve(stateDirectory)).of(id)) {
-        yield { ...line, worker };
+      const lines = new LogLines(resolve(stateDirectory)).of(id);
+      for (const { timeMs, level, workerId: worker, text } of lines) {
+        yield { timeMs, level, worker, text };
       }
     },
     why: (job) => catalogue.why(job),

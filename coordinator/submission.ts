@@ -14,8 +14,8 @@ import type { JobView } from '../shared/views.js';
 import type { Catalogue } from './catalogue.js';
 import { keepsOthers } from './commit/freeze.js';
 import { Turns } from './commit/turns.js';
-import type { Committer } from './committer.js';
-import type { JobSubmitted, OutputsBefore, RunSettings } from './core/events.js';
+import type { Committer, OutputsFound } from './committer.js';
+import type { JobSubmitted, RunSettings } from './core/events.js';
 import { isEnded, type JobState, type State } from './core/state.js';
 import { stateName } from './core/views.js';
 import type { EarlierChunks } from './earlier-chunks.js';
@@ -290,13 +290,15 @@ export class Submission {
     signal.throwIfAborted();
     const { committer, loop, note, nowMs } = this.deps;
     const { plan } = planned;
-    const look = (): Promise<OutputsBefore> =>
+    const look = (): Promise<OutputsFound> =>
       committer.checkOutputs(spec.metadata.name, plan, request.redoDeadLetters);
     await look();
     await committer.claim(id, spec.metadata.name, plan);
+    let unmeant: readonly string[];
     try {
       // Somebody may have published between the first look and the claim.
-      const before = await look();
+      const { before, warnings } = await look();
+      unmeant = warnings;
       const chunks = new JobChunks(id, { plan });
       const found = await committer.reuse(chunks, {
         redoDeadLetters: request.redoDeadLetters,
@@ -326,6 +328,7 @@ export class Submission {
     if (files) note(id, 'files', files);
     for (const { kind, step, text } of plan.notes)
       note(id, 'note', { kind, text, ...(step ? { step } : {}) });
+    for (const text of unmeant) note(id, 'warning', { text });
     return { jobId: id, existing: false };
   }
 }

@@ -15,6 +15,23 @@ export interface ManifestFile {
   readonly by?: string;
 }
 
+/** Of which files rows are added to an output, and how they are made. */
+export interface Appends {
+  /** SHA-256 (hex) of what the spec asks for: steps, the parameters in them, models. */
+  readonly work: string;
+  /** SHA-256 (hex) of the programs that do it, which are other ones with other versions. */
+  readonly program: string;
+  /** The versions, in words. */
+  readonly engine: string;
+  /** `fileIdentity` of each file. */
+  readonly sources: readonly string[];
+}
+
+export interface Appended extends Appends {
+  /** As `ManifestFile.by`. */
+  readonly by: string;
+}
+
 export interface Manifest {
   readonly format: 1;
   readonly job: string;
@@ -31,6 +48,8 @@ export interface Manifest {
   /** In the order of the input. */
   readonly files: readonly ManifestFile[];
   readonly deadLetters: readonly ManifestFile[];
+  /** Under `append`: where the rows come from, the oldest first. */
+  readonly appended?: readonly Appended[];
 }
 
 export function manifestBytes(manifest: Manifest): Buffer {

@@ -3,6 +3,7 @@
  * workers execute. Plain JSON throughout. Never: decisions; those are in coordinator/planner.
  */
 import type { JobId, StageId } from './ids.js';
+import type { Appends } from './manifest.js';
 
 /** A column with its DuckDB type as DuckDB writes it, such as `DECIMAL(18,2)` or `VARCHAR[]`. */
 export interface ColumnDef {
@@ -99,10 +100,7 @@ export interface PartitionRange {
 
 /** What decides how many chunks a stage of a query has, and what each of them reads for itself. */
 export type DrivingInput =
-  /**
-   * Chunk k takes units starts[k] to starts[k + 1]: ranges of a source's rows, or chunks of stages,
-   * in their order.
-   */
+  /** Chunk k takes units starts[k] to starts[k + 1]: row ranges of a source, or chunks of stages. */
   | {
       readonly kind: 'split';
       readonly leaf: string;
@@ -389,6 +387,8 @@ export interface OutputPlan {
   readonly identity: string;
   /** Those of jobs that are done again: what they put there goes. */
   readonly replaces?: readonly string[];
+  /** Under `append`, where each row is of one file. */
+  readonly appends?: Appends;
   /** The rows of its files follow one another: their names do, too. */
   readonly ordered?: boolean;
   /** `expect` row counts checked before commit. */

@@ -73,7 +73,7 @@ export class Telemetry {
 
   private push(ref: AttemptRef, level: string, text: string): void {
     const line = `${attemptKey(ref)} ${text}`;
-    this.logs.push({ timeMs: Date.now(), level, workerId: this.workerId, text: line });
+    this.logs.push({ timeMs: Date.now(), level, workerId: this.workerId, text: line, seq: 0 });
   }
 
   private rowsOf(ref: AttemptRef): AttemptRows {

@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { fail, WindrowError } from '../../shared/failure.js';
 import type { JobSpec, StepSpec } from '../../shared/job-spec.js';
 import { readOnnxSignature } from '../../shared/onnx-signature.js';
+import { packageVersion } from '../../shared/package-version.js';
 import type { PlanNote } from '../../shared/plan.js';
 import { inputsOf } from '../../shared/spec-meaning.js';
 import type { StepOf } from '../../shared/step-spec.js';
@@ -119,7 +120,11 @@ class Analysis {
       wide,
       queries,
       hiveVerdicts: await hiveVerdicts({ steps, sources, queries }, this.database),
-      versions: { duckdb: this.database.version, onnxruntime: onnxruntimeVersion() },
+      versions: {
+        windrow: packageVersion(),
+        duckdb: this.database.version,
+        onnxruntime: onnxruntimeVersion(),
+      },
       notes: this.notes,
     };
   }

@@ -7,6 +7,7 @@ import type { Manifest } from '../../shared/manifest.js';
 import type { JobPlan, OutputPlan, StagePlan } from '../../shared/plan.js';
 import type { ObjectStore } from '../../shared/storage/object-store.js';
 import { manifestPath, partitionOf } from '../../shared/storage/paths.js';
+import { addedAgain } from './appended.js';
 import type { Area } from './decide.js';
 import { readManifest, visibleFiles, type VisibleFile } from './output-files.js';
 
@@ -20,7 +21,7 @@ export interface BeforeFacts {
 }
 
 export type Before =
-  | { readonly kind: 'go' }
+  | { readonly kind: 'go'; readonly warning?: string }
   | { readonly kind: 'upToDate' }
   | { readonly kind: 'refused'; readonly failure: Failure };
 
@@ -46,6 +47,9 @@ export function decideBefore(
   ) {
     return { kind: 'upToDate' };
   }
+  const added = again ? undefined : addedAgain(output, manifest);
+  if (added?.kind === 'refused') return added;
+  if (added) return { kind: 'go', warning: added.text };
   if (output.mode !== 'error' || equal || again) return { kind: 'go' };
   if (!manifest && !facts.unreadable && visible.size === 0) return { kind: 'go' };
   return { kind: 'refused', failure: exists(output, facts) };
@@ -98,11 +102,12 @@ export interface FoundBefore {
   readonly kind: 'go' | 'upToDate';
   /** SHA-256 of the manifest that lies there; absent for none. */
   readonly sha256?: string;
+  readonly warning?: string;
 }
 
 /**
  * Looks at one output at submit.
- * @throws WindrowError E_OUTPUT_EXISTS | E_OUTPUT_NOT_WRITABLE
+ * @throws WindrowError E_OUTPUT_EXISTS | E_APPENDED_BEFORE | E_OUTPUT_NOT_WRITABLE
  */
 export async function checkBefore(
   store: ObjectStore,
@@ -123,7 +128,7 @@ export async function checkBefore(
     options,
   );
   if (before.kind === 'refused') throw new WindrowError(before.failure);
-  return { kind: before.kind, ...(found ? { sha256: found.sha256 } : {}) };
+  return { ...before, ...(found ? { sha256: found.sha256 } : {}) };
 }
 
 /**

@@ -6,6 +6,7 @@ import type { JobPlan, OutputPlan } from '../../shared/plan.js';
 import type { Manifest, ManifestFile } from '../../shared/manifest.js';
 import { partitionOf } from '../../shared/storage/paths.js';
 import type { RowTotals } from '../../shared/views.js';
+import { appendedWith } from './appended.js';
 import { outputTotals, stagesBehind } from './books.js';
 import type { Ledgers } from './ledger.js';
 
@@ -33,6 +34,7 @@ export function freezeOutput(
   const named = (found: readonly ManifestFile[]): readonly ManifestFile[] =>
     keepsOthers(output) ? found.map((file) => ({ ...file, by: output.identity })) : found;
   const staying = kept(output, others(previous?.files), files);
+  const appended = appendedWith(output, previous?.appended);
   const manifest: Manifest = {
     format: 1,
     job,
@@ -45,6 +47,7 @@ export function freezeOutput(
       ...keptDeadLetters(output, others(previous?.deadLetters), deadLetters),
       ...named(deadLetters),
     ],
+    ...(appended ? { appended } : {}),
   };
   return { manifest, kept: staying.length };
 }

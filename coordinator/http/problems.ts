@@ -44,6 +44,7 @@ const statusOfCode: Readonly<Record<string, number>> = {
   E_NOTHING_TO_RETRY: 409,
   E_OUTPUT_BUSY: 409,
   E_OUTPUT_EXISTS: 409,
+  E_APPENDED_BEFORE: 409,
   E_RUN_EXISTS: 409,
   E_SCHEDULE_BUSY: 409,
   E_SCHEDULES_OFF: 409,

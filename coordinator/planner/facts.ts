@@ -159,8 +159,12 @@ export interface Facts {
    * rows for which it is true. No entry: not known.
    */
   readonly hiveVerdicts: ReadonlyMap<string, readonly boolean[]>;
-  /** Versions of the libraries that make the bytes. */
-  readonly versions: { readonly duckdb: string; readonly onnxruntime: string };
+  /** Of this package, and of the libraries that make the bytes. */
+  readonly versions: {
+    readonly windrow: string;
+    readonly duckdb: string;
+    readonly onnxruntime: string;
+  };
   readonly notes: readonly PlanNote[];
 }
 

@@ -15,6 +15,7 @@ import type {
 } from '../../shared/plan.js';
 import { nameHint } from '../../shared/spec-problems.js';
 import { draftStages } from './drafts.js';
+import { appendsOf } from './appends.js';
 import type { Facts } from './facts.js';
 import { stagesRead } from './exchange-chunks.js';
 import { chainsOf, type Chain, type ChainEnd } from './logical.js';
@@ -52,7 +53,14 @@ export function plan(spec: JobSpec, facts: Facts, options: PlanOptions): Planned
     if (end.kind !== 'output') return [];
     const stage = byId.get(planned.finals.get(end.output)!)!;
     const identity = stageIdentity(stage, { stages: byId, sources, salt: options.jobId });
-    return [outputPlan(spec, end, stage, { identity, ordered: keepsOrder(chain) })];
+    const plan = outputPlan(spec, end, stage, { identity, ordered: keepsOrder(chain) });
+    const appends = appendsOf(
+      spec,
+      spec.outputs[end.output]!,
+      straight(stage, byId),
+      facts.versions,
+    );
+    return [appends ? { ...plan, appends } : plan];
   });
   return {
     plan: {
@@ -76,6 +84,13 @@ export function plan(spec: JobSpec, facts: Facts, options: PlanOptions): Planned
     rowsTotal: planned.rowsTotal,
     rowsPruned: planned.rowsPruned,
   };
+}
+
+/** A stage and those below it, down to the first that reads more than one or a source. */
+function straight(stage: StagePlan, stages: ReadonlyMap<string, StagePlan>): readonly StagePlan[] {
+  const { input } = stage;
+  const below = input.kind === 'stage' ? straight(stages.get(input.stage)!, stages) : [];
+  return [...below, stage];
 }
 
 function checkPartitions(output: OutputSpec, columns: readonly ColumnDef[]): void {

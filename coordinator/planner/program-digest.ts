@@ -1,13 +1,12 @@
 /** What a stage's program contributes to the identities of its chunks. Pure. */
 import { canonicalJson, chunkFormat, sha256Hex } from '../../shared/chunk-identity.js';
-import type { BlobRef, StageProgram } from '../../shared/plan.js';
-import type { Facts } from './facts.js';
+import type { BlobRef, QueryInput, StageProgram } from '../../shared/plan.js';
 
 /**
  * Everything a chunk's bytes depend on besides its rows; not where blobs lie, nor batch sizes, nor
  * what messages call columns.
  */
-export function programDigest(program: StageProgram, versions: Facts['versions']): string {
+export function programDigest(program: StageProgram, versions: QueryInput['versions']): string {
   const steps = program.steps.map((step) => {
     if (step.kind === 'map') return { ...step, bundle: step.bundle.digest };
     if (step.kind !== 'infer') return step;

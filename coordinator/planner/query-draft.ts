@@ -41,7 +41,7 @@ export function queryStage(
     tables: Object.fromEntries(tables),
     partitions: partitionsOf(facts),
     ...(layout ? { layout } : {}),
-    versions: facts.versions,
+    versions: { duckdb: facts.versions.duckdb, onnxruntime: facts.versions.onnxruntime },
   };
   const program: StageProgram = {
     scan: { kind: 'chunks', columns: [], hive: [] },

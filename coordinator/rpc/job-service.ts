@@ -61,8 +61,9 @@ export function jobService(
     fetchResult: streamed(async function* ({ jobId, output, maxRows }) {
       for await (const data of verbs.result(jobId, output, maxRows || undefined)) yield { data };
     }),
-    logs: streamed(async function* ({ jobId, follow }, aborted) {
-      yield* follow ? verbs.followLogs(jobId, aborted) : await verbs.logs(jobId);
+    logs: streamed(async function* ({ jobId, follow, afterSeq }, aborted) {
+      if (follow) yield* verbs.followLogs(jobId, afterSeq, aborted);
+      else for (const line of await verbs.logs(jobId)) if (line.seq > afterSeq) yield line;
     }),
     listWorkers: unary(async () => ({
       workersJson: verbs.workers().map((view) => JSON.stringify(view)),

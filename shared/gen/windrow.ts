@@ -166,6 +166,8 @@ export interface FetchResultRequest {
 export interface LogsRequest {
   jobId: string;
   follow: boolean;
+  /** Lines after this one; 0 means all that there are. */
+  afterSeq: number;
 }
 
 export interface LogLine {
@@ -173,6 +175,11 @@ export interface LogLine {
   level: string;
   workerId: string;
   text: string;
+  /**
+   * Grows with each line of a job, over restarts of the coordinator too, by any amount; 0 in a
+   * worker's heartbeat.
+   */
+  seq: number;
 }
 
 export interface ListWorkersRequest {
@@ -2037,7 +2044,7 @@ export const FetchResultRequest: MessageFns<FetchResultRequest> = {
 };
 
 function createBaseLogsRequest(): LogsRequest {
-  return { jobId: "", follow: false };
+  return { jobId: "", follow: false, afterSeq: 0 };
 }
 
 export const LogsRequest: MessageFns<LogsRequest> = {
@@ -2047,6 +2054,9 @@ export const LogsRequest: MessageFns<LogsRequest> = {
     }
     if (message.follow !== false) {
       writer.uint32(16).bool(message.follow);
+    }
+    if (message.afterSeq !== 0) {
+      writer.uint32(24).int64(message.afterSeq);
     }
     return writer;
   },
@@ -2080,6 +2090,14 @@ export const LogsRequest: MessageFns<LogsRequest> = {
             message.follow = reader.bool();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.afterSeq = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2099,12 +2117,13 @@ export const LogsRequest: MessageFns<LogsRequest> = {
     const message = createBaseLogsRequest();
     message.jobId = object.jobId ?? "";
     message.follow = object.follow ?? false;
+    message.afterSeq = object.afterSeq ?? 0;
     return message;
   },
 };
 
 function createBaseLogLine(): LogLine {
-  return { timeMs: 0, level: "", workerId: "", text: "" };
+  return { timeMs: 0, level: "", workerId: "", text: "", seq: 0 };
 }
 
 export const LogLine: MessageFns<LogLine> = {
@@ -2120,6 +2139,9 @@ export const LogLine: MessageFns<LogLine> = {
     }
     if (message.text !== "") {
       writer.uint32(34).string(message.text);
+    }
+    if (message.seq !== 0) {
+      writer.uint32(40).int64(message.seq);
     }
     return writer;
   },
@@ -2169,6 +2191,14 @@ export const LogLine: MessageFns<LogLine> = {
             message.text = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.seq = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2190,6 +2220,7 @@ export const LogLine: MessageFns<LogLine> = {
     message.level = object.level ?? "";
     message.workerId = object.workerId ?? "";
     message.text = object.text ?? "";
+    message.seq = object.seq ?? 0;
     return message;
   },
 };

@@ -17,6 +17,7 @@ export async function batch(rows) {
   while (rows.getChild('i').get(0) > 0n && !existsSync(${JSON.stringify(place.path('go'))})) {
     await new Promise((go) => setTimeout(go, 20));
   }
+  console.log('chunk at ' + rows.getChild('i').get(0));
   return { label: Array(rows.numRows).fill('seen') };
 }
 `,
@@ -43,7 +44,7 @@ async function startCoordinator(): Promise<Started> {
   return started;
 }
 
-it('events and wait go on, and a call in between is answered', async () => {
+it('events, logs and wait go on, and a call in between is answered', async () => {
   await place.numbers(rows);
   const job = await loadJob(gatedJob());
   const first = await startCoordinator();
@@ -53,11 +54,21 @@ it('events and wait go on, and a call in between is answered', async () => {
   try {
     const { jobId } = await client.submit(job, { requestId: 'the-one' });
     const waited = client.wait(jobId);
+    const heard: string[] = [];
+    let heardFirst = (): void => undefined;
+    const heardSome = new Promise<void>((resolve) => (heardFirst = resolve));
+    const followed = (async () => {
+      for await (const { text } of client.logs(jobId, { follow: true })) {
+        heard.push(text);
+        heardFirst();
+      }
+    })();
     const seen: EventView[] = [];
     let again: Promise<unknown> | undefined;
     for await (const event of client.events(jobId)) {
       seen.push(event);
       if (again || event.event !== 'progress' || Number(event['rowsDone']) === 0) continue;
+      await heardSome;
       first.child.kill('SIGKILL');
       await first.ended;
       const asked = client.submit(job, { requestId: 'the-one' });
@@ -74,6 +85,15 @@ it('events and wait go on, and a call in between is answered', async () => {
     expect(numbered).toEqual(told);
     expect(told.map(({ seq }) => seq)).toEqual(told.map((_, index) => index + 1));
     expect(told.at(-1)).toMatchObject({ event: 'result' });
+
+    await followed;
+    expect(new Set(heard).size).toBe(heard.length);
+    expect(heard.at(0)).toMatch(/ chunk at 0$/);
+    expect(heard.length).toBeGreaterThan(1);
+    const kept: string[] = [];
+    for await (const { text } of client.logs(jobId)) kept.push(text);
+    // What the coordinator said last before it was killed it may not have written.
+    expect(heard.filter((line) => kept.includes(line))).toEqual(kept);
   } finally {
     client.close();
   }

@@ -69,7 +69,7 @@ async function open(): Promise<{
     committer,
     state,
     async submit(of) {
-      const before = await committer.checkOutputs('n', of, false);
+      const { before } = await committer.checkOutputs('n', of, false);
       const options = { redoDeadLetters: false, upToDate: before.upToDate };
       const found = await committer.reuse(new JobChunks(id, { plan: of }), options);
       const event: JobSubmitted = {

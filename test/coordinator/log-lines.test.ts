@@ -65,7 +65,7 @@ it('who follows hears what there is and what comes, each once, until the job end
   const heard: string[] = [];
   lines.add(entry('j1', 'before'));
   const never = new AbortController().signal;
-  const followed = lines.follow('j1', () => lives, never);
+  const followed = lines.follow('j1', () => lives, 0, never);
   heard.push((await followed.next()).value!.text);
   lines.add(entry('j1', 'while'));
   lines.add(entry('j2', 'of another'));
@@ -78,7 +78,34 @@ it('who follows hears what there is and what comes, each once, until the job end
   await rest;
   expect(heard).toEqual(['before', 'while', 'last'].map((text) => `j1/s0/0/1 ${text}`));
   // Of a job that has ended before.
-  const late = lines.follow('j1', () => lives, never);
+  const late = lines.follow('j1', () => lives, 0, never);
   for (const text of heard) expect((await late.next()).value!.text).toBe(text);
   expect((await late.next()).done).toBe(true);
+});
+
+it('who followed an earlier coordinator goes on after the last line it heard', async () => {
+  let nowMs = 5_000;
+  const first = new LogLines(directory, () => nowMs);
+  for (const text of ['one', 'two']) first.add(entry('j1', text));
+  const [one, two] = first.of('j1');
+  expect(two!.seq).toBeGreaterThan(one!.seq);
+  // Said and heard, but not written before it was killed.
+  const unwritten = two!.seq + 1;
+  nowMs += 1;
+  const second = new LogLines(directory, () => nowMs);
+  second.add(entry('j1', 'three'));
+  const after = async (seq: number) => {
+    const texts: string[] = [];
+    for await (const { text } of second.follow(
+      'j1',
+      () => false,
+      seq,
+      new AbortController().signal,
+    )) {
+      texts.push(text.split(' ')[1]!);
+    }
+    return texts;
+  };
+  expect(await after(one!.seq)).toEqual(['two', 'three']);
+  expect(await after(unwritten)).toEqual(['three']);
 });

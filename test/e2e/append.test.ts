@@ -1,4 +1,5 @@
 /** Outputs that keep what a job does not replace: more input, and a job that is done once more. */
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { JobView } from '../../shared/views.js';
 import { type Ended, Workplace } from './workplace.js';
@@ -90,6 +91,43 @@ it('a file more adds its rows alone, also where rows are divided among partition
     { n: '175', d: '175', m: '174' },
   ]);
   expect(await published(names)).toEqual(expect.arrayContaining(before));
+});
+
+it('after an upgrade the same rows are not added once more; other steps add theirs, and say so', async () => {
+  await place.numbers(100, 'data/a.parquet');
+  const write = (column: string, mode: string): void => {
+    const steps = `  - { id: last, select: { from: numbers, columns: { i: i, p: ${column} } } }\n`;
+    const outputs = `outputs: [{ from: last, parquet: out, mode: ${mode} }]\n`;
+    place.write('job.yaml', sourceOf('data/*.parquet, unionByName: true') + steps + outputs);
+  };
+  write('i % 3', 'append');
+  await done('run', 'job.yaml');
+  // As it would lie there had an earlier version made it: its programs have other digests.
+  const path = 'out/_windrow/manifest.json';
+  const manifest = readFileSync(place.path(path), 'utf8');
+  expect(manifest).toMatch(/"engine": "windrow [^"]*, duckdb v[^"]*"/);
+  const earlier = manifest
+    .replace(/"engine": "[^"]*"/, '"engine": "windrow 0.0.9, duckdb v1.4.0, onnxruntime 1.20.0"')
+    .replace(/"program": "[^"]*"/, '"program": "0"');
+  place.write(path, earlier);
+  await place.sql(
+    `copy (select range + 100 as i from range(50)) to '${place.path('data', 'b.parquet')}'`,
+  );
+  const refused = await run('run', 'job.yaml');
+  expect(refused.code).toBe(2);
+  expect(refused.stderr).toContain('error E_APPENDED_BEFORE: ');
+  expect(refused.stderr).toMatch(/rows of 1 of the 2 files .* made by .* with windrow 0\.0\.9/);
+  expect(await published('count(*) n')).toEqual([{ n: '100' }]);
+
+  write('i % 7', 'append');
+  const told = await run('run', 'job.yaml');
+  expect(told.code).toBe(0);
+  expect(told.stderr + told.stdout).toMatch(/rows of 1 of the 2 files .* made by other steps/);
+  expect(await published('count(*) n')).toEqual([{ n: '250' }]);
+
+  write('i % 3', 'overwrite');
+  await done('run', 'job.yaml');
+  expect(await published('count(*) n, count(distinct i) d')).toEqual([{ n: '150', d: '150' }]);
 });
 
 it('a run that is killed while it publishes is the one that is asked for again', async () => {
