@@ -64,6 +64,16 @@ function decoded(lines: readonly string[]): DataInterval[] {
     });
 }
 
+/** Zones whose rules were changed after the recording, by when: newer versions of Node know of it. */
+const changedMs: Readonly<Record<string, number>> = {
+  // Morocco keeps to UTC from then on (tzdata 2026c).
+  'Africa/Casablanca': Date.parse('2026-09-18T00:00Z'),
+};
+
+/** As text, as far as the zone had its rules when Airflow ran. */
+const comparable = (runs: readonly DataInterval[], zone: string): string[] =>
+  runs.filter(({ endMs }) => endMs < (changedMs[zone] ?? Infinity)).map(text);
+
 const text = ({ startMs, endMs }: DataInterval): string =>
   `${new Date(startMs).toISOString()}/${new Date(endMs).toISOString()}`;
 
@@ -190,7 +200,8 @@ function awayAtTimes(seed: number): Looked {
 describe('a year with catchup, deaths and absences: each interval that Airflow has, once', () => {
   it.each(titled(year.schedules))('%s', (_, seed, recorded) => {
     const made = walked(recorded, { catchup: true, seed, looked: awayAtTimes(seed) });
-    expect(made.map(text)).toEqual(decoded(recorded.catchup).map(text));
+    const { zone } = recorded;
+    expect(comparable(made, zone)).toEqual(comparable(decoded(recorded.catchup), zone));
   });
 });
 
@@ -211,8 +222,8 @@ describe('a year without catchup, with deaths and the recorded downtimes: the ru
     recordedDowntimes.find(([from, until]) => from <= dueMs && dueMs < until)?.[1] ?? dueMs;
 
   it.each(titled(year.schedules))('%s', (name, seed, recorded) => {
-    const made = walked(recorded, { catchup: false, seed, looked }).map(text);
-    const airflow = decoded(recorded.latest).map(text);
+    const made = comparable(walked(recorded, { catchup: false, seed, looked }), recorded.zone);
+    const airflow = comparable(decoded(recorded.latest), recorded.zone);
     const lost = lostByAirflow[name] ?? [];
     expect(airflow.filter((run) => lost.includes(run))).toEqual([]);
     expect(made).toEqual([...airflow, ...lost].sort());

@@ -112,15 +112,31 @@ function toOrt(feeds: Tensors): OrtTensors {
   for (const name in feeds) {
     const { type, data, dims } = feeds[name]!;
     tensors[name] = new Tensor(type, data as never, dims);
+    if (type === 'float16') keepBits(tensors[name], data);
   }
   return tensors;
+}
+
+/**
+ * From Node 24 on there are arrays of half floats, in which the class wraps the bits, and of which the
+ * binding counts no bytes (microsoft/onnxruntime#32323); it takes the bits themselves.
+ */
+function keepBits(tensor: Tensor, bits: HostTensor['data']): void {
+  (tensor as unknown as { cpuData: HostTensor['data'] }).cpuData = bits;
+}
+
+/** What came back, as bits whatever the class made of them. */
+function bitsOf(data: Tensor['data']): Uint16Array {
+  const { buffer, byteOffset, length } = data as Uint16Array;
+  return new Uint16Array(buffer, byteOffset, length);
 }
 
 function fromOrt(results: OrtTensors): Tensors {
   const tensors: Record<string, HostTensor> = {};
   for (const name in results) {
     const { type, dims, data } = results[name]!;
-    tensors[name] = { type: type as HostTensor['type'], dims, data: data as HostTensor['data'] };
+    const kept = type === 'float16' ? bitsOf(data) : (data as HostTensor['data']);
+    tensors[name] = { type: type as HostTensor['type'], dims, data: kept };
   }
   return tensors;
 }
