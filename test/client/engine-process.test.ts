@@ -1,6 +1,6 @@
 /** What a process says and does that is to be an engine: real processes, in the place of Node. */
 import { execFileSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, test } from 'vitest';
@@ -31,29 +31,22 @@ test('what others print where the engine answers is not taken for its answer', a
 });
 
 test('an engine that cannot be started is lost, and nothing else is', async () => {
-  const limit = (files: string) =>
-    execFileSync('prlimit', ['--pid', String(process.pid), `--nofile=${files}`]);
-  const [before] = execFileSync('prlimit', [
-    '--nofile',
-    '--output=SOFT',
-    '--noheadings',
-    '--pid',
-    String(process.pid),
-  ])
-    .toString()
-    .split('\n');
-  const files: number[] = [];
-  limit('256:');
-  let started: Promise<unknown>;
-  try {
-    for (;;) files.push(openSync('/dev/null', 'r'));
-  } catch {
-    started = start();
-  } finally {
-    files.forEach((file) => closeSync(file));
-  }
-  limit(`${before!.trim()}:`);
-  expect(await failureOf(started)).toMatchObject({ code: 'E_ENGINE_LOST' });
+  // In a process of its own: this one would have no files left for anything else either.
+  const module = new URL('../../dist/client/engine-process.js', import.meta.url).href;
+  const script = `
+    import { openSync } from 'node:fs';
+    import { openEngineProcess } from ${JSON.stringify(module)};
+    try {
+      for (;;) openSync('/dev/null', 'r');
+    } catch {}
+    const stateDirectory = ${JSON.stringify(join(directory, 'state'))};
+    const { signal } = new AbortController();
+    await openEngineProcess({ stateDirectory, workers: 1, signal }).catch(({ failure }) => {
+      console.log(JSON.stringify(failure));
+    });`;
+  const args = ['--nofile=256:', execPath, '--input-type=module', '--eval', script];
+  const failure = JSON.parse(execFileSync('prlimit', args, { encoding: 'utf8' })) as unknown;
+  expect(failure).toMatchObject({ code: 'E_ENGINE_LOST' });
   process.execPath = join(directory, 'not-there');
   expect(await failureOf(start())).toMatchObject({
     code: 'E_ENGINE_LOST',
