@@ -22,7 +22,8 @@ export interface Cluster {
 
 export class Pod {
   readonly exit: Promise<number | null>;
-  private output = '';
+  /** What the process printed, for messages. */
+  output = '';
 
   private constructor(
     readonly name: string,

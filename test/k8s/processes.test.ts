@@ -146,14 +146,14 @@ it('from no worker at all a job wakes its pool, is done, and the pool may sleep 
   await worker.until('readinessProbe', false);
   expect(await worker.ask({ grpc: { port: 7434 } })).toBe(true);
   expect(await replicas('cpu')).toBe(0);
-  expect(await worker.delete()).toBe(0);
+  expect(await worker.delete(), worker.output).toBe(0);
 });
 
 it('a worker that is deleted at work finishes its chunks in time, and another does the rest', async () => {
   const first = await startWorker('windrow-worker-cpu-b');
   const { jobId } = await submit('second.yaml');
   await first.until('readinessProbe', true);
-  expect(await first.delete()).toBe(0);
+  expect(await first.delete(), first.output).toBe(0);
   expect((await client.get(jobId)).state).toBe('running');
   const second = await startWorker('windrow-worker-cpu-c');
   const view = await client.wait(jobId);
@@ -161,7 +161,7 @@ it('a worker that is deleted at work finishes its chunks in time, and another do
   expect(view.rows.in).toBe(rows);
   // Chunks that were under way when it was told to go were kept: no row was scored twice.
   expect(view.rowsInferred).toBe(rows - 1);
-  expect(await second.delete()).toBe(0);
+  expect(await second.delete(), second.output).toBe(0);
 });
 
 it('a worker of each other pool joins with the pool and the slots that KEDA reckons with', async () => {
@@ -177,7 +177,7 @@ it('a worker of each other pool joins with the pool and the slots that KEDA reck
       pools: [pool],
       slots: Number(slotsPerWorker),
     });
-    expect(await worker.delete()).toBe(0);
+    expect(await worker.delete(), worker.output).toBe(0);
     await expect.poll(() => client.workers()).toEqual([]);
   }
 });
