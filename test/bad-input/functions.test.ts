@@ -1,11 +1,11 @@
 /** User functions that are missing, broken or hostile: the job fails with the place, the engine goes on. */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JobSpecInput } from '../../shared/job-spec.js';
 import type { LogView } from '../../shared/views.js';
 import { verbHere } from '../verb-here.js';
-import { expectFailed, expectInvalid, Place, type Refusal } from './place.js';
+import { duckdb, expectFailed, expectInvalid, Place, type Refusal, windrow } from './place.js';
 
 let place: Place;
 beforeAll(async () => {
@@ -179,4 +179,30 @@ export function row() {
     expect(failure.at).toMatchObject({ step: 'mapped' });
     expect(failure.hint).toMatch(/memory/);
   });
+
+  it.concurrent(
+    'that keeps two gigabytes outside of its heap: its process is another next',
+    async () => {
+      const files = [0, 1, 2].map((k) => place.path(`kept/${k}.parquet`));
+      mkdirSync(dirname(files[0]!));
+      for (const file of files) {
+        await duckdb(`copy (select i as id, 'n' as name from range(20000) t(i)) to '${file}'`);
+      }
+      const module = `const kept: Buffer[] = [];
+export function batch(rows: { numRows: number }) {
+  while (kept.length < 20) kept.push(Buffer.alloc(100 * 1024 * 1024, 1));
+  return { label: Array.from({ length: rows.numRows }, () => String(process.pid)) };
+}
+`;
+      const sources = { orders: { parquet: place.path('kept/*.parquet') } };
+      const spec = mapping('outside', module, { sources });
+      const args = ['--workers', '1', '--memory', '1GiB'];
+      const { code, stderr } = await windrow(['run', spec, ...args]);
+      expect(code, stderr).toBe(0);
+      const out = join(dirname(spec), 'out/*.parquet');
+      const [seen] = await duckdb(`select count(*) n, count(distinct label) p from '${out}'`);
+      expect(seen!['n']).toBe('60000');
+      expect(Number(seen!['p'])).toBeGreaterThan(1);
+    },
+  );
 });
