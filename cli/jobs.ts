@@ -81,11 +81,10 @@ export async function showEvents(
     failIfUnfinished(await reader.get(job));
     return exitCodes.done;
   }
-  return untilInterrupted(async (signal) => {
+  return followed(job, flags, async (signal) => {
     for await (const event of client.events(job, { follow: true, signal, ...after })) {
       print(await formatItem(event, flags.output, () => eventRow(event)));
     }
-    return exitCodes.done;
   });
 }
 
@@ -106,9 +105,25 @@ export async function showLogs(
     failIfUnfinished(await reader.get(job));
     return exitCodes.done;
   }
-  return untilInterrupted(async (signal) => {
+  return followed(job, flags, async (signal) => {
     for await (const line of client.logs(job, { follow: true, signal })) {
       await printLine(line, flags);
+    }
+  });
+}
+
+/** Tells of a job until it has ended; where its coordinator goes for good, what became of it is in the journal. */
+function followed(
+  job: string,
+  flags: ReadFlags,
+  tell: (signal: AbortSignal) => Promise<void>,
+): Promise<ExitCode> {
+  return untilInterrupted(async (signal) => {
+    try {
+      await tell(signal);
+    } catch (error) {
+      if (remoteAddress(flags) !== undefined || !isUnreachable(error)) throw error;
+      failIfUnfinished(await (await openReader(flags)).get(job));
     }
     return exitCodes.done;
   });

@@ -28,7 +28,7 @@ export {
   type FailureKind,
   type FailureLocation,
 } from '../shared/failure.js';
-export type { Appended, Appends, Manifest, ManifestFile } from '../shared/manifest.js';
+export type { Manifest, ManifestFile, ManifestOrigin, Origin } from '../shared/manifest.js';
 export type { ColumnDef } from '../shared/plan.js';
 export type { JobSpec, JobSpecInput } from '../shared/job-spec.js';
 export type {

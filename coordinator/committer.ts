@@ -9,7 +9,7 @@ import type { JobId, StageId } from '../shared/ids.js';
 import { type Manifest, manifestBytes } from '../shared/manifest.js';
 import type { ChunkRecord, JobPlan, OutputPlan } from '../shared/plan.js';
 import { LocalStore } from '../shared/storage/local-store.js';
-import { manifestPath, shuffleDirectoryOf } from '../shared/storage/paths.js';
+import { manifestPath, shuffleDirectoryOf, successPath } from '../shared/storage/paths.js';
 import { checkBefore, checkWritable, placesBeside } from './commit/before.js';
 import { checkBooks } from './commit/books.js';
 import { claimOutputs, releaseClaims } from './commit/claim-files.js';
@@ -73,6 +73,7 @@ type Frozen =
   | { readonly failure: Failure }
   | { readonly suspects: readonly Suspects[] };
 
+const noBytes = Buffer.alloc(0);
 const publishAttempts = 6;
 /** Files looked at at the same time. */
 const looksAtOnce = 32;
@@ -256,7 +257,11 @@ export class Committer {
     if (phase.kind !== 'committing' || !phase.manifests) {
       throw new Error(`job ${job.id} has no frozen manifests`);
     }
-    if (job.before?.upToDate) return summarize(plan, phase.manifests, true);
+    if (job.before?.upToDate) {
+      // Somebody was killed before this, or removed it.
+      for (const { path } of plan.outputs) await this.store.create(successPath(path), noBytes);
+      return summarize(plan, phase.manifests, true);
+    }
     const tools = {
       store: this.store,
       index: this.deps.index,

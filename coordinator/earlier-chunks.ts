@@ -17,6 +17,7 @@ import type {
 } from '../shared/plan.js';
 import { stagesBehind } from './commit/books.js';
 import { keepsOthers } from './commit/freeze.js';
+import { isTakenOver } from './commit/origins.js';
 import {
   type EarlierStage,
   earlierStages,
@@ -45,8 +46,9 @@ export interface WithEarlier {
 
 interface Unclear {
   readonly output: OutputPlan;
-  /** Files that were there when its rows were made; 0: its manifest does not say whose they are. */
-  readonly gone: number;
+  readonly why: string;
+  /** Files are missing that were there when its rows were made. */
+  readonly gone: boolean;
 }
 
 interface Planned {
@@ -128,7 +130,15 @@ export class EarlierChunks {
       const there = keepsOthers(output) ? await this.deps.manifestOf(output) : undefined;
       const isNamed = identities.length > 0 && there?.files.every(({ by }) => by !== undefined);
       const replaces = isNamed && gone === 0;
-      if (there && mayBeThere && !replaces) unclear.push({ output, gone: isNamed ? gone : 0 });
+      const why =
+        gone > 0 && isNamed
+          ? `${gone} of the files that its rows were made of are gone or changed`
+          : !isNamed
+            ? 'it was published by an earlier version'
+            : there && isTakenOver(output, there, identities)
+              ? 'another run has published rows of the same files since'
+              : undefined;
+      if (there && mayBeThere && why !== undefined) unclear.push({ output, why, gone: gone > 0 });
       outputs.push(replaces ? { ...output, replaces: identities } : output);
     }
     return { plan: { ...plan, outputs }, unclear };
@@ -224,15 +234,10 @@ function keptNote(
   return { kind: 'earlier', text };
 }
 
-function refuse({ output, gone }: Unclear, why: string): never {
-  const since =
-    gone > 0
-      ? `${gone} of the files that its rows were made of are gone or changed`
-      : 'it was published by an earlier version';
-  const hint =
-    gone > 0
-      ? 'put the files back as they were, or run the spec with another output'
-      : 'run the spec with another output';
+function refuse({ output, why: since, gone }: Unclear, why: string): never {
+  const hint = gone
+    ? 'put the files back as they were, or run the spec with another output'
+    : 'retry the newest job of that name, or run the spec with another output';
   const message = `output ${output.name} keeps what is not replaced, and ${since}, so that nothing tells which rows are to go: ${why}`;
   fail('invalidSpec', 'E_RETRY_OUTPUT', message, { hint });
 }

@@ -74,11 +74,11 @@ export function withEarlier(
     );
     if (kept.length === 0) return output;
     const mix = (own: string): string => sha256Hex(canonicalJson([own, kept]));
-    const { appends } = output;
+    const { origin } = output;
     return {
       ...output,
       identity: mix(output.identity),
-      ...(appends ? { appends: { ...appends, program: mix(appends.program) } } : {}),
+      ...(origin ? { origin: { ...origin, program: mix(origin.program) } } : {}),
     };
   });
   return { ...mixed, outputs };

@@ -54,7 +54,8 @@ export class LogLines {
     const entry = { ...line, seq: this.nextSeq() };
     // Lines come many at a time: one write for all of a turn.
     if (this.unwritten.size === 0) setImmediate(() => this.flush());
-    this.unwritten.set(job, `${this.unwritten.get(job) ?? ''}${JSON.stringify(entry)}\n`);
+    // The end of a line comes before the next one: a kill may leave half of one.
+    this.unwritten.set(job, `${this.unwritten.get(job) ?? ''}\n${JSON.stringify(entry)}`);
     for (const listener of this.listeners.get(job) ?? []) listener(entry);
   }
 

@@ -52,6 +52,13 @@ export interface SubmissionDependencies {
   readonly nowMs: () => number;
 }
 
+interface JobOfName {
+  readonly id: JobId;
+  readonly spec: string;
+  readonly state: string;
+  readonly upToDate: boolean;
+}
+
 /** Of a name, so many of the newest are looked at. */
 const jobsOfName = 1000;
 
@@ -118,7 +125,7 @@ export class Submission {
     const job = live ?? (await this.deps.catalogue.archivedJob(idOrName));
     const state = 'phase' in job ? stateName(job) : job.state;
     const { request, ...before } = doneAgain(readStored(job.spec), how, state);
-    if (state !== 'succeeded') await this.checkNotDoneSince(job.name, request, before);
+    if (state !== 'succeeded') await this.checkNotDoneSince(job, request, before);
     return this.submit(request, aborted, before);
   }
 
@@ -134,15 +141,18 @@ export class Submission {
 
   /** What another run has done since, under the same name, would be there twice. */
   private async checkNotDoneSince(
-    name: string,
+    job: Pick<JobState, 'name'> & ({ readonly id: JobId } | { readonly jobId: JobId }),
     request: SubmitRequest,
     own: Before,
   ): Promise<void> {
     if (!specOf(request).outputs.some(keepsOthers)) return;
-    const since = (await this.jobsOf(name)).find(({ spec, state }) => {
+    const submitted = 'id' in job ? job.id : job.jobId;
+    const since = (await this.jobsOf(job.name)).find(({ id, spec, state, upToDate }) => {
+      // Ids sort by their time. What was up to date has done nothing.
+      if (state !== 'succeeded' || upToDate || id <= submitted) return false;
       const { request: other, constants } = readStored(spec);
       const another = constants !== undefined && constants.jobId !== own.constants?.jobId;
-      return state === 'succeeded' && another && other?.specJson === request.specJson;
+      return another && other?.specJson === request.specJson;
     });
     if (!since) return;
     fail('invalidSpec', 'E_RETRY_OUTPUT', `job ${since.id} has done what this one was to do`, {
@@ -151,15 +161,21 @@ export class Submission {
   }
 
   /** Jobs of a name, living and ended. */
-  private async jobsOf(
-    name: string,
-  ): Promise<{ readonly id: JobId; readonly spec: string; readonly state: string }[]> {
+  private async jobsOf(name: string): Promise<JobOfName[]> {
     const { state, journal } = this.deps;
     const living = [...state.jobs.values()].filter((job) => job.name === name);
     const ended = await journal.archived({ name, limit: jobsOfName });
     return [
-      ...living.map((job) => ({ id: job.id, spec: job.spec, state: stateName(job) })),
-      ...ended.map(({ jobId, ...job }) => ({ id: jobId, ...job })),
+      ...living.map((job) => ({
+        id: job.id,
+        spec: job.spec,
+        state: stateName(job),
+        upToDate: job.before?.upToDate === true,
+      })),
+      ...ended.map(({ jobId: id, spec, state: then, view }) => {
+        const { upToDate } = JSON.parse(view) as JobView;
+        return { id, spec, state: then, upToDate };
+      }),
     ];
   }
 

@@ -15,19 +15,21 @@ export interface ManifestFile {
   readonly by?: string;
 }
 
-/** Of which files rows are added to an output, and how they are made. */
-export interface Appends {
+/** Which files rows are of, where each is of one, and how they are made. */
+export interface Origin {
   /** SHA-256 (hex) of what the spec asks for: steps, the parameters in them, models. */
   readonly work: string;
   /** SHA-256 (hex) of the programs that do it, which are other ones with other versions. */
   readonly program: string;
   /** The versions, in words. */
   readonly engine: string;
-  /** `fileIdentity` of each file. */
+  /** The beginning of `fileIdentity` of each file with rows that are not ruled out. */
   readonly sources: readonly string[];
+  /** The same of its size and footer alone. */
+  readonly contents: readonly string[];
 }
 
-export interface Appended extends Appends {
+export interface ManifestOrigin extends Origin {
   /** As `ManifestFile.by`. */
   readonly by: string;
 }
@@ -48,8 +50,8 @@ export interface Manifest {
   /** In the order of the input. */
   readonly files: readonly ManifestFile[];
   readonly deadLetters: readonly ManifestFile[];
-  /** Under `append`: where the rows come from, the oldest first. */
-  readonly appended?: readonly Appended[];
+  /** The oldest run first. */
+  readonly origins?: readonly ManifestOrigin[];
 }
 
 export function manifestBytes(manifest: Manifest): Buffer {

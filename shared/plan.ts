@@ -3,7 +3,7 @@
  * workers execute. Plain JSON throughout. Never: decisions; those are in coordinator/planner.
  */
 import type { JobId, StageId } from './ids.js';
-import type { Appends } from './manifest.js';
+import type { Origin } from './manifest.js';
 
 /** A column with its DuckDB type as DuckDB writes it, such as `DECIMAL(18,2)` or `VARCHAR[]`. */
 export interface ColumnDef {
@@ -387,8 +387,7 @@ export interface OutputPlan {
   readonly identity: string;
   /** Those of jobs that are done again: what they put there goes. */
   readonly replaces?: readonly string[];
-  /** Under `append`, where each row is of one file. */
-  readonly appends?: Appends;
+  readonly origin?: Origin;
   /** The rows of its files follow one another: their names do, too. */
   readonly ordered?: boolean;
   /** `expect` row counts checked before commit. */

@@ -7,7 +7,7 @@ import type { Manifest } from '../../shared/manifest.js';
 import type { JobPlan, OutputPlan, StagePlan } from '../../shared/plan.js';
 import type { ObjectStore } from '../../shared/storage/object-store.js';
 import { manifestPath, partitionOf } from '../../shared/storage/paths.js';
-import { addedAgain } from './appended.js';
+import { addedAgain } from './origins.js';
 import type { Area } from './decide.js';
 import { readManifest, visibleFiles, type VisibleFile } from './output-files.js';
 

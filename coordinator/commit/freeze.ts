@@ -6,9 +6,9 @@ import type { JobPlan, OutputPlan } from '../../shared/plan.js';
 import type { Manifest, ManifestFile } from '../../shared/manifest.js';
 import { partitionOf } from '../../shared/storage/paths.js';
 import type { RowTotals } from '../../shared/views.js';
-import { appendedWith } from './appended.js';
 import { outputTotals, stagesBehind } from './books.js';
 import type { Ledgers } from './ledger.js';
+import { originsWith, redoneRuns } from './origins.js';
 
 /**
  * @param job the job's name (ids differ between equal runs)
@@ -34,7 +34,13 @@ export function freezeOutput(
   const named = (found: readonly ManifestFile[]): readonly ManifestFile[] =>
     keepsOthers(output) ? found.map((file) => ({ ...file, by: output.identity })) : found;
   const staying = kept(output, others(previous?.files), files);
-  const appended = appendedWith(output, previous?.appended);
+  const lettersStaying = keptDeadLetters(
+    output,
+    others(previous?.deadLetters),
+    deadLetters,
+    previous,
+  );
+  const origins = originsWith(output, previous?.origins, [...staying, ...lettersStaying]);
   const manifest: Manifest = {
     format: 1,
     job,
@@ -43,11 +49,8 @@ export function freezeOutput(
     partitionBy: output.partitionBy,
     rows: outputTotals(plan, output, ledgers),
     files: [...staying, ...named(files)],
-    deadLetters: [
-      ...keptDeadLetters(output, others(previous?.deadLetters), deadLetters),
-      ...named(deadLetters),
-    ],
-    ...(appended ? { appended } : {}),
+    deadLetters: [...lettersStaying, ...named(deadLetters)],
+    ...(origins.length > 0 ? { origins } : {}),
   };
   return { manifest, kept: staying.length };
 }
@@ -88,9 +91,15 @@ function keptDeadLetters(
   output: OutputPlan,
   previous: readonly ManifestFile[],
   deadLetters: readonly ManifestFile[],
+  manifest: Manifest | undefined,
 ): ManifestFile[] {
-  // Nobody can say which partition a dead row would have landed in, so older ones stay.
-  return keepsOthers(output) ? without(previous, deadLetters) : [];
+  if (!keepsOthers(output)) return [];
+  const staying = without(previous, deadLetters);
+  if (output.mode === 'append') return staying;
+  // Nobody can say which partition a dead row would have landed in, so older ones stay; but what this
+  // job has read again it has judged again, and chunks that are rewritten have other names each time.
+  const redone = redoneRuns(output, manifest?.origins);
+  return staying.filter(({ by }) => by === undefined || !redone.has(by));
 }
 
 /** Whether an output shows more than what its last job put there. */

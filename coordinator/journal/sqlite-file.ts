@@ -76,13 +76,17 @@ export function openForReading(stateDir: string): Sqlite | undefined {
   if (!existsSync(path)) return undefined;
   return guarded(path, () => {
     const db = new Database(path);
-    return configured(db, () => {
+    configured(db, () => {
       db.pragma('busy_timeout = 5000');
       // libsql ignores `readonly: true`; this refuses every write on the connection.
       db.pragma('query_only = on');
       db.pragma('cache_size = -8192');
       checkVersion(versionOf(db), path);
     });
+    // Whoever made it was killed before there was anything in it.
+    if (versionOf(db) > 0) return db;
+    db.close();
+    return undefined;
   });
 }
 

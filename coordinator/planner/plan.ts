@@ -15,9 +15,9 @@ import type {
 } from '../../shared/plan.js';
 import { nameHint } from '../../shared/spec-problems.js';
 import { draftStages } from './drafts.js';
-import { appendsOf } from './appends.js';
 import type { Facts } from './facts.js';
 import { stagesRead } from './exchange-chunks.js';
+import { originOf } from './origin.js';
 import { chainsOf, type Chain, type ChainEnd } from './logical.js';
 import { stageDigest } from './splits.js';
 import { planStages, rewritesChunks, targetBytes } from './stages.js';
@@ -54,13 +54,9 @@ export function plan(spec: JobSpec, facts: Facts, options: PlanOptions): Planned
     const stage = byId.get(planned.finals.get(end.output)!)!;
     const identity = stageIdentity(stage, { stages: byId, sources, salt: options.jobId });
     const plan = outputPlan(spec, end, stage, { identity, ordered: keepsOrder(chain) });
-    const appends = appendsOf(
-      spec,
-      spec.outputs[end.output]!,
-      straight(stage, byId),
-      facts.versions,
-    );
-    return [appends ? { ...plan, appends } : plan];
+    const behind = straight(stage, byId);
+    const origin = originOf(spec, spec.outputs[end.output]!, behind, facts.versions);
+    return [origin ? { ...plan, origin } : plan];
   });
   return {
     plan: {

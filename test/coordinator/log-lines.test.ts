@@ -28,8 +28,11 @@ it('lines are there for the next process, also behind half a line that a kill le
   lines.add({ ...entry('j1', ''), text: 'refused: nobody, ../../x/s0/0/1 speaks' });
   lines.flush();
   expect(readdirSync(files()).sort()).toEqual(['j1.ndjson', 'j2.ndjson']);
-  appendFileSync(join(files(), 'j1.ndjson'), '{"timeMs":1,"lev');
-  expect(textsOf('j1', new LogLines(directory))).toEqual(['j1/s0/0/1 one']);
+  appendFileSync(join(files(), 'j1.ndjson'), '\n{"timeMs":1,"lev');
+  const next = new LogLines(directory);
+  expect(textsOf('j1', next)).toEqual(['j1/s0/0/1 one']);
+  next.add(entry('j1', 'two'));
+  expect(textsOf('j1', next)).toEqual(['j1/s0/0/1 one', 'j1/s0/0/1 two']);
   expect(textsOf('j3')).toEqual([]);
 });
 

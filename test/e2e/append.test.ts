@@ -1,5 +1,5 @@
 /** Outputs that keep what a job does not replace: more input, and a job that is done once more. */
-import { readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { JobView } from '../../shared/views.js';
 import { type Ended, Workplace } from './workplace.js';
@@ -143,6 +143,84 @@ it('a run that is killed while it publishes is the one that is asked for again',
   // Another run, of another time.
   await done('run', 'job.yaml');
   expect(await published('count(*) n, count(distinct made) t')).toEqual([{ n: '200', t: '2' }]);
+});
+
+/** A file more, of the columns that `numbers` has. */
+const more = (name: string, from: number, count: number): Promise<unknown> =>
+  place.sql(
+    `copy (select range as i, 0.5::double as a, 0.5::double as b from range(${from}, ${from + count}))
+     to '${place.path('data', name)}'`,
+  );
+
+it('an older run is not done once more where a later one has published its rows, among others', async () => {
+  const rows = 2 * chunkRows;
+  await place.numbers(rows, 'data/a.parquet');
+  const steps = '  - { id: last, select: { from: asked, columns: { i: i, p: p } } }\n';
+  writeJob(steps, ', partitionBy: [p]');
+  const first = await done('run', 'job.yaml');
+  expect(first.rows.deadLettered).toBeGreaterThan(0);
+  await more('b.parquet', rows, 100);
+  const second = await done('run', 'job.yaml');
+  const before = await published('count(*) n, count(distinct i) d');
+  place.write('up', '');
+  const refused = await run('retry', first.job, '--only-dead-letters');
+  expect(refused.code).toBe(2);
+  expect(refused.stderr).toContain('error E_RETRY_OUTPUT: ');
+  expect(refused.stderr).toContain('another run has published rows of the same files since');
+  expect(await published('count(*) n, count(distinct i) d')).toEqual(before);
+  await done('retry', second.job, '--only-dead-letters');
+  const all = String(rows + 100);
+  expect(await published('count(*) n, count(distinct i) d')).toEqual([{ n: all, d: all }]);
+});
+
+it('a job that failed is done once more, whatever was done before it', async () => {
+  await place.numbers(100, 'data/a.parquet');
+  place.write('down.mjs', module.replace("'SERVICE'", JSON.stringify(place.path('up'))));
+  const map = `  - id: last
+    map: { from: numbers, module: down.mjs, columns: { i: BIGINT, p: INTEGER } }
+`;
+  const outputs = 'outputs: [{ from: last, parquet: out, mode: append }]\n';
+  place.write('job.yaml', sourceOf('data/*.parquet') + map + outputs);
+  await done('run', 'job.yaml');
+  expect((await run('run', 'job.yaml')).stdout).toContain('"upToDate":true');
+  await more('b.parquet', 20_000, 100);
+  expect((await run('run', 'job.yaml')).code).toBe(1);
+  place.write('up', '');
+  await done('retry', 'job');
+  expect(await published('count(*) n, count(distinct i) d')).toEqual([{ n: '200', d: '200' }]);
+});
+
+it('_SUCCESS that is missing beside an output that is up to date is written', async () => {
+  await place.numbers(100);
+  const outputs = 'outputs: [{ from: numbers, parquet: out, mode: append }]\n';
+  place.write('job.yaml', sourceOf('data/*.parquet').replace('steps:\n', '') + outputs);
+  const args = ['run', 'job.yaml', '--state', '.windrow', '--workers', '1'];
+  const killed = await place.windrow(args, { WINDROW_FAILPOINT: 'publish.success.before' });
+  expect(killed.code).not.toBe(0);
+  rmSync(place.path('.windrow'), { recursive: true });
+  expect(existsSync(place.path('out/_SUCCESS'))).toBe(false);
+  await done('run', 'job.yaml');
+  expect(existsSync(place.path('out/_SUCCESS'))).toBe(true);
+  expect(await published('count(*) n')).toEqual([{ n: '100' }]);
+});
+
+it('dead letters of rows that are judged again stand once, however chunks are put together', async () => {
+  const steps = `  - { id: last, expect: { from: made, checks: [{ predicate: "i % 10 <> 3", onFail: deadLetter }] } }
+`;
+  const made = '  - { id: made, select: { from: numbers, columns: { i: i, p: i % 3 } } }\n';
+  const outputs =
+    'outputs: [{ from: last, parquet: out, mode: overwritePartitions, partitionBy: [p] }]\n';
+  place.write('job.yaml', sourceOf('data/*.parquet') + made + steps + outputs);
+  mkdirSync(place.path('data'));
+  for (const k of [0, 1, 2]) {
+    await more(`${k}.parquet`, 100 * k, 100);
+    const { rows } = await done('run', 'job.yaml');
+    expect(rows.deadLettered).toBe(10 * (k + 1));
+    const [dead] = await place.sql(
+      `select count(*) n from '${place.path('out.dead')}/**/*.parquet'`,
+    );
+    expect(dead).toEqual({ n: String(10 * (k + 1)) });
+  }
 });
 
 describe('dead letters of a job that are done once more', () => {

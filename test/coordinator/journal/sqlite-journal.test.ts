@@ -113,6 +113,9 @@ describe('the SQLite journal file', () => {
     const directory = place();
     expect(openReadOnly(directory)).toBeUndefined();
     expect(readdirSync(directory)).toEqual([]);
+    // Made by somebody who was killed at once.
+    writeFileSync(journalPath(directory), '');
+    expect(openReadOnly(directory)).toBeUndefined();
     const journal = openJournal(directory);
     const epoch = await journal.acquire();
     const done = record('b');
