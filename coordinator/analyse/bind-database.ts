@@ -2,8 +2,8 @@
  * An in-memory DuckDB that binds SQL on empty tables: it parses, prints and types expressions and
  * never sees a row. After `lock` it can reach no file and no setting can be changed.
  */
-import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
-import { fail } from '../../shared/failure.js';
+import { DuckDBInstance, DuckDBListValue, type DuckDBConnection } from '@duckdb/node-api';
+import { fail, type FailureLocation } from '../../shared/failure.js';
 import type { ColumnDef } from '../../shared/plan.js';
 import { impossibleCast } from './impossible-casts.js';
 import {
@@ -34,6 +34,8 @@ export interface FunctionFacts {
   readonly volatile: boolean;
   /** Reads the session or the clock: one value in one query, another in the next. */
   readonly perQuery: boolean;
+  /** Of a macro: functions and macros that it stands for. */
+  readonly calls: readonly string[];
 }
 
 /** One process has one DuckDB version, so its functions are read once. */
@@ -99,10 +101,18 @@ export class BindDatabase {
     }
   }
 
-  /** An empty table that later steps are bound on. */
+  /**
+   * An empty table that later steps are bound on.
+   * @throws WindrowError E_TYPE_UNSUPPORTED for a type that SQL has no words for
+   */
   async createRelation(id: string, columns: readonly ColumnDef[]): Promise<void> {
     const list = columns.map((column) => `${quoteName(column.name)} ${column.type}`).join(', ');
-    await this.connection.run(`create table ${quoteName(id)} (${list})`);
+    try {
+      await this.connection.run(`create table ${quoteName(id)} (${list})`);
+    } catch (error) {
+      for (const { name, type } of columns) await this.nameable(type, { step: id, column: name });
+      throw error;
+    }
     for (const { name } of columns) this.columnNames.add(name.toLowerCase());
   }
 
@@ -124,6 +134,16 @@ export class BindDatabase {
     const cast = await impossibleCast(query, (statement) => this.rows(statement));
     if (cast !== undefined) throw new Error(cast);
     return columns;
+  }
+
+  private async nameable(type: string, at: FailureLocation): Promise<void> {
+    await this.rows(`select cast(NULL as ${type})`).catch((error: unknown) =>
+      fail('invalidSpec', 'E_TYPE_UNSUPPORTED', `${type} has fields without names`, {
+        at,
+        hint: `name them: {'a': x, 'b': y} instead of row(x, y)`,
+        cause: error,
+      }),
+    );
   }
 
   private async bound(query: string): Promise<ColumnDef[]> {
@@ -212,17 +232,23 @@ async function readFunctions(
   const result = await connection.runAndReadAll(
     `select lower(function_name), bool_or(function_type = 'aggregate'),
        bool_or(function_type in ('scalar', 'macro')), bool_or(stability = 'VOLATILE'),
-       bool_or(stability = 'CONSISTENT_WITHIN_QUERY')
+       bool_or(stability = 'CONSISTENT_WITHIN_QUERY'),
+       flatten(list(regexp_extract_all(lower(macro_definition), '(\\w+)"?\\(', 1))
+         filter (function_type = 'macro' and macro_definition is not null))
      from duckdb_functions() group by all`,
   );
   return new Map(
-    result.getRows().map(([name, aggregate, scalar, volatile, perQuery]) => [
+    result.getRows().map(([name, aggregate, scalar, volatile, perQuery, calls]) => [
       String(name),
       {
         aggregate: aggregate === true,
         scalar: scalar === true,
         volatile: volatile === true,
         perQuery: perQuery === true,
+        calls:
+          calls instanceof DuckDBListValue
+            ? calls.items.map(String).filter((called) => called !== name)
+            : [],
       },
     ]),
   );

@@ -164,7 +164,8 @@ class QueryClosing {
   }
 
   private noteOrder(name: string, orders: unknown): void {
-    if (orderSensitive(name) && nodesOf(orders).length === 0) this.deterministic = false;
+    if (orderSensitive(name, this.scope.functions) && nodesOf(orders).length === 0)
+      this.deterministic = false;
   }
 
   private permit(what: BeyondRow, called: string): void {

@@ -72,13 +72,22 @@ export function functionRule(
   ) {
     return { kind: 'denied', instead: 'give the value as a param' };
   }
-  return facts?.aggregate && !facts.scalar ? { kind: 'aggregate' } : { kind: 'plain' };
+  if (facts?.aggregate && !facts.scalar) return { kind: 'aggregate' };
+  const inside = (facts?.calls ?? []).map((called) => functionRule(called, [], functions));
+  return inside.find(({ kind }) => kind === 'aggregate' || kind === 'rows') ?? { kind: 'plain' };
 }
 
 export function needsOrder(name: string): boolean {
   return ofOrder.test(name.toLowerCase());
 }
 
-export function orderSensitive(name: string): boolean {
-  return byOrder.test(name.toLowerCase());
+export function orderSensitive(
+  name: string,
+  functions: ReadonlyMap<string, FunctionFacts>,
+): boolean {
+  const lower = name.toLowerCase();
+  return (
+    byOrder.test(lower) ||
+    (functions.get(lower)?.calls ?? []).some((called) => orderSensitive(called, functions))
+  );
 }

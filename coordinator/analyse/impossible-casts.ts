@@ -76,7 +76,7 @@ function written(
 ): { from: string; to: string; statement: string } | undefined {
   try {
     const types = { from: typeText(from), to: typeText(to) };
-    const value = `cast(${quoteText(someValue(from))} as ${types.from})`;
+    const value = `cast(${quoteText(someValue(from))} as ${ofSomeType(types.from)})`;
     return { ...types, statement: `select cast(v as ${types.to}) from (select ${value} as v)` };
   } catch (error) {
     if (error instanceof UnsupportedPlan) return undefined;
@@ -84,7 +84,12 @@ function written(
   }
 }
 
-/** Text that becomes a value of the type, without a NULL in it. @throws UnsupportedPlan */
+/** An empty list, or one of NULLs, is of what becomes anything. A member called NULL stays. */
+function ofSomeType(type: string): string {
+  return type.replace(/"NULL"(?=[[\],)]|$)/g, 'VARCHAR');
+}
+
+/** Text that becomes a value of the type, without a NULL in it where it has a type. @throws UnsupportedPlan */
 function someValue(type: unknown): string {
   const { id, type_info: info } = objectOf(type, 'type');
   const { child_type: item, size } = isObject(info) ? info : {};
@@ -103,6 +108,8 @@ function someValue(type: unknown): string {
       const [key, value] = structMembers(item);
       return `{${someValue(key?.type)}=${someValue(value?.type)}}`;
     }
+    case 'NULL':
+      return 'NULL';
     default:
       return plainValues.find(([types]) => types.test(String(id)))![1];
   }

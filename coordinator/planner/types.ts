@@ -5,6 +5,11 @@ import type { ColumnDef } from '../../shared/plan.js';
 /** Types whose values a Parquet file would change, with the cast that keeps them. */
 const distorted: readonly (readonly [RegExp, string, string])[] = [
   [/^U?HUGEINT/, 'a number of 128 bits becomes a DOUBLE', '::decimal(38,0)'],
+  [
+    /^INTERVAL/,
+    'milliseconds are the least there, and no part may be negative',
+    '::varchar, or take its seconds with epoch',
+  ],
   [/^(BIGNUM|VARINT)/, 'it becomes text', '::varchar'],
   [/^BIT/, 'it becomes text', '::varchar'],
   [/^UNION\(/, 'it becomes a struct', '::varchar, or take a member with union_extract'],

@@ -266,6 +266,7 @@ export function copyStatement(
   const options = [
     'format parquet',
     `compression ${compression}`,
+    ...(sink.columns.some(isFloating) ? ['write_bloom_filter false'] : []),
     ...(groupRows === undefined ? [] : [`row_group_size ${groupRows}`]),
     ...(groups ? [`row_groups_per_file ${groups}`, `file_extension 'chunk'`] : []),
     ...(partitionBy.length === 0
@@ -277,6 +278,11 @@ export function copyStatement(
     ? `select ${[...landing(sink), `${partitionNumber(divide)} as ${partitionColumn}`].join(', ')} from (${input.sql}) order by ${partitionColumn}`
     : sinkQuery(input, sink);
   return `copy (${rows}) to ${quoteText(target)} (${options.join(', ')})`;
+}
+
+/** A Bloom filter is over bytes: one that has met -0 only says that no row is 0, and DuckDB believes it. */
+function isFloating({ type }: ColumnDef): boolean {
+  return /\b(FLOAT|DOUBLE)\b/.test(type);
 }
 
 /** As large as the user wants them; else equal ones, so that a file has about its rows. */

@@ -3,7 +3,7 @@
  * nothing else.
  */
 import { timeConstant } from './decode-time.js';
-import { enumWords, isUnnamedStruct, structMembers, typeText } from './decode-type.js';
+import { enumWords, isRow, rowType, structMembers, typeText } from './decode-type.js';
 import {
   bigOf,
   digitsOf,
@@ -21,7 +21,7 @@ import { quoteName, quoteText } from '../../../shared/sql-text.js';
 /** A serialised `Value` with its type as SQL text. @throws UnsupportedPlan */
 export function constantText(value: unknown): { sql: string; type: string } {
   const constant = objectOf(value, 'constant');
-  if (isRow(constant['type'])) return { sql: rowText(constant), type: 'ROW' };
+  if (isRow(constant['type'])) return { sql: rowText(constant), type: rowType };
   const type = typeText(constant['type']);
   if (flagOf(constant['is_null'], 'constant')) {
     return { sql: type === '"NULL"' ? 'NULL' : `cast(NULL as ${type})`, type };
@@ -103,11 +103,6 @@ function childrenOf(value: unknown): readonly PlanObject[] {
 
 function children(value: unknown): string[] {
   return childrenOf(value).map((child) => constantText(child).sql);
-}
-
-/** `row(1, 2)`: a struct without names. No type in SQL names it. */
-function isRow(type: unknown): boolean {
-  return isObject(type) && type['id'] === 'STRUCT' && isUnnamedStruct(type);
 }
 
 function rowText(constant: PlanObject): string {

@@ -3,7 +3,7 @@
  * private data when it binds them: those are known here one by one, others are unsupported.
  */
 import { decimalConstant, decimalDigits } from './decode-constant.js';
-import { isUnnamedStruct, structMembers, typeText } from './decode-type.js';
+import { isRow, rowType, structMembers, typeText } from './decode-type.js';
 import {
   flagOf,
   isObject,
@@ -24,7 +24,7 @@ export type DecodeOperand = (tree: unknown, scope: Scope) => Expression;
 /** @throws UnsupportedPlan */
 export function functionText(tree: PlanObject, scope: Scope, decode: DecodeOperand): Expression {
   const name = textOf(tree['name'], 'function');
-  const type = isRow(tree['return_type']) ? 'ROW' : typeText(tree['return_type']);
+  const type = isRow(tree['return_type']) ? rowType : typeText(tree['return_type']);
   const children = objectsOf(tree['children'], name);
   if (tree['is_operator'] === true) return operatorText(name, type, children, scope, decode);
   const own = { volatile: scope.isVolatile(name) };
@@ -209,8 +209,4 @@ function lambdaText(
   const lambda = `lambda ${ids.map(quoteName).join(', ')}: ${body.sql}`;
   const args = [list?.sql, lambda, ...(initial ? [initial.sql] : [])].join(', ');
   return combine(`${name}(${args})`, type, [...fixed, outer]);
-}
-
-function isRow(type: unknown): boolean {
-  return isObject(type) && type['id'] === 'STRUCT' && isUnnamedStruct(type);
 }

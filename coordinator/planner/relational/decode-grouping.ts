@@ -26,16 +26,18 @@ export function aggregateOf(
   ]);
   const scope = state.scope(before);
   const groups = objectsOf(tree['groups'], 'group');
+  const positions = (value: unknown) => listOf(value, 'group').map((at) => indexOf(at, 'group'));
+  const given = listOf(tree['grouping_sets'], 'grouping set').map(positions);
+  const whole = given.length === 1 && new Set(given[0]).size === groups.length;
+  const sets = given.length === 0 || whole ? undefined : given;
+  // A set may have the one and not the other of two keys that are one column.
   const keyed = asColumns(
     below,
     expressionsOf(groups, scope),
     (index) => String(groups[index]?.['alias'] ?? '') || `key${index}`,
     state,
+    sets !== undefined,
   );
-  const positions = (value: unknown) => listOf(value, 'group').map((at) => indexOf(at, 'group'));
-  const given = listOf(tree['grouping_sets'], 'grouping set').map(positions);
-  const whole = given.length === 1 && new Set(given[0]).size === groups.length;
-  const sets = given.length === 0 || whole ? undefined : given;
   const groupSlots = keyed.columns.map((key) => (sets ? state.column(key.name, key.type) : key));
   const keys = keyed.columns
     .map((from, index) => ({ column: groupSlots[index] ?? from, from: from.id }))

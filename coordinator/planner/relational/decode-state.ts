@@ -1,6 +1,6 @@
 /** What decoding one plan keeps in mind: fresh ids, results that are shared, unresolved references. */
+import { rowType } from './decode-type.js';
 import { isObject, unsupported, type PlanObject } from './plan-json.js';
-
 import { type Scope, columnExpression } from './expression.js';
 import type { Column, Expression, Project, Reference, Relation } from './relation.js';
 
@@ -33,7 +33,9 @@ export class DecodeState {
     private readonly isVolatile: (functionName: string) => boolean,
   ) {}
 
+  /** @throws UnsupportedPlan */
   column(name: string, type: string): Column {
+    if (type === rowType) unsupported('a struct without names');
     this.columns += 1;
     return { id: `${this.prefix}${this.columns}`, name, type };
   }
@@ -100,18 +102,24 @@ export function narrowed(relation: Relation, slots: readonly Slot[]): Decoded {
 /**
  * Makes plain columns of expressions: those that are not get one below, in a projection that keeps
  * all others.
+ * @param apart two equal ones are two columns
  */
 export function asColumns(
   input: Relation,
   expressions: readonly Expression[],
   name: (index: number) => string,
   state: DecodeState,
+  apart = false,
 ): { relation: Relation; columns: Column[] } {
+  const taken = new Set<string>();
   const known = new Map(input.columns.map((column) => [column.id, column]));
   const added: { column: Column; expression: Expression }[] = [];
   const columns = expressions.map((expression, index) => {
     const plain = expression.column === undefined ? undefined : known.get(expression.column);
-    if (plain) return plain;
+    if (plain && !(apart && taken.has(plain.id))) {
+      taken.add(plain.id);
+      return plain;
+    }
     const column = state.column(name(index), expression.type);
     added.push({ column, expression });
     return column;

@@ -1,6 +1,7 @@
 /** DuckDB's serialised types as SQL text. Never a type whose values SQL text could not name. */
 import {
   indexOf,
+  isObject,
   listOf,
   objectOf,
   objectsOf,
@@ -87,10 +88,11 @@ export function enumWords(info: PlanObject): string[] {
 }
 
 function structText(info: PlanObject): string {
-  const members = objectsOf(info['child_types'], 'struct type').map(
-    (member) =>
-      `${quoteName(textOf(member['first'], 'member name'))} ${typeText(member['second'])}`,
-  );
+  const members = objectsOf(info['child_types'], 'struct type').map((member) => {
+    const name = textOf(member['first'], 'member name');
+    if (name === '') unsupported('a struct without names');
+    return `${quoteName(name)} ${typeText(member['second'])}`;
+  });
   return `STRUCT(${members.join(', ')})`;
 }
 
@@ -101,8 +103,11 @@ function mapText(info: PlanObject): string {
     : unsupported('map type without key and value');
 }
 
-/** Whether a type's text is a struct whose members have no names, which no cast can name. */
-export function isUnnamedStruct(value: unknown): boolean {
+/** What `row(1, 2)` is, a struct without names: no type in SQL names it, so no cast can make it. */
+export const rowType = 'ROW';
+
+export function isRow(value: unknown): boolean {
+  if (!isObject(value) || value['id'] !== 'STRUCT') return false;
   const members = structMembers(value);
   return members.length > 0 && members.every(({ name }) => name === '');
 }

@@ -23,11 +23,10 @@ export interface SetGroups {
   readonly restored: (fragment: Fragment) => Fragment;
 }
 
-/** @returns undefined where the groups have no keys, or keys that cannot be told apart */
+/** @returns undefined where the groups have no keys, or too many */
 export function setGroups(aggregate: Aggregate): SetGroups | undefined {
   const { sets = [], keys } = aggregate;
-  const apart = new Set(keys.map(({ from }) => from)).size === keys.length;
-  if (keys.length === 0 || keys.length > keysMax || !apart) return undefined;
+  if (keys.length === 0 || keys.length > keysMax) return undefined;
   const number: Column = { id: `${keys[0]!.column.id}.set`, name: 'set', type: 'BIGINT' };
   /** Of the number, as `grouping` of all keys has it: set where the key is not in the set. */
   const bitOf = (key: number): number => keys.length - 1 - key;

@@ -154,8 +154,6 @@ function canDrop(relation: Relation, ids: ReadonlySet<string>): boolean {
       return relation.columns.every(({ id }) => ids.has(id));
     case 'unnest':
       return relation.lists.every(({ column }) => ids.has(column.id));
-    case 'aggregate':
-      return relation.keys.length > 0 || relation.columns.some(({ id }) => ids.has(id));
     default:
       return true;
   }
@@ -228,7 +226,9 @@ function aggregate(relation: Aggregate, outputs: readonly Output[], sub: Subsele
     : relation.keys.length > 0
       ? ` group by ${relation.keys.map((_, at) => from(at)).join(', ')}`
       : '';
-  return `select ${list(outputs, ({ id }) => texts.get(id))} from ${input}${groups}`;
+  // Without keys it is the call that makes one row of all, whether anybody looks at it or not.
+  const items = outputs.length === 0 ? 'count(*) as "_"' : list(outputs, ({ id }) => texts.get(id));
+  return `select ${items} from ${input}${groups}`;
 }
 
 function limit(

@@ -64,6 +64,8 @@ describe('a query', () => {
     ],
     ['E_TYPE_MISMATCH', query('select id from orders, users where day = orders.user_id'), /DATE/],
     ['E_TYPE_MISMATCH', query('select count(*) from orders group by s::integer'), /'s' is STRUCT/],
+    ['E_TYPE_MISMATCH', query('select count([]::integer) as n from orders'), /INTEGER is needed/],
+    ['E_TYPE_UNSUPPORTED', query('select distinct row(id) as r from orders'), /without names/, 'r'],
     [
       'E_TYPE_MISMATCH',
       query('select count([list]::date[][]) from orders'),

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { travelled } from '../../../coordinator/planner/types.js';
+import { landed, travelled } from '../../../coordinator/planner/types.js';
 
 let directory: string;
 let instance: DuckDBInstance;
@@ -74,6 +74,15 @@ test.each([
 test('types that a file keeps are not changed', () => {
   for (const type of ['DECIMAL(15,2)', 'VARCHAR', 'STRUCT("BIT" INTEGER)[]', 'TIMESTAMP_NS']) {
     expect(travelled({ name: 'x', type }).type).toBe(type);
+  }
+});
+
+test('what a file would cut off is refused, however deep', () => {
+  for (const type of ['INTERVAL', 'STRUCT(a INTERVAL[])', 'HUGEINT']) {
+    expect(() => landed({ name: 'x', type })).toThrow(/cannot be kept in Parquet/);
+  }
+  for (const type of ['STRUCT("INTERVAL" INTEGER)', "ENUM('INTERVAL')"]) {
+    expect(() => landed({ name: 'x', type })).not.toThrow();
   }
 });
 

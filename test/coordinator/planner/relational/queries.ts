@@ -51,6 +51,10 @@ const nearest = [
 ];
 
 const subqueries = [
+  'select t.id from t, (select max(id) as m from u) y',
+  'select count(*) as n from (select max(id) as m from none)',
+  'select count(*) as n from (select 1 from u group by grouping sets ((), ()))',
+  'select id from t where e > (select avg(id) from (select id, id > (select avg(id) from u) as x from t))',
   'select id from t where a in (select a from u)',
   'select id from t where a not in (select a from u)',
   'select id from t where a not in (select a from u where a is not null)',
@@ -107,6 +111,10 @@ const aggregates = [
   'select product(a), kahan_sum(c), entropy(a), skewness(a), kurtosis(a) from t where a > 0 and not isnan(c)',
   'select a, b, sum(c) from t group by rollup (a, b)',
   'select a, b, grouping(a, b), grouping(b), count(*) from t group by cube (a, b)',
+  'select a, a + 0 as again, count(*) as n from t group by cube (a, a + 0)',
+  'select x, y, grouping(x, y) as g, count(*) as n, median(id) as m from (select dt as x, dt as y, id from t) group by rollup (x, y)',
+  'select geomean(e + 1) as g, weighted_avg(e, id) as w from t',
+  'select b, count(*) as n from t group by b, row(a, bo)',
   'select a, b, bo, count(*) from t group by grouping sets ((a, b), (bo), ())',
   'select a, count(*) from none group by grouping sets ((a), ())',
   'select a % 3 as r, count(*) from t group by r',
@@ -215,6 +223,7 @@ const shaping: QueryCase[] = [
 ];
 
 const expressions = [
+  'select id, coalesce(l, []) as x, []::integer[] as y, map {} as z, array(select k from u where u.a = t.a order by u.id) as w from t',
   "select id, if(a is null or a < 1000000, true, error('no')) as fine from t",
   'select id, a + 1, a - e, a * 2, a / 2, a // 2, a % 3, -a, a ** 2, a & 3, a | 4, a << 1, ~a from t',
   'select id, d + 1, d - 0.5, d * d, d / 3, d + d, 1 - d, d * (1 - d), d % 3, -d, round(d, 1), abs(d) from t',
@@ -308,6 +317,7 @@ export const refused: readonly (readonly [sql: string, what: string])[] = [
     'with recursive r as (select 1 as i union all select i + 1 from r where i < 5) select * from r',
     'operator recursive_cte',
   ],
+  ['select id from t order by row(a, id)', 'a struct without names'],
   ['select rowid from t', 'a reference to a column that is not there'],
   ["select date_part(['year', 'month'], dt) from t", 'function date_part with private data'],
   ['select struct_update(s, x := 3) from t', 'function struct_update with private data'],

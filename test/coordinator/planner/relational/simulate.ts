@@ -226,7 +226,7 @@ class Simulation {
 
   private all(input: ExchangeInput): string {
     return `(${this.tables(input)
-      .map((table) => `select * exclude (${partitionColumn}) from ${table}`)
+      .map((table) => `select * from ${table}`)
       .join(' union all ')})`;
   }
 
