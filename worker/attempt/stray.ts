@@ -48,7 +48,7 @@ function strayError(error: unknown, task: Task): WindrowError {
   const directory = modulesIn(task.spillDirectory);
   const places = maps.map(({ id, bundle }) => ({
     step: id,
-    place: userPlace(error, moduleFile(task.blobs[bundle.digest] ?? '', bundle.digest, directory)),
+    place: userPlace(error, moduleFile(bundle.digest, directory)),
   }));
   const { step, place } = places.find((each) => each.place !== undefined) ?? places[0]!;
   return new WindrowError(

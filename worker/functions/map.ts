@@ -2,8 +2,9 @@
  * A user's map function: loaded from its bundle, called with a record batch or row by row, its
  * errors told with the place in the user's own code. Never touches DuckDB.
  */
-import { copyFile, mkdir, rename } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, mkdir, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { threadId } from 'node:worker_threads';
 import { pathToFileURL } from 'node:url';
 import type { RecordBatch, Vector } from 'apache-arrow';
@@ -66,18 +67,35 @@ export async function loadMapFunction(
 }
 
 /** Where a bundle is imported from: they are kept by digest, and Node goes by the suffix. */
-export function moduleFile(path: string, digest: string, directory: string): string {
-  return path.endsWith('.mjs') ? path : join(directory, `${digest}.mjs`);
+export function moduleFile(digest: string, directory: string): string {
+  return join(directory, `${digest}.mjs`);
 }
 
 async function importable(path: string, digest: string, directory: string): Promise<string> {
-  const copy = moduleFile(path, digest, directory);
-  if (copy === path) return path;
-  await mkdir(directory, { recursive: true });
-  const temporary = `${copy}.${process.pid}-${threadId}`;
-  await copyFile(path, temporary);
-  await rename(temporary, copy);
+  const copy = moduleFile(digest, directory);
+  await shareArrow(directory);
+  await whole(copy, (unfinished) => copyFile(path, unfinished));
   return copy;
+}
+
+/**
+ * Lets modules in this directory import `apache-arrow` as the worker itself does, whatever is installed
+ * around the directory: the classes are the same ones.
+ */
+async function shareArrow(directory: string): Promise<void> {
+  const own = dirname(createRequire(import.meta.url).resolve('apache-arrow'));
+  const link = join(directory, 'node_modules', 'apache-arrow');
+  await mkdir(dirname(link), { recursive: true });
+  if ((await readlink(link).catch(() => undefined)) === own) return;
+  await whole(link, (unfinished) => symlink(own, unfinished, 'junction'));
+}
+
+/** Threads of several processes may make the same file at once: it is there as a whole, or not. */
+async function whole(path: string, make: (unfinished: string) => Promise<void>): Promise<void> {
+  const unfinished = `${path}.${process.pid}-${threadId}`;
+  await rm(unfinished, { force: true });
+  await make(unfinished);
+  await rename(unfinished, path);
 }
 
 async function callBatch(

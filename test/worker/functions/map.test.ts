@@ -93,6 +93,21 @@ const allValues = `select * from (select
     .join(', ')}`;
 
 describe('a map function', () => {
+  // The bundle lies in a directory of the system's own, far from any package.
+  it('shares the classes of Arrow with the worker', async () => {
+    const source = `import { RecordBatch, Table, Utf8, vectorFromArray } from 'apache-arrow';
+      export function batch(batch) {
+        if (!(batch instanceof RecordBatch)) throw new Error('of another Arrow');
+        const ids = batch.getChild('id').toArray();
+        return new Table({ text: vectorFromArray(Array.from(ids, (id) => 'n' + id), new Utf8()) });
+      }`;
+    const reads = { id: 'BIGINT' };
+    const made = { text: 'VARCHAR' };
+    const { failure, records } = await run(ids, idScan, source, { reads, columns: made }, made);
+    expect(failure).toBeUndefined();
+    expect(records[0]?.counts.rowsOut).toBe(5000);
+  });
+
   it('gets and returns every type, NULL included', async () => {
     const source = `export function batch(batch) { return batch; }`;
     const out: Record<string, string> = {};
