@@ -6,6 +6,7 @@ import { DuckDBInstance, DuckDBListValue, type DuckDBConnection } from '@duckdb/
 import { fail, type FailureLocation } from '../../shared/failure.js';
 import type { ColumnDef } from '../../shared/plan.js';
 import { impossibleCast } from './impossible-casts.js';
+import { joinsApart } from './joins-apart.js';
 import {
   isNode,
   nodesOf,
@@ -169,7 +170,9 @@ export class BindDatabase {
   async print(statements: readonly ParsedStatement[]): Promise<string[]> {
     if (statements.length === 0) return [];
     const list = statements
-      .map((statement) => quoteText(printTree({ error: false, statements: [statement] })))
+      .map((statement) =>
+        quoteText(printTree({ error: false, statements: [joinsApart(statement)] })),
+      )
       .join(', ');
     const rows = await this.rows(
       `select json_deserialize_sql(t::json) from (select unnest([${list}]) as t)`,

@@ -68,7 +68,7 @@ interface Written {
 
 /**
  * The one statement of a parsed text.
- * @throws WindrowError E_SQL_SYNTAX, E_SQL_DENIED
+ * @throws WindrowError E_SQL_SYNTAX, E_SQL_DENIED, E_STEP_UNSUPPORTED
  */
 export function statementsOf(
   parsed: Parsed,
@@ -77,6 +77,12 @@ export function statementsOf(
   database: BindDatabase,
 ): TreeNode[] {
   if (!parsed.ok) {
+    if (parsed.type !== 'parser' && /\bpivot\b/i.test(text)) {
+      fail('invalidSpec', 'E_STEP_UNSUPPORTED', 'what columns this PIVOT makes depends on rows', {
+        at,
+        hint: `say which values become columns: PIVOT … ON kind IN ('a', 'b')`,
+      });
+    }
     if (parsed.type !== 'parser') {
       fail('invalidSpec', 'E_SQL_DENIED', 'only SELECT is allowed', {
         at,

@@ -60,9 +60,18 @@ function simpleItems(
     if (item['columns'] === true || isNode(item['expr'])) return undefined;
     if (nodesOf(item['qualified_exclude_list']).length > 0) return undefined;
     if (nodesOf(item['rename_list']).length > 0) return undefined;
+    if (isFieldsOf(item, relation)) return undefined;
     items.push(...expandStar(item, query, relation));
   }
   return items;
+}
+
+/** `s.*` of a struct: a column for each of its fields. */
+function isFieldsOf(star: TreeNode, { columns }: Relation): boolean {
+  const name = String(star['relation_name'] ?? '').toLowerCase();
+  return columns.some(
+    (column) => column.name.toLowerCase() === name && /^STRUCT\(/.test(column.type),
+  );
 }
 
 function hasStar(node: TreeNode): boolean {

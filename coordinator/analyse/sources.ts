@@ -206,7 +206,10 @@ async function inOrder<Item, Result>(
   const pending: Promise<Result>[] = [];
   try {
     for (const item of items) {
-      pending.push(start(item));
+      const started = start(item);
+      // Told when it is this one's turn; one that fails earlier must not end the process meanwhile.
+      started.catch(() => undefined);
+      pending.push(started);
       if (pending.length >= width) await take(await pending.shift()!);
     }
     while (pending.length > 0) await take(await pending.shift()!);

@@ -96,14 +96,11 @@ function constantNode(type: string, value: unknown): TreeNode {
 }
 
 export function castNode(text: string, type: string, alias = ''): TreeNode {
-  return {
-    class: 'CAST',
-    type: 'OPERATOR_CAST',
-    alias,
-    child: constantNode('VARCHAR', text),
-    cast_type: { id: type, type_info: null },
-    try_cast: false,
-  };
+  return castOf(constantNode('VARCHAR', text), { id: type, type_info: null }, alias);
+}
+
+export function castOf(child: TreeNode, type: unknown, alias = ''): TreeNode {
+  return { class: 'CAST', type: 'OPERATOR_CAST', alias, child, cast_type: type, try_cast: false };
 }
 
 export function functionNode(name: string, children: TreeNode[], alias = ''): TreeNode {
@@ -136,10 +133,15 @@ export function valueNode(value: string | number | boolean | null, alias = ''): 
   return { ...constantNode(type, value), alias };
 }
 
-/** DuckDB prints `1e-2`, a DOUBLE, as `0.01`, which it reads again as a DECIMAL. */
+/** DuckDB prints `1e-2`, a DOUBLE, as `0.01`, and `100.`, a DECIMAL, as `100`: it would read others again. */
 export function typedConstant(node: TreeNode): TreeNode {
   const { value } = node;
-  if (!isNode(value) || !isNode(value['type']) || value['type']['id'] !== 'DOUBLE') return node;
+  if (!isNode(value) || !isNode(value['type'])) return node;
+  const { id, type_info: info } = value['type'];
+  if (id === 'DECIMAL' && isNode(info) && Number(info['scale']) === 0) {
+    return castOf({ ...node, alias: '' }, value['type'], node.alias);
+  }
+  if (id !== 'DOUBLE') return node;
   const digits = String(value['value']).replace('\u0001', '');
   return value['is_null'] === true ? node : castNode(digits, 'DOUBLE', node.alias);
 }

@@ -9,7 +9,7 @@ import type { WideStep } from '../planner/facts.js';
 import { refuseDuplicates, requireBoolean, type BindContext, type Relation } from './bind.js';
 import type { BindDatabase } from './bind-database.js';
 import { bindFailure, type Known } from './bind-failures.js';
-import { columnNode, isNode, nodesOf, textsOf, walkTree, type TreeNode } from './syntax.js';
+import { castOf, columnNode, isNode, nodesOf, textsOf, walkTree, type TreeNode } from './syntax.js';
 
 /** A closed SELECT that is not bound yet. */
 export interface WideQuery {
@@ -139,14 +139,7 @@ function itemsOf(node: TreeNode, columns: readonly ColumnDef[]): readonly TreeNo
 
 function exact(item: TreeNode, column: ColumnDef): TreeNode {
   if (column.type !== wideInteger) return item;
-  return {
-    class: 'CAST',
-    type: 'OPERATOR_CAST',
-    alias: column.name,
-    child: { ...item, alias: '' },
-    cast_type: { id: 'DECIMAL', type_info: decimalInfo },
-    try_cast: false,
-  };
+  return castOf({ ...item, alias: '' }, { id: 'DECIMAL', type_info: decimalInfo }, column.name);
 }
 
 const decimalInfo = {
@@ -160,10 +153,21 @@ const decimalInfo = {
 /** Names that a text over these could mean as columns, in lower case. */
 export function columnNames(reads: readonly Relation[], tree?: unknown): Set<string> {
   const names = new Set(
-    reads.flatMap(({ columns }) => columns.map(({ name }) => name.toLowerCase())),
+    reads.flatMap(({ columns }) =>
+      columns.flatMap(({ name, type }) => [name, ...fieldNames(type)].map(lower)),
+    ),
   );
   addNames(tree, names);
   return names;
+}
+
+/** Words of a struct's type, its fields among them: `unnest` makes columns of those. */
+function fieldNames(type: string): string[] {
+  return type.includes('STRUCT(') ? (type.match(/(?<=")[^"]+(?=")|\w+/g) ?? []) : [];
+}
+
+function lower(name: string): string {
+  return name.toLowerCase();
 }
 
 /** Names that the text itself gives to something else than what is called so anyway. */
@@ -173,12 +177,27 @@ function addNames(value: unknown, names: Set<string>): void {
       isCalledSo(part) ? '' : (part.alias ?? ''),
       ...textsOf(part['column_name_alias']),
       ...textsOf(part['aliases']),
+      ...textsOf(part['unpivot_names']),
+      ...nodesOf(part['rename_list']).map((each) => String(each['value'])),
+      ...(part.type === 'PIVOT' ? pivotedNames(part) : []),
     ];
     if (part.class === 'LAMBDA') {
       walkTree(part['lhs'], (each) => given.push(...textsOf(each['column_names'])));
     }
-    for (const name of given) names.add(name.toLowerCase());
+    for (const name of given) names.add(lower(name));
   });
+}
+
+/** Columns of a PIVOT are called by its values, with those of the aggregates behind where several are. */
+function pivotedNames(pivot: TreeNode): string[] {
+  const values = nodesOf(pivot['pivots'])
+    .flatMap((each) => nodesOf(each['entries']))
+    .flatMap((entry) => [
+      entry.alias ?? '',
+      ...nodesOf(entry['values']).map(({ value }) => String(value)),
+    ]);
+  const calls = nodesOf(pivot['aggregates']).map(({ alias }) => alias ?? '');
+  return values.flatMap((value) => [value, ...calls.map((call) => `${value}_${call}`)]);
 }
 
 /** `current_date as current_date`, `now() as now`: whoever reads that name gets the same value. */

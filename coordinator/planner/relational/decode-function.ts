@@ -3,11 +3,11 @@
  * private data when it binds them: those are known here one by one, others are unsupported.
  */
 import { decimalConstant, decimalDigits } from './decode-constant.js';
+import { folded, refuseErased } from './decode-folded.js';
 import { isRow, rowType, structMembers, typeText } from './decode-type.js';
 import {
   flagOf,
   isObject,
-  listOf,
   objectOf,
   objectsOf,
   textOf,
@@ -35,12 +35,37 @@ export function functionText(tree: PlanObject, scope: Scope, decode: DecodeOpera
   }
   refuseErased(name, tree);
   const parts = operands(children, scope, decode);
+  if (slices.has(name) && children.slice(1).some(isNoBound))
+    return sliceText(type, children, parts);
   return combine(
     `${calledName(name)}(${parts.map((part) => part.sql).join(', ')})`,
     type,
     parts,
     own,
   );
+}
+
+const slices = new Set(['array_slice', 'list_slice']);
+
+/** A slice with one end: only brackets can leave the other out. */
+function sliceText(
+  type: string,
+  children: readonly PlanObject[],
+  parts: readonly Expression[],
+): Expression {
+  const [list, from, to, step] = parts.map(({ sql }, at) =>
+    at > 0 && isNoBound(children[at]!) ? '' : sql,
+  );
+  const bounds = step === undefined ? [from, to] : [from, to === '' ? '-' : to, step];
+  return combine(`(${list})[${bounds.join(':')}]`, type, parts);
+}
+
+/** In the plan, a bound that is not there is an empty list. */
+function isNoBound(tree: PlanObject): boolean {
+  const { value } = tree;
+  if (!isObject(value) || !isObject(value['value'])) return false;
+  const { children } = value['value'];
+  return Array.isArray(children) && children.length === 0;
 }
 
 /** Names that can stand before a parenthesis as they are; between quotes all of them can. */
@@ -54,14 +79,6 @@ export function calledName(name: string): string {
 
 function operands(trees: readonly PlanObject[], scope: Scope, decode: DecodeOperand): Expression[] {
   return trees.map((tree) => decode(tree, scope));
-}
-
-/** Arguments that binding took out of the call are in data that is not serialised. */
-export function refuseErased(name: string, tree: PlanObject): void {
-  const original = listOf(tree['original_arguments'], name);
-  if (original.length > listOf(tree['arguments'], name).length) {
-    unsupported(`function ${name} with an argument that binding folds away`);
-  }
 }
 
 function withData(
@@ -90,11 +107,11 @@ function withData(
     case 'array_aggr':
     case 'array_aggregate':
     case 'aggregate': {
-      // The aggregate's name stands among the children; only its own arguments could be lost.
-      const inner = objectOf(data['aggr_expr'] ?? Object.values(data).find(isObject), name);
-      if (inner['has_serialize'] === true || parts.length !== 2)
-        unsupported(`function ${name} with arguments`);
-      return call(parts.map((part) => part.sql));
+      // The aggregate's name stands among the children, its own arguments do not.
+      const inner = objectOf(objectOf(data['bind_data'], name)['aggr_expr'], name);
+      const { args, order } = folded(textOf(inner['name'], name), inner, parts.slice(0, 1));
+      if (parts.length !== 2 || order.length > 0) unsupported(`function ${name} with arguments`);
+      return call([...parts, ...args.slice(1)].map((part) => part.sql));
     }
     default:
       return unsupported(`function ${name} with private data`);
@@ -116,9 +133,11 @@ function operatorText(
   if (left === undefined || parts.length > 2) return unsupported(`operator ${name}`);
   if (!/^[-+*/%^&|<>~!@=]+$/.test(name)) return unsupported(`operator ${name}`);
   const sql = right ? `(${left.sql} ${name} ${right.sql})` : `(${name} ${left.sql})`;
-  const exact = sumType(left.type, right?.type) === type || !type.startsWith('DECIMAL');
-  // Bound again, a sum may get a digit more than the query's own type.
-  return combine(exact || name === '*' ? sql : `cast(${sql} as ${type})`, type, parts);
+  const bound =
+    name === '*' ? productType(left.type, right?.type) : sumType(left.type, right?.type);
+  // Bound again, it may get more digits than the query's own type.
+  const exact = bound === type || !type.startsWith('DECIMAL');
+  return combine(exact ? sql : `cast(${sql} as ${type})`, type, parts);
 }
 
 /**
@@ -162,6 +181,16 @@ function sumType(leftType: string, rightType: string | undefined): string | unde
   // Sums of 64-bit decimals stay 64-bit, and overflow is an error.
   const limit = widest <= 18 && width > 18 ? 18 : 38;
   return `DECIMAL(${Math.min(width, limit)},${scale})`;
+}
+
+/** The type DuckDB gives to a product of decimals. Source: BindDecimalMultiply, DuckDB 1.5. */
+function productType(leftType: string, rightType: string | undefined): string | undefined {
+  const left = decimalOf(leftType);
+  const right = rightType === undefined ? undefined : decimalOf(rightType);
+  if (!left || !right) return undefined;
+  const width = left.width + right.width;
+  const limit = Math.max(left.width, right.width) <= 18 && width > 18 ? 18 : 38;
+  return `DECIMAL(${Math.min(width, limit)},${left.scale + right.scale})`;
 }
 
 /** Parameters of a lambda by function, without the index that may follow them. */

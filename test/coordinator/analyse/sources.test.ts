@@ -54,6 +54,8 @@ describe('files of a source', () => {
     ],
     ['E_SCHEMA_DRIFT', { parquet: 'b/*.parquet' }, /unionByName/],
     ['E_PARQUET_INVALID', { parquet: 'empty.parquet' }, /is empty/],
+    // Read ahead of its turn.
+    ['E_PARQUET_INVALID', { parquet: ['b/1.parquet', 'empty.parquet'] }, /is empty/],
     ['E_HIVE_VALUE', { parquet: 'h', hive: { day: 'BIGINT' } }, /'one' is not BIGINT/],
     ['E_UNKNOWN_COLUMN', { parquet: 'h', hive: { dya: 'BIGINT' } }, /did you mean 'day'/],
   ])('%s for %j', async (code, source, message) => {

@@ -83,6 +83,7 @@ describe('a query', () => {
     ['E_WINDOW_ORDER', query('select sum(id) over (rows 3 preceding) from orders'), /sum/],
     ['E_UNKNOWN_PARAM', query('select count(*) > $minAmuont from orders'), /'minAmount'/],
     ['E_STEP_UNSUPPORTED', query('from orders positional join users'), /join by a key/],
+    ['E_STEP_UNSUPPORTED', query('pivot orders on name using count(*)'), /depends on rows.*IN/],
     ['E_STEP_UNSUPPORTED', query('from range(5)'), /reads no source/],
     ['E_STEP_UNSUPPORTED', query('values (1)'), /reads no source/],
     ['E_SQL_DENIED', query("select getenv('HOME'), count(*) from orders"), /getenv/],

@@ -145,6 +145,18 @@ describe('a query of a step', () => {
     expect(await bench.answer(sql)).toEqual(await bench.answer(oracle));
   });
 
+  test.each([
+    `select grp, today, yesterday from (pivot users on name in ('today', 'yesterday') using count(*) group by grp)`,
+    `select current_date from (pivot users on name in ('current') using count(*) as date, sum(level) as n group by grp)`,
+    `select today from (select * rename (name as today) from orders) join users using (user_id)`,
+    `select what, now from (unpivot (select id, amount from orders) on amount into name what value now) where now > 3 group by all`,
+    `select now from (select unnest({'now': id}) from orders) group by now`,
+  ])('takes no column of its own for the clock: %s', async (text) => {
+    await expect(bench.wide(query(text))).rejects.toMatchObject({
+      failure: { code: 'E_AMBIGUOUS_COLUMN' },
+    });
+  });
+
   test('warns that it reads the clock', async () => {
     const { notes } = await bench.facts(query('select max(day) < today() as late from orders'));
     expect(notes.filter(({ kind }) => kind === 'warning')).toEqual([

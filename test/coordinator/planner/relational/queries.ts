@@ -9,6 +9,15 @@ export interface QueryCase {
 }
 
 const joins = [
+  'select t.id, n.id as other, u.id as third from t cross join (select max(id) as id from u) n left join u on u.a = t.a where t.id < 9',
+  'select u.id, n.m, t.id as other from (select * from u where id < 5) u cross join (select max(id) as m from t) n right join t on t.a = n.m',
+  'select x.id, y.m from t x left join (u cross join (select max(id) as m from t) y) on u.a = x.a and y.m > x.id',
+  'select x.id, x.k, x.v from (select id, a from t) z natural left join ((select a, k from u) x natural join (select k, id as v from u) y)'.replace(
+    'x.id, x.k, x.v',
+    'z.id, k, v',
+  ),
+  'select t.id from t cross join (select max(id) as m from u) n anti join u on u.a = n.m',
+  'select t.id, q.w, u.v from t cross join unnest(t.l) q(w) left join u on u.id = t.id where t.id < 30',
   'select t.a, u.v from t join u on t.a = u.a',
   'select t.id, u.id from t left join u on t.a = u.a',
   'select t.id, u.id from t right join u on t.a = u.a and t.c > u.w',
@@ -223,6 +232,9 @@ const shaping: QueryCase[] = [
 ];
 
 const expressions = [
+  "select t.id, array_to_string(t.l, '') as x, array_to_string(t.l, '|') as y, list_aggregate(t.l, 'string_agg', '-') as z, list_aggregate(t.l, 'quantile_cont', 0.25) as q from t join u on t.id = u.id",
+  'select t.id, t.l[2:] as x, t.l[:-2] as y, t.l[:2] as w, t.l[2:-:2] as v, t.l[:-:2] as u2, t.b[2:] as z, array_pop_front(t.l) as p, array_pop_back(t.l) as o from t join u on t.id = u.id',
+  'select t.id * 1000000000. as x, round(t.id * 100., 1) as y from t join u on t.id = u.id',
   'select id, coalesce(l, []) as x, []::integer[] as y, map {} as z, array(select k from u where u.a = t.a order by u.id) as w from t',
   "select id, if(a is null or a < 1000000, true, error('no')) as fine from t",
   'select id, a + 1, a - e, a * 2, a / 2, a // 2, a % 3, -a, a ** 2, a & 3, a | 4, a << 1, ~a from t',
