@@ -1,6 +1,5 @@
 /** One call from a validated spec to a plan: analyse, then plan. */
 import { dirname } from 'node:path';
-import { fail } from '../../shared/failure.js';
 import type { JobId } from '../../shared/ids.js';
 import type { JobSpec } from '../../shared/job-spec.js';
 import type { JobPlan } from '../../shared/plan.js';
@@ -10,6 +9,7 @@ import { forecast } from '../planner/query-forecast.js';
 import { analyse, type AnalyseOptions } from './analyse.js';
 import { FooterCache } from './footer-cache.js';
 import type { CheckPath } from './globs.js';
+import { checkPlacesApart } from './places-apart.js';
 import { withTypePlaces } from './type-places.js';
 
 export interface PlanJobOptions extends Omit<AnalyseOptions, 'footers'> {
@@ -40,7 +40,7 @@ export async function planJob(options: PlanJobOptions): Promise<PlannedJob> {
     return whole;
   });
   for (const place of placesWritten(planned.plan)) checkPlace(place);
-  refuseOwnInput(planned);
+  await checkPlacesApart(planned.plan);
   return planned;
 }
 
@@ -53,27 +53,4 @@ function placesWritten({ chunkLocation, shuffleLocation, outputs }: JobPlan): st
     deadLetterPath,
   ]);
   return [...ofOutputs, chunkLocation, ...(shuffleLocation ? [shuffleLocation] : [])];
-}
-
-/** An output that holds its own input would be read again, or replaced while it is read. */
-function refuseOwnInput({ plan: { stages, sources = {}, outputs } }: Planned): void {
-  const files = [
-    ...stages.flatMap(({ input }) => (input.kind === 'source' ? input.files : [])),
-    ...Object.values(sources).flat(),
-  ];
-  const directories = new Set(files.map(({ path }) => dirname(path)));
-  for (const output of outputs) {
-    for (const directory of directories) {
-      if (directory !== output.path && !directory.startsWith(`${output.path}/`)) continue;
-      fail(
-        'invalidSpec',
-        'E_OUTPUT_IS_INPUT',
-        `output '${output.name}' holds files that are read`,
-        {
-          at: { file: directory },
-          hint: 'write to a directory of its own',
-        },
-      );
-    }
-  }
 }

@@ -114,6 +114,11 @@ function realpathOfDeepest(path: string): string {
   }
 }
 
+/** Where a path truly leads, as far as it is there; the path itself where that cannot be told. */
+export function realPlace(path: string): Promise<string> {
+  return realpathOfDeepestAsync(path).catch(() => path);
+}
+
 async function realpathOfDeepestAsync(path: string): Promise<string> {
   const missing: string[] = [];
   for (let at = path; ; at = dirname(at)) {

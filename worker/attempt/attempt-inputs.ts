@@ -2,7 +2,7 @@
  * What the chunks of one attempt read: checked before anything decodes it; what only another worker
  * has is brought into a directory that lasts as long as its chunk does. Never: runs a statement.
  */
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { mkdir, realpath, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { threadId } from 'node:worker_threads';
 import { fail } from '../../shared/failure.js';
@@ -48,12 +48,15 @@ export class AttemptInputs {
     this.pages = program.query?.leaves.map(({ columns }) => pagesOf(columns)) ?? [];
   }
 
-  /** All directories that statements over these chunks read. */
-  directories(): string[] {
+  /** All directories that statements over these chunks read; DuckDB asks where a link leads. */
+  async directories(): Promise<string[]> {
     const directories = new Set<string>(this.task.program.query ? [this.fetched] : []);
     for (const work of this.task.chunks) {
       for (const { path } of [...sourcesOf(work), ...filesOf(work), ...slicesOf(work)]) {
         directories.add(dirname(path));
+      }
+      for (const { path } of sourcesOf(work)) {
+        directories.add(dirname(await realpath(path).catch(() => path)));
       }
     }
     return [...directories];

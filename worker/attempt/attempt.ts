@@ -40,7 +40,7 @@ export async function runChunks(
     const inputs = new AttemptInputs(task, () => runtime.scope.throwIfCancelled());
     const { kernel, program } = await runtime.ready({
       ...task,
-      directories: [...new Set([task.chunkDirectory, ...inputs.directories()])],
+      directories: [...new Set([task.chunkDirectory, ...(await inputs.directories())])],
     });
     for (const [at, work] of task.chunks.entries()) {
       runtime.scope.throwIfDraining();

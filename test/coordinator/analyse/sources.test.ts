@@ -1,4 +1,4 @@
-import { symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WindrowError } from '../../../shared/failure.js';
 import type { SourceSpec } from '../../../shared/job-spec.js';
@@ -18,6 +18,10 @@ beforeAll(async () => {
   await bench.parquet('odd/we[i]rd*.parquet', 'select 1 as x');
   writeFileSync(bench.path('empty.parquet'), '');
   symlinkSync(bench.path('a'), bench.path('link'));
+  symlinkSync(bench.path('b'), bench.path('to-b'));
+  symlinkSync(bench.path('b/1.parquet'), bench.path('linked.parquet'));
+  mkdirSync(bench.path('new'));
+  symlinkSync(bench.path('new'), bench.path('to-new'));
 });
 afterAll(() => bench.close());
 
@@ -83,5 +87,37 @@ describe('files of a source', () => {
       outputs: [{ from: 's', parquet: bench.path('b') }],
     };
     expect(await bench.refusal(spec)).toMatchObject({ code: 'E_OUTPUT_IS_INPUT' });
+  });
+
+  test.each<[string, string, object, string]>([
+    ['b/1.parquet', 'to-b', {}, 'E_OUTPUT_IS_INPUT'],
+    ['to-b/1.parquet', 'b', {}, 'E_OUTPUT_IS_INPUT'],
+    ['linked.parquet', 'b', {}, 'E_OUTPUT_IS_INPUT'],
+    ['b/1.parquet', 'out', { deadLetters: { path: 'to-b' } }, 'E_OUTPUT_IS_INPUT'],
+  ])('%s is kept apart from what goes to %s, %j', async (file, output, more, code) => {
+    const { deadLetters } = more as { deadLetters?: { path: string } };
+    const spec = {
+      ...job({ parquet: file }),
+      outputs: [{ from: 's', parquet: bench.path(output) }],
+      ...(deadLetters ? { deadLetters: { path: bench.path(deadLetters.path) } } : {}),
+    };
+    expect(await bench.refusal(spec)).toMatchObject({ code });
+  });
+
+  test.each([
+    ['new', 'to-new'],
+    ['new/x=1', 'new'],
+  ])('and outputs from one another: %s and %s', async (first, second) => {
+    const outputs = [first, second].map((name, index) => ({
+      name: `o${index}`,
+      from: 's',
+      parquet: bench.path(name),
+      partitionBy: ['x'],
+    }));
+    const spec = { ...job({ parquet: 'a/2.parquet' }), outputs };
+    expect(await bench.refusal(spec)).toMatchObject({
+      code: 'E_SPEC_INVALID',
+      message: expect.stringMatching(/writes where output '.*' does/) as string,
+    });
   });
 });

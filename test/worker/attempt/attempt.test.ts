@@ -27,7 +27,8 @@ describe('an attempt', () => {
   });
 
   it('counts each row at the filter that drops it, in the order of the steps', async () => {
-    const path = await place.parquet('a.parquet', numbers);
+    // Read through a link, from a directory that has nothing else to be read.
+    const path = place.link('elsewhere/a.parquet', await place.parquet('a.parquet', numbers));
     const program = programOf(
       scan,
       [

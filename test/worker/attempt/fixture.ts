@@ -7,6 +7,7 @@ import {
   rmSync,
   statSync,
   writeFileSync,
+  symlinkSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -45,6 +46,13 @@ export class Place {
     const path = join(this.root, 'data', name);
     mkdirSync(join(path, '..'), { recursive: true });
     await this.sql(`copy (${query}) to '${path.replaceAll("'", "''")}' (format parquet${options})`);
+    return path;
+  }
+
+  link(name: string, target: string): string {
+    const path = join(this.root, name);
+    mkdirSync(join(path, '..'), { recursive: true });
+    symlinkSync(target, path);
     return path;
   }
 
