@@ -7,7 +7,7 @@ import { resolve } from 'node:path';
 import type { Client, ConnectOptions } from '../client/types.js';
 import { WindrowError } from '../shared/failure.js';
 import type { TlsFlags } from './arguments.js';
-import { clientTls, readToken } from './arguments.js';
+import { clientTls, readToken, serverAddress } from './arguments.js';
 
 export interface ConnectionFlags extends TlsFlags {
   readonly connect?: string;
@@ -28,8 +28,11 @@ const retryMs = 1_000;
 export const defaultStateName = '.windrow';
 
 export function remoteAddress(flags: ConnectionFlags): string | undefined {
-  const address = flags.connect ?? process.env['WINDROW_CONNECT'];
-  return address === '' ? undefined : address;
+  const [name, address] =
+    flags.connect === undefined
+      ? ['WINDROW_CONNECT', process.env['WINDROW_CONNECT']]
+      : ['--connect', flags.connect];
+  return address === undefined || address === '' ? undefined : serverAddress(name, address);
 }
 
 /** The state directory of verbs that get no spec. */

@@ -3,6 +3,7 @@
  * process at once. Never: deciding what leaving in order means.
  */
 import { exitCodes } from './exit.js';
+import { signals, takeSignals } from './signals.js';
 
 export class Interrupted extends Error {
   constructor(readonly by: NodeJS.Signals) {
@@ -10,8 +11,6 @@ export class Interrupted extends Error {
     this.name = 'Interrupted';
   }
 }
-
-const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export interface Interruption {
   readonly signal: AbortSignal;
@@ -27,6 +26,7 @@ export function interruption(): Interruption {
     controller.abort(new Interrupted(name));
   };
   for (const name of signals) process.on(name, onSignal);
+  takeSignals();
   return {
     signal: controller.signal,
     restore() {

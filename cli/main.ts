@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** Where the command starts: says so when Node is too old, before anything that needs a newer one. */
 import { nodeIsTooOld, oldestNode } from './runtime-version.js';
+import { endAtSignals } from './signals.js';
 
 if (nodeIsTooOld(process.versions.node)) {
   process.stderr.write(
@@ -9,5 +10,6 @@ if (nodeIsTooOld(process.versions.node)) {
   );
   process.exitCode = 2;
 } else {
+  endAtSignals();
   void import('./program.js').then(({ main }) => main(process.argv));
 }

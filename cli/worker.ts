@@ -5,6 +5,7 @@ import type { TlsFlags } from './arguments.js';
 import { clientTls, readToken, serverAddress } from './arguments.js';
 import { exitCodes, usageError } from './exit.js';
 import { note } from './output.js';
+import { takeSignals } from './signals.js';
 
 /** Set for the child that `runAgain` starts: its standard input is a life line. */
 const lifeLine = 'WINDROW_LIFE_LINE';
@@ -63,6 +64,7 @@ export async function serveWorker(flags: WorkerFlags): Promise<number> {
   };
   process.on('SIGTERM', leave);
   process.on('SIGINT', leave);
+  takeSignals();
   return worker.done;
 }
 
@@ -77,6 +79,7 @@ function runAgain(poolSize: string): Promise<number> {
   });
   const pass = (signal: NodeJS.Signals): void => void child.kill(signal);
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, pass);
+  takeSignals();
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', (code, signal) => {

@@ -116,6 +116,9 @@ export class Submission {
 
   /** A new job from the stored spec of an ended one. @throws WindrowError E_RETRY_FILES, E_RETRY_OUTPUT */
   async retry(idOrName: string, how: Again, aborted: AbortSignal): Promise<SubmitResponse> {
+    // Asked again, the name is that of the job which the first time has made.
+    const known = how.requestId === '' ? undefined : await this.byRequest(how.requestId);
+    if (known) return { jobId: known, existing: true };
     const live = this.deps.catalogue.live(idOrName);
     if (live && !isEnded(live.phase) && !this.deps.held.has(live.id)) {
       fail('invalidSpec', 'E_NOT_FINISHED', `job ${live.id} has not ended`, {

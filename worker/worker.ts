@@ -249,6 +249,11 @@ export class Worker {
     if (failure && failure.kind !== 'cancelled') {
       this.telemetry.log(ref, 'error', formatFailure(failure));
     }
+    const over = this.draining ? undefined : this.overLimit();
+    if (over !== undefined) {
+      this.telemetry.log(ref, 'warn', over);
+      process.stderr.write(`${over}\n`);
+    }
     this.tellLogs();
     this.send(
       this.reports.attemptEnded({
@@ -257,16 +262,20 @@ export class Worker {
         workerExiting: this.leaving,
       }),
     );
-    if (!this.draining && this.isTooLarge()) this.drain();
+    if (over !== undefined) this.drain();
     this.tellWork();
     this.leaveIfDone();
   }
 
-  private isTooLarge(): boolean {
+  /** Says so where the process has grown beyond what it may take. */
+  private overLimit(): string | undefined {
     const nowMs = performance.now();
-    if (nowMs - this.weighedMs < weighEveryMs) return false;
+    if (nowMs - this.weighedMs < weighEveryMs) return undefined;
     this.weighedMs = nowMs;
-    return process.memoryUsage.rss() > this.memory.processBytes;
+    const [rss, most] = [process.memoryUsage.rss(), this.memory.processBytes];
+    if (rss <= most) return undefined;
+    const [taken, allowed] = [rss, most].map((bytes) => Math.round(bytes / 1e6));
+    return `this worker process takes ${taken} MB, may take ${allowed} (--memory), and ends after what it runs`;
   }
 
   /** A slot without its next attempt waits for the coordinator's answer; others have time. */

@@ -9,7 +9,7 @@ import type { Event } from '../core/events.js';
 import { decodeEvents } from './event-rows.js';
 import type { ArchivedJob, ChunkIndex, Journal, Loaded, StoredNotice } from './journal.js';
 import { previewRequest } from './journal.js';
-import { guarded, journalPath, openForReading, type Sqlite } from './sqlite-file.js';
+import { guarded, inTransaction, journalPath, openForReading, type Sqlite } from './sqlite-file.js';
 
 /** What can be asked of a journal that somebody else may write. */
 export type ReadOnlyJournal = Pick<Journal, 'load' | 'archived' | 'notices' | 'close'> &
@@ -30,7 +30,7 @@ export class JournalReader {
   load(): Loaded {
     return guarded(this.path, () =>
       // One transaction, so that a snapshot and the events after it are of the same moment.
-      this.db.transaction(() => {
+      inTransaction(this.db, 'deferred', () => {
         const events: Event[] = [];
         const rows = this.db.prepare('select job_id, data from events order by seq').raw();
         for (const [id, text] of rows.iterate() as Iterable<[string, string]>) {
@@ -38,7 +38,7 @@ export class JournalReader {
         }
         const snapshots = this.db.prepare('select row from snapshots order by job_id').raw().all();
         return { snapshots: (snapshots as [string][]).map(([row]) => row), events };
-      })(),
+      }),
     );
   }
 

@@ -62,7 +62,7 @@ export function openForWriting(stateDir: string): Sqlite {
       db.pragma('synchronous = full');
       db.pragma('cache_size = -8192');
       db.pragma('wal_autocheckpoint = 4000');
-      db.transaction(() => migrate(db, path)).immediate();
+      inTransaction(db, 'immediate', () => migrate(db, path));
     });
   });
 }
@@ -123,6 +123,26 @@ function checkVersion(version: number, path: string): void {
       `${path} has schema version ${version}, this Windrow knows ${journalSchemaVersion}`,
       { at: { file: path }, hint: 'use the newer Windrow, or another directory with --state' },
     );
+  }
+}
+
+/**
+ * As `db.transaction`, which forgets why it failed where SQLite has rolled back by itself, as it does
+ * when the disk is full.
+ */
+export function inTransaction<T>(db: Sqlite, kind: 'deferred' | 'immediate', action: () => T): T {
+  db.exec(`begin ${kind}`);
+  try {
+    const result = action();
+    db.exec('commit');
+    return result;
+  } catch (error) {
+    try {
+      db.exec('rollback');
+    } catch {
+      // There is nothing left to roll back.
+    }
+    throw error;
   }
 }
 

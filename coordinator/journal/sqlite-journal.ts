@@ -18,7 +18,7 @@ import type {
   Loaded,
   StoredNotice,
 } from './journal.js';
-import { guarded, journalPath, openForWriting, type Sqlite } from './sqlite-file.js';
+import { guarded, inTransaction, journalPath, openForWriting, type Sqlite } from './sqlite-file.js';
 
 /** One asked-for write, waiting for the transaction it will share. */
 interface Write {
@@ -54,12 +54,10 @@ class SqliteJournal implements Journal, ChunkIndex {
   async acquire(): Promise<number> {
     this.flush();
     return guarded(this.path, () =>
-      this.db
-        .transaction(() => {
-          this.db.exec("update meta set value = value + 1 where key = 'epoch'");
-          return this.currentEpoch();
-        })
-        .immediate(),
+      inTransaction(this.db, 'immediate', () => {
+        this.db.exec("update meta set value = value + 1 where key = 'epoch'");
+        return this.currentEpoch();
+      }),
     );
   }
 
@@ -204,17 +202,15 @@ class SqliteJournal implements Journal, ChunkIndex {
     try {
       failpoint('journal.commit.before');
       [fenced, current] = guarded(this.path, () =>
-        this.db
-          .transaction((): [Write[], number] => {
-            const epoch = this.currentEpoch();
-            const late: Write[] = [];
-            for (const write of writes) {
-              if (write.epoch === epoch) write.run();
-              else late.push(write);
-            }
-            return [late, epoch];
-          })
-          .immediate(),
+        inTransaction(this.db, 'immediate', (): [Write[], number] => {
+          const epoch = this.currentEpoch();
+          const late: Write[] = [];
+          for (const write of writes) {
+            if (write.epoch === epoch) write.run();
+            else late.push(write);
+          }
+          return [late, epoch];
+        }),
       );
       failpoint('journal.commit.after');
     } catch (error) {

@@ -147,12 +147,21 @@ function ownerPath(stateDir: string): string {
 function writeOwner(stateDir: string, owner: Owner): void {
   const path = ownerPath(stateDir);
   const temporary = `${path}.${process.pid}.tmp`;
-  const file = openSync(temporary, 'w');
   try {
-    writeSync(file, `${JSON.stringify(owner)}\n`);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
+    const file = openSync(temporary, 'w');
+    try {
+      writeSync(file, `${JSON.stringify(owner)}\n`);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    const failure = toFailure(error, { kind: 'io', code: 'E_STATE_IO' });
+    const hint =
+      failure.code === 'E_DISK_FULL'
+        ? { hint: 'free space on that disk or name another directory with --state' }
+        : {};
+    throw new WindrowError({ ...failure, ...hint, at: { file: path } }, error);
   }
-  renameSync(temporary, path);
 }

@@ -207,6 +207,12 @@ export class WorkerService {
       fail('resource', 'E_LIMIT', `this coordinator takes ${limits.workersConnected} workers`);
     }
     const same = known?.incarnation === hello.incarnation;
+    // Of one that is gone, the stream is closed or has been silent for some heartbeats.
+    if (known?.stream && !same && this.now() - known.lastHeardMs < this.deps.leaseMs / 2) {
+      // The worker prints the message alone: it says what to do by itself.
+      const message = `a worker called ${id} is here already, process ${known.pid}`;
+      fail('invalidSpec', 'E_WORKER_ID', `${message}; give each a name of its own with --id`);
+    }
     if (known?.stream && known.stream !== stream) known.stream.end();
     const connection: Connection = {
       id,
