@@ -106,7 +106,7 @@ export async function runHere(options: RunHereOptions): Promise<ExitCode> {
       work: async ({ client }, signal) => {
         const reporter = reporterFor(processStartMs());
         try {
-          const { jobId } = await unlessAborted(options.begin(client), signal);
+          const jobId = await unlessAborted(jobOf(client, options.begin, followed), signal);
           if (elsewhere) elsewhere.jobId = jobId;
           const following = followJob(client, jobId, reporter, signal, followed);
           return concludeJob(await unlessAborted(following, signal), reporter);
@@ -123,6 +123,15 @@ export async function runHere(options: RunHereOptions): Promise<ExitCode> {
   } finally {
     interrupt.restore();
   }
+}
+
+/**
+ * The job to follow: the one from before, where its owner was just done with it, else what `begin` says.
+ * It may have been another's, which no request of ours has made.
+ */
+async function jobOf(client: Client, begin: Begin, { jobId }: Followed): Promise<string> {
+  const before = jobId === undefined ? undefined : await client.get(jobId).catch(() => undefined);
+  return before?.endedAt === undefined ? (await begin(client)).jobId : before.job;
 }
 
 /** The result as the journal tells it, now that nobody works on the job any more. */

@@ -204,6 +204,15 @@ describe('a coordinator refuses', () => {
     expect(run.code, run.stderr).toBe(2);
   });
 
+  it.concurrent.each(['127.0.0.1', 'nonsense', 'http://127.0.0.1:1', ':7433', '127.0.0.1:99999'])(
+    'an address that is none: %s',
+    async (given) => {
+      const run = await windrow(['list', '--connect', given], place.directory);
+      expect(run.stderr).toMatch(/error E_USAGE: .*--connect.*HOST:PORT/s);
+      expect(run.code, run.stderr).toBe(2);
+    },
+  );
+
   it.concurrent.each([
     ['a client without a token', []],
     ['a client with a wrong token', ['--token-file', 'wrong.token']],

@@ -24,8 +24,12 @@ afterAll(() => {
 const windrow = (...args: string[]): Promise<Ended> => verbHere(args);
 
 /** The command as a user starts it, from its sources. */
-function started(...args: string[]): Promise<Ended> {
-  const child = spawn(process.execPath, ['--import', loader, entry, ...args], {
+const started = (...args: string[]): Promise<Ended> => startedWith([], args);
+
+/** @param imports modules that are there before it */
+function startedWith(imports: readonly string[], args: readonly string[]): Promise<Ended> {
+  const before = [loader, ...imports].flatMap((each) => ['--import', each]);
+  const child = spawn(process.execPath, [...before, entry, ...args], {
     cwd: directory,
     env: { ...process.env, WINDROW_CONNECT: '', WINDROW_TOKEN: '' },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -36,6 +40,20 @@ function started(...args: string[]): Promise<Ended> {
   child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
   return new Promise((resolve) => child.once('close', (code) => resolve({ code, stdout, stderr })));
 }
+
+test.each(['run', 'submit', 'validate'])(
+  '%s ends with 130 at a signal before it has begun',
+  async (verb) => {
+    const code = `const on = process.on;
+    process.on = function (name, ...rest) {
+      if (name === 'SIGTERM') setImmediate(() => process.kill(process.pid, name));
+      return on.call(this, name, ...rest);
+    };`;
+    const asSoonAsItListens = `data:text/javascript,${encodeURIComponent(code)}`;
+    const { code: ends, stdout, stderr } = await startedWith([asSoonAsItListens], [verb, 'x.yaml']);
+    expect([ends, stdout, stderr]).toEqual([130, '', '']);
+  },
+);
 
 const verbs = [
   ...['run', 'submit', 'validate', 'explain', 'preview'],

@@ -130,8 +130,9 @@ export class ChunkRun {
 
   /** The failure with everything that is known about its place. */
   private async explained(error: unknown): Promise<WindrowError> {
-    const failure = classify(error, this.scope, this.kernel.options.spillDirectory);
-    if (failure.kind === 'cancelled') return new WindrowError(failure, error);
+    const classified = classify(error, this.scope, this.kernel.options.spillDirectory);
+    if (classified.kind === 'cancelled') return new WindrowError(classified, error);
+    const failure = this.work.source ? classified : withoutRow(classified);
     const { query, steps } = this.program.program;
     if (failure.code === 'E_EXPECT_FAILED' && !this.work.source) {
       const check = { kernel: this.kernel, steps, first: this.first.bind(this) };
@@ -272,6 +273,13 @@ export class ChunkRun {
       await this.program.dropTables(tables);
     }
   }
+}
+
+/** Of a chunk made of chunks, the number of a row is that in no file of the user's. */
+function withoutRow(failure: Failure): Failure {
+  if (failure.at?.row === undefined) return failure;
+  const { row: _, ...at } = failure.at;
+  return { ...failure, at };
 }
 
 function range({ rowStart, rowEnd }: SourceWork): RowSelection {

@@ -51,7 +51,8 @@ export async function writeDeadLetters(
       await writer.appendRow({
         ...(origin.file === undefined ? {} : { source_file: origin.file }),
         ...(origin.rowGroup === undefined ? {} : { row_group: origin.rowGroup }),
-        ...(row.row < 0 ? {} : { row: row.row }),
+        // Without its file a number says nothing: it counts rows of chunks.
+        ...(row.row < 0 || origin.file === undefined ? {} : { row: row.row }),
         step: row.step,
         code: row.code,
         message: row.message,

@@ -108,6 +108,12 @@ describe('verbs', () => {
     expect(resubmitted.status).toBe(201);
     const same = await api.post(`/v1/jobs/${next}/resubmit`, { requestId: 'r2' });
     expect(same.json).toMatchObject({ existing: true });
+    // By now the name is that of the job which the first request has made.
+    await api.post(`/v1/jobs/${(same.json as { job: string }).job}/cancel`);
+    const byName = () => api.post('/v1/jobs/ends/retry', { requestId: 'r3' });
+    const [first, again] = [(await byName()).json, (await byName()).json];
+    expect(first).toMatchObject({ existing: false });
+    expect(again).toEqual({ ...(first as object), existing: true });
   });
 
   it('a verb that needs no body takes one that is called JSON and is empty', async () => {

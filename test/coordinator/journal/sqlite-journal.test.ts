@@ -5,7 +5,12 @@ import { fileURLToPath } from 'node:url';
 import Database from 'libsql';
 import { describe, expect, it } from 'vitest';
 import { openReadOnly } from '../../../coordinator/journal/journal-reader.js';
-import { journalPath, journalSchemaVersion } from '../../../coordinator/journal/sqlite-file.js';
+import {
+  guarded,
+  inTransaction,
+  journalPath,
+  journalSchemaVersion,
+} from '../../../coordinator/journal/sqlite-file.js';
 import { openJournal } from '../../../coordinator/journal/sqlite-journal.js';
 import type { Event } from '../../../coordinator/core/events.js';
 import { jobId } from '../../../shared/ids.js';
@@ -30,6 +35,19 @@ const codeOf = (action: () => unknown): string => {
 };
 
 describe('the SQLite journal file', () => {
+  it('says that the disk is full, where SQLite has rolled back by itself', () => {
+    const path = journalPath(place());
+    const full = (): void => {
+      const db = new Database(path);
+      db.exec('create table t (x blob)');
+      db.pragma('max_page_count = 10');
+      guarded(path, () =>
+        inTransaction(db, 'immediate', () => db.exec('insert into t values (zeroblob(1000000))')),
+      );
+    };
+    expect(codeOf(full)).toBe('E_DISK_FULL');
+  });
+
   it('shares one transaction among the appends of one turn', async () => {
     const directory = place();
     const journal = openJournal(directory);

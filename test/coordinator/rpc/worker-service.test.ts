@@ -201,6 +201,26 @@ describe('a worker that speaks out of turn', () => {
     stranger.client.close();
   });
 
+  it('does not take the place of another one of its name, which works on', async () => {
+    const first = rawWorker();
+    first.hello();
+    await first.next('welcome');
+    const second = new RawWorker(coordinator.endpoint, first.id, 'another');
+    second.hello({ pid: 2 });
+    expect((await second.refusal).details).toMatch(/E_WORKER_ID: .*process 1; .*--id/);
+    second.client.close();
+    const state = async () =>
+      (await client.workers()).find(({ worker }) => worker === first.id)?.state;
+    expect(await state()).toBe('connected');
+    await first.leave();
+    // Its name is free again.
+    await expect.poll(state).not.toBe('connected');
+    const third = new RawWorker(coordinator.endpoint, first.id, 'third');
+    third.hello();
+    await third.next('welcome');
+    await third.leave();
+  });
+
   it('loses its stream over a report before its hello', async () => {
     const hasty = rawWorker();
     hasty.say({ $case: 'reports', value: { reports: [] } });
