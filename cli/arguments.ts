@@ -12,6 +12,14 @@ export function collect(text: string, before: readonly string[] | undefined): st
   return [...(before ?? []), text];
 }
 
+/** As `collect`, of what has to be something. */
+export function collectNames(flag: string) {
+  return (text: string, before: readonly string[] | undefined): string[] => {
+    if (text.trim() === '') throw usageError(`${flag} is empty`, 'give it a name');
+    return collect(text, before);
+  };
+}
+
 export function wholeNumber(flag: string, least: number, most: number): (text: string) => number {
   return (text) => {
     const value = Number(text);

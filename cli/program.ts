@@ -3,7 +3,7 @@
  * is called, so that help and small jobs start fast. Never: doing anything itself.
  */
 import { Command, CommanderError } from 'commander';
-import { byteSize, collect, duration, oneOf, wholeNumber } from './arguments.js';
+import { byteSize, collect, collectNames, duration, oneOf, wholeNumber } from './arguments.js';
 import { exitCodeOf, exitCodes, failuresOf } from './exit.js';
 import { guardOutput, note, reportError } from './output.js';
 import { backfillVerbs, scheduleVerbs, type Run, type VerbTools } from './schedule-verbs.js';
@@ -189,7 +189,11 @@ function serveVerbs(verb: Verb, run: Run): void {
       'attempts at a time (default: the cores)',
       wholeNumber('--slots', 1, 256),
     )
-    .option('--pool <name>', "pool to serve, repeatable; '*' serves all (default: cpu)", collect)
+    .option(
+      '--pool <name>',
+      "pool to serve, repeatable; '*' serves all (default: cpu)",
+      collectNames('--pool'),
+    )
     .option('--id <name>', 'name of the worker (default: host and process)')
     .option('--token-file <file>', 'join token (or env WINDROW_WORKER_TOKEN)')
     .option('--memory <size>', 'most memory to use, such as 4GiB', byteSize('--memory'))

@@ -40,12 +40,12 @@ export function scheduleVerbs({ verb, reading, withConnection, run }: VerbTools)
     run(async (name, flags) => (await import('./schedules.js')).resumeSchedule(name, flags)),
   );
   read('trigger <name>', 'start a run by hand')
-    .option('--start <time>', 'where its data interval starts', instant('--start'))
     .option(
-      '--end <time>',
-      'where it ends (default: the latest that is complete)',
-      instant('--end'),
+      '--start <time>',
+      'where its data interval starts (default: the latest that is complete)',
+      instant('--start'),
     )
+    .option('--end <time>', 'where it ends; goes with --start', instant('--end'))
     .option('--request-id <id>', 'same id, same run (default: a new one)')
     .action(
       run(async (name, flags) => (await import('./schedules.js')).triggerSchedule(name, flags)),
