@@ -7,6 +7,7 @@ import { resolve } from 'node:path';
 import type { Client, ConnectOptions } from '../client/types.js';
 import { WindrowError } from '../shared/failure.js';
 import type { TlsFlags } from './arguments.js';
+import { note } from './output.js';
 import { clientTls, readToken, serverAddress } from './arguments.js';
 
 export interface ConnectionFlags extends TlsFlags {
@@ -49,6 +50,10 @@ export async function connectRemote(address: string, flags: ConnectionFlags): Pr
   const tls = clientTls(flags);
   const options: ConnectOptions = {
     retryMs,
+    onOutage: (reason) => {
+      if (reason === undefined) note(`the coordinator at ${address} is back`);
+      else note(`lost the coordinator at ${address} (${reason}): still trying`);
+    },
     ...(token === undefined || token === '' ? {} : { token }),
     ...(tls === undefined ? {} : { tls }),
   };

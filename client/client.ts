@@ -61,7 +61,7 @@ export function connect(target: string, options: ConnectOptions = {}): Client {
   const shared = { channelOverride: jobs.getChannel() };
   const schedules = new ScheduleServiceClient(target, to.credentials, shared);
   const calls = new Calls(metadata, options.timeoutMs ?? 30_000, options.retryMs ?? 5_000);
-  return new GrpcClient(jobs, schedules, calls, options.reconnectMs);
+  return new GrpcClient(jobs, schedules, calls, options);
 }
 
 interface Seen {
@@ -77,7 +77,7 @@ class GrpcClient implements Client {
     private readonly service: JobServiceClient,
     scheduleService: ScheduleServiceClient,
     private readonly calls: Calls,
-    private readonly reconnectMs: number | undefined,
+    private readonly outages: Pick<ConnectOptions, 'reconnectMs' | 'onOutage'>,
   ) {
     this.metadata = calls.metadata;
     const upload = (job: LoadedJob): Promise<void> => this.upload(job.files);
@@ -126,10 +126,9 @@ class GrpcClient implements Client {
   }
 
   events(job: string, options: { afterSeq?: number; follow?: boolean; signal?: AbortSignal } = {}) {
-    const { calls, service, metadata, reconnectMs } = this;
-    const more = reconnectMs === undefined ? {} : { reconnectMs };
+    const { calls, service, metadata, outages } = this;
     return calls.streamed(
-      (left) => watchEvents(service, metadata, job, { ...options, ...more, signal: left }),
+      (left) => watchEvents(service, metadata, job, { ...options, ...outages, signal: left }),
       options.signal,
     );
   }
@@ -234,10 +233,9 @@ class GrpcClient implements Client {
   }
 
   logs(job: string, options: { follow?: boolean; signal?: AbortSignal } = {}) {
-    const { calls, service, metadata, reconnectMs } = this;
-    const more = reconnectMs === undefined ? {} : { reconnectMs };
+    const { calls, service, metadata, outages } = this;
     return calls.streamed(
-      (left) => watchLogs(service, metadata, job, { ...options, ...more, signal: left }),
+      (left) => watchLogs(service, metadata, job, { ...options, ...outages, signal: left }),
       options.signal,
     );
   }

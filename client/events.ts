@@ -20,6 +20,7 @@ interface FollowOptions {
   readonly follow?: boolean;
   readonly signal?: AbortSignal;
   readonly reconnectMs?: number;
+  readonly onOutage?: (reason: string | undefined) => void;
 }
 
 /**
@@ -60,12 +61,18 @@ export async function* watchLogs(
 /** @param open the stream behind a number; an item whose own is 0 is told as it comes */
 async function* unbroken<Item extends { readonly seq: number }>(
   service: JobServiceClient,
-  { signal, reconnectMs = 60_000, ...options }: FollowOptions,
+  { signal, reconnectMs = 60_000, onOutage, ...options }: FollowOptions,
   open: (afterSeq: number) => ClientReadableStream<Item>,
 ): AsyncGenerator<Item, void, undefined> {
   let afterSeq = options.afterSeq ?? 0;
   let backoffMs = backoffFirstMs;
   let outageSinceMs = performance.now();
+  let away = false;
+  const tellOutage = (reason: string | undefined): void => {
+    if (away === (reason !== undefined)) return;
+    away = reason !== undefined;
+    onOutage?.(reason);
+  };
   while (!signal?.aborted) {
     await connected(service, outageSinceMs + reconnectMs - performance.now(), signal);
     const openedMs = performance.now();
@@ -73,6 +80,7 @@ async function* unbroken<Item extends { readonly seq: number }>(
     try {
       for await (const item of rawStream(() => open(afterSeq), signal)) {
         progressed = true;
+        tellOutage(undefined);
         if (item.seq > 0 && item.seq <= afterSeq) continue;
         if (item.seq > 0) afterSeq = item.seq;
         yield item;
@@ -81,6 +89,7 @@ async function* unbroken<Item extends { readonly seq: number }>(
     } catch (error) {
       if (!(error instanceof StreamEnded)) throw error;
       if (!isUnreachable(error.status)) throw statusToError(error.status);
+      tellOutage(error.status.details);
       if (progressed || performance.now() - openedMs > steadyMs) {
         outageSinceMs = performance.now();
         backoffMs = backoffFirstMs;

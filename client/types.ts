@@ -50,6 +50,8 @@ export interface ConnectOptions {
   readonly retryMs?: number;
   /** How long `events` tries to reconnect in one go; default 60 000. */
   readonly reconnectMs?: number;
+  /** Called when what is followed breaks off, with gRPC's reason, and with none when it goes on. */
+  readonly onOutage?: (reason: string | undefined) => void;
 }
 
 /** How a job is handed over. */

@@ -50,7 +50,9 @@ it('events, logs and wait go on, and a call in between is answered', async () =>
   const first = await startCoordinator();
   const endpoint = `unix:${place.path('state', 'windrow.sock')}`;
   place.start(['worker', '--coordinator', endpoint, '--slots', '1']);
-  const client = connect(endpoint, { retryMs: 30_000 });
+  const outages: boolean[] = [];
+  const onOutage = (reason?: string): void => void outages.push(reason !== undefined);
+  const client = connect(endpoint, { retryMs: 30_000, onOutage });
   try {
     const { jobId } = await client.submit(job, { requestId: 'the-one' });
     const waited = client.wait(jobId);
@@ -78,6 +80,8 @@ it('events, logs and wait go on, and a call in between is answered', async () =>
     }
     expect(again).toBeDefined();
     expect(await waited).toMatchObject({ job: jobId, state: 'succeeded', rows: { out: rows } });
+
+    expect([outages.at(0), outages.includes(false)]).toEqual([true, true]);
 
     const told: EventView[] = [];
     for await (const event of client.events(jobId, { follow: false })) told.push(event);
