@@ -7,8 +7,8 @@ import { resolve } from 'node:path';
 import type { Client, ConnectOptions } from '../client/types.js';
 import { WindrowError } from '../shared/failure.js';
 import type { TlsFlags } from './arguments.js';
-import { note } from './output.js';
 import { clientTls, readToken, serverAddress } from './arguments.js';
+import { note } from './output.js';
 
 export interface ConnectionFlags extends TlsFlags {
   readonly connect?: string;

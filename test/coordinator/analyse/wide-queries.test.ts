@@ -212,6 +212,12 @@ describe('a query of a step', () => {
     expect(facts.wide.size).toBe(0);
   });
 
+  test('over one relation may take a struct apart, which stays a pass over its rows, too', async () => {
+    const facts = await bench.facts(query('select s.*, id from orders where id > 1'));
+    expect(facts.wide.size).toBe(0);
+    expect(facts.steps.get('x')?.columns.map(({ name }) => name)).toEqual(['f', 'id']);
+  });
+
   test.each([
     'select count(*) from orders',
     'select id, count(*) over () as n from orders',
