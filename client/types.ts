@@ -35,7 +35,7 @@ export interface LoadedSchedule {
 export interface ConnectOptions {
   /** The client token that the coordinator was started with, if it was. */
   readonly token?: string;
-  /** PEM files; all absent means plaintext (loopback and UNIX sockets only). */
+  /** Paths of PEM files; all absent means plaintext (loopback and UNIX sockets only). */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
   /**
    * Deadline of each call that is not a stream, E_DEADLINE beyond it; default 30 000, and ten times

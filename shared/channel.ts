@@ -44,13 +44,22 @@ export function channelTo(target: string, tls?: TlsFiles): Channel {
 
 /** @throws WindrowError E_TLS_FILE */
 export function pemOf(path: string | undefined): Buffer | null {
-  if (path === undefined) return null;
+  return path === undefined ? null : readPem(path);
+}
+
+/** @throws WindrowError E_TLS_FILE */
+export function readPem(path: string): Buffer {
+  const hint = 'give the path of a PEM file';
+  // It may be a key: neither the message nor its cause may show it.
+  if (path.includes('-----BEGIN ')) {
+    fail('invalidSpec', 'E_TLS_FILE', 'this is the text of a PEM file and not its path', { hint });
+  }
   try {
     return readFileSync(path);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return fail('invalidSpec', 'E_TLS_FILE', `cannot read ${path}: ${message}`, {
-      hint: 'give the path of a PEM file',
+      hint,
       cause: error,
     });
   }

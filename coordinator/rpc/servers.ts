@@ -2,7 +2,7 @@
  * The doors: a UNIX socket in the state directory for this machine's own, and where asked for, TCP.
  * An address that others can reach without TLS and tokens is refused.
  */
-import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
@@ -15,6 +15,7 @@ import {
   type ServerDuplexStream,
 } from '@grpc/grpc-js';
 import type { HealthImplementation } from 'grpc-health-check';
+import { readPem } from '../../shared/channel.js';
 import { sha256Hex } from '../../shared/chunk-identity.js';
 import { joinAddress, splitAddress, staysOnMachine } from '../../shared/endpoints.js';
 import { fail } from '../../shared/failure.js';
@@ -180,14 +181,10 @@ function secure(files: TlsFiles): ServerCredentials {
  * @throws WindrowError E_TLS_FILE
  */
 export function readTlsFiles({ cert, key, ca }: TlsFiles) {
-  const read = (path: string): Buffer => {
-    try {
-      return readFileSync(path);
-    } catch (error) {
-      return fail('invalidSpec', 'E_TLS_FILE', `cannot read ${path}: ${(error as Error).message}`);
-    }
+  const files = {
+    ...{ cert: readPem(cert), key: readPem(key) },
+    ...(ca === undefined ? {} : { ca: readPem(ca) }),
   };
-  const files = { cert: read(cert), key: read(key), ...(ca === undefined ? {} : { ca: read(ca) }) };
   try {
     createSecureContext(files);
   } catch (error) {

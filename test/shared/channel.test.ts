@@ -1,5 +1,6 @@
 import { createServer } from 'node:net';
 import { once } from 'node:events';
+import { inspect } from 'node:util';
 import { afterEach, expect, it, vi } from 'vitest';
 import { connect } from '../../client/client.js';
 import { startWorker } from '../../worker/main.js';
@@ -15,6 +16,19 @@ it('a worker tells its token to no other machine in plain text', async () => {
     pools: ['cpu'],
   });
   await expect(joining).rejects.toThrow(/E_INSECURE_TARGET.*192\.0\.2\.2/);
+});
+
+it('an error about a key given in place of its path does not show it', () => {
+  const key = '-----BEGIN PRIVATE KEY-----\nverysecret\n-----END PRIVATE KEY-----';
+  let thrown: unknown;
+  try {
+    connect('127.0.0.1:7433', { tls: { key } });
+  } catch (error) {
+    thrown = error;
+  }
+  const shown = inspect(thrown, { depth: null });
+  expect(shown).toMatch(/E_TLS_FILE.*not its path/);
+  expect(shown).not.toContain('verysecret');
 });
 
 it('plaintext to loopback takes no way by a proxy', async () => {
