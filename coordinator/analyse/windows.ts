@@ -1,4 +1,5 @@
 /** A `window` step as a query: OVER is put behind every call that needs it and has none. */
+import { WindrowError } from '../../shared/failure.js';
 import type { StepOf } from '../../shared/step-spec.js';
 import { quoteName } from '../../shared/sql-text.js';
 import type { BindContext, Relation } from './bind.js';
@@ -61,7 +62,7 @@ async function withOver(
 ): Promise<TreeNode[]> {
   const isWide: IsWide = (name, children) =>
     functionRule(name, children, database.functions).kind === 'aggregate';
-  const trees = await parseExpressions(made, database);
+  const trees = await parseExpressions(made, database).catch(withHint);
   const calls = trees.flatMap((tree, index) =>
     openCalls(tree, isWide).map((call) => ({ call, at: made[index]!.at })),
   );
@@ -74,6 +75,14 @@ async function withOver(
   );
   const windowOf = new Map(calls.map(({ call }, index) => [call, windows[index]!]));
   return trees.map((tree) => mapNodes(tree, (part) => windowOf.get(part)));
+}
+
+/** DuckDB's parser wants to see the OVER that would be put behind the call. */
+function withHint(error: unknown): never {
+  if (!(error instanceof WindrowError) || !/IGNORE NULLS/.test(error.failure.message)) throw error;
+  const hint =
+    'give that call an OVER of its own: first_value(x ignore nulls) over (partition by … order by …)';
+  throw new WindrowError({ ...error.failure, hint }, error);
 }
 
 type IsWide = (name: string, children: readonly TreeNode[]) => boolean;

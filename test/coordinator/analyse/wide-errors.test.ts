@@ -190,6 +190,12 @@ describe('a window', () => {
     ['E_WINDOW_ORDER', window({ columns: { n: 'row_number()' } }), /row_number.*orderBy/, 'n'],
     ['E_WINDOW_ORDER', window({ partitionBy: ['name'], columns: { n: 'lag(id)' } }), /lag/, 'n'],
     ['E_WINDOW_ORDER', window({ columns: { n: 'rank() over (partition by id)' } }), /rank/, 'n'],
+    [
+      'E_SQL_SYNTAX',
+      window({ orderBy: ['id'], columns: { n: 'first_value(name ignore nulls)' } }),
+      /OVER of its own/,
+      'n',
+    ],
     ['E_UNKNOWN_COLUMN', window({ orderBy: ['nme'] }), /'name'/],
     ['E_UNKNOWN_COLUMN', window({ partitionBy: ['nme'] }), /'name'/],
     ['E_UNKNOWN_COLUMN', window({ columns: { n: 'sum(amuont)' } }), /'amount'/, 'n'],
