@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { parseByteSize } from '../shared/byte-size.js';
 import { parseDurationMs } from '../shared/duration.js';
-import { splitAddress } from '../shared/endpoints.js';
+import { isToken, splitAddress } from '../shared/endpoints.js';
 import { instantOf } from '../shared/schedule-meaning.js';
 import { WindrowError } from '../shared/failure.js';
 import { usageError } from './exit.js';
@@ -102,7 +102,11 @@ export function readToken(flag: string, path: string): string {
       `${flag} ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
-  if (text === '') throw usageError(`${flag} ${path} is empty`, 'put the token on its first line');
+  const hint = 'put the token there, on one line, and nothing else';
+  if (text === '') throw usageError(`${flag} ${path} is empty`, hint);
+  if (!isToken(text)) {
+    throw usageError(`${flag} ${path} has more than a token of ASCII characters`, hint);
+  }
   return text;
 }
 

@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client as Service, ClientUnaryCall, Metadata, ServiceError } from '@grpc/grpc-js';
-import { WindrowError } from '../shared/failure.js';
+import { fail, WindrowError } from '../shared/failure.js';
 import { statusToError } from '../shared/rpc.js';
 import { leavable } from './streams.js';
 
@@ -22,6 +22,29 @@ type Callback<Response> = (error: ServiceError | null, response: Response) => vo
 const longFactor = 10;
 const againFirstMs = 50;
 const againMaxMs = 1_000;
+/** What timers and gRPC's deadlines take: 24 days. */
+const timerMsMax = 2 ** 31 - 1;
+
+/** @throws WindrowError E_USAGE */
+export function checkedMs(name: string, ms: number): number {
+  if (typeof ms === 'number' && ms >= 0) return ms;
+  return fail('invalidSpec', 'E_USAGE', `${name} is ${String(ms)}`, {
+    hint: 'give a number of milliseconds, Infinity for no end',
+  });
+}
+
+/** Aborted after that time, which may be longer than a timer takes. */
+export function endOf(timeoutMs: number): AbortSignal {
+  const end = new AbortController();
+  const endsAtMs = performance.now() + checkedMs('timeoutMs', timeoutMs);
+  const wait = (): void => {
+    const leftMs = Math.ceil(endsAtMs - performance.now());
+    if (leftMs <= 0) end.abort();
+    else setTimeout(wait, Math.min(leftMs, timerMsMax)).unref();
+  };
+  wait();
+  return end.signal;
+}
 
 export class Calls {
   private readonly open = new Set<{ cancel(): void }>();
@@ -96,7 +119,7 @@ export class Calls {
     if (this.closed.aborted) throw closedError();
     let call!: Call;
     const answer = new Promise<Response>((resolve, reject) => {
-      call = make({ deadline: Date.now() + timeoutMs }, (error, reply) => {
+      call = make({ deadline: Date.now() + Math.min(timeoutMs, timerMsMax) }, (error, reply) => {
         this.open.delete(call);
         if (error) reject(this.closed.aborted ? closedError() : statusToError(error));
         else resolve(reply);

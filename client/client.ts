@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Metadata } from '@grpc/grpc-js';
 import type { RecordBatch } from 'apache-arrow';
 import { channelTo } from '../shared/channel.js';
+import { bearer } from '../shared/endpoints.js';
 import { fail } from '../shared/failure.js';
 import {
   JobServiceClient,
@@ -20,7 +21,7 @@ import { unlessAborted } from '../shared/unless-aborted.js';
 import type { JobStateName, JobView, WhyView, WorkerView } from '../shared/views.js';
 import { recordBatches } from './arrow-stream.js';
 import { putMissingBlobs } from './blobs.js';
-import { Calls, isUnanswered, type Unary } from './calls.js';
+import { Calls, checkedMs, endOf, isUnanswered, type Unary } from './calls.js';
 import { watchEvents, watchLogs } from './events.js';
 import { Schedules } from './schedules.js';
 import { readStream } from './streams.js';
@@ -53,14 +54,16 @@ const endStates: ReadonlySet<JobStateName> = new Set([
  */
 export function connect(target: string, options: ConnectOptions = {}): Client {
   const metadata = new Metadata();
-  if (options.token !== undefined) metadata.set('authorization', `Bearer ${options.token}`);
+  if (options.token !== undefined) metadata.set('authorization', bearer(options.token));
   const to = channelTo(target, options.tls);
   // Of its own: a shared one remembers for a while that an earlier coordinator at this address went.
   const channel = { ...to.options, 'grpc.use_local_subchannel_pool': 1 };
   const jobs = new JobServiceClient(target, to.credentials, channel);
   const shared = { channelOverride: jobs.getChannel() };
   const schedules = new ScheduleServiceClient(target, to.credentials, shared);
-  const calls = new Calls(metadata, options.timeoutMs ?? 30_000, options.retryMs ?? 5_000);
+  const timeoutMs = checkedMs('timeoutMs', options.timeoutMs ?? 30_000);
+  const retryMs = checkedMs('retryMs', options.retryMs ?? 5_000);
+  const calls = new Calls(metadata, timeoutMs, retryMs);
   return new GrpcClient(jobs, schedules, calls, options);
 }
 
@@ -137,9 +140,7 @@ class GrpcClient implements Client {
     job: string,
     options: { timeoutMs?: number; signal?: AbortSignal } = {},
   ): Promise<JobView> {
-    // Timers take whole milliseconds only.
-    const timeoutMs = options.timeoutMs === undefined ? undefined : Math.ceil(options.timeoutMs);
-    const timeout = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
+    const timeout = options.timeoutMs === undefined ? undefined : endOf(options.timeoutMs);
     const signals = [timeout, options.signal, this.calls.closed];
     const signal = AbortSignal.any(signals.filter((one) => one !== undefined));
     let afterSeq = 0;

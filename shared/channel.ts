@@ -3,6 +3,7 @@
  * way of a proxy either. Never: connections; who calls makes its own.
  */
 import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
 import { type ChannelCredentials, type ChannelOptions, credentials } from '@grpc/grpc-js';
 import { staysOnMachine } from './endpoints.js';
 import { fail } from './failure.js';
@@ -28,6 +29,7 @@ export interface Channel {
  */
 export function channelTo(target: string, tls?: TlsFiles): Channel {
   if (tls) {
+    checkTls(tls);
     const { ca, cert, key } = tls;
     const secured = credentials.createSsl(pemOf(ca), pemOf(key), pemOf(cert));
     return { target, credentials: secured, options: channelOptions };
@@ -40,6 +42,27 @@ export function channelTo(target: string, tls?: TlsFiles): Channel {
   // gRPC follows http_proxy even to loopback, and what the proxy hears has left the machine.
   const options = { ...channelOptions, 'grpc.enable_http_proxy': 0 };
   return { target, credentials: credentials.createInsecure(), options };
+}
+
+/**
+ * Node takes an authority without any certificate for none, and tells of a key that is another's only
+ * when it connects.
+ * @throws WindrowError E_TLS_FILE
+ */
+export function checkTls({ ca, cert, key }: TlsFiles): void {
+  const pem = (path: string | undefined) => pemOf(path) ?? undefined;
+  const pems = { ca: pem(ca), cert: pem(cert), key: pem(key) };
+  const hint = 'name a certificate, its own key and an authority, each in PEM';
+  if (pems.ca && !/-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----/.test(pems.ca.toString())) {
+    fail('invalidSpec', 'E_TLS_FILE', `${ca} holds no certificate`, { hint });
+  }
+  try {
+    createSecureContext(pems);
+  } catch (error) {
+    const names = [cert, key, ca].filter((name) => name !== undefined).join(', ');
+    const message = `cannot use ${names}: ${(error as Error).message}`;
+    fail('invalidSpec', 'E_TLS_FILE', message, { hint, cause: error });
+  }
 }
 
 /** @throws WindrowError E_TLS_FILE */

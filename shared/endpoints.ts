@@ -47,6 +47,21 @@ export function bearerToken(metadata: Metadata): string {
   return bearerIn(String(metadata.get('authorization')[0] ?? ''));
 }
 
+/** What is sent to show a token. @throws WindrowError E_USAGE, which does not show it */
+export function bearer(token: string): string {
+  if (!isToken(token)) {
+    fail('invalidSpec', 'E_USAGE', 'the token has a character that cannot be sent', {
+      hint: 'write it on one line, in letters, digits and signs of ASCII',
+    });
+  }
+  return `Bearer ${token}`;
+}
+
+/** Whether it can stand in a header. */
+export function isToken(text: string): boolean {
+  return /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/.test(text);
+}
+
 /** The token in an `authorization` header; empty where there is none. */
 export function bearerIn(header = ''): string {
   return /^bearer (.*)$/i.exec(header)?.[1] ?? '';

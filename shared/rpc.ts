@@ -128,8 +128,9 @@ export function isFailure(value: unknown): value is Failure {
 
 /** grpc-js tells its whole search for a connection; what failed last is what people can use. */
 function plainReason(text: string): string {
-  const last = /Last error: (?:Error: )?(.*?)\. Resolution note:/.exec(text);
-  if (!last) return text;
+  const line = text.replace(/\s+/g, ' ').trim();
+  const last = /Last error: (?:Error: )?(.*?)\.? Resolution note:/.exec(line);
+  if (!last) return line;
   return last[1] === 'null' ? 'no connection' : last[1]!;
 }
 
@@ -148,7 +149,9 @@ function transportFailure(error: ServiceError): Failure {
       kind: 'io',
       code: 'E_UNREACHABLE',
       message: `the coordinator does not answer: ${message}`,
-      hint: 'check its address and that it is running',
+      hint: /certificate|\b(SSL|TLS)\b|alert number/i.test(message)
+        ? 'check --tls-ca, the names in its certificate, and --tls-cert where it wants one'
+        : 'check its address and that it is running',
     };
   }
   switch (error.code) {

@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { channelTo } from '../shared/channel.js';
+import { bearer } from '../shared/endpoints.js';
 import { formatFailure, toFailure } from '../shared/failure.js';
 import { limits } from '../shared/limits.js';
 import { type FoundDevice, probeDevices } from './inference/devices.js';
@@ -21,10 +22,11 @@ export interface RunningWorker {
   drain(): void;
 }
 
-/** @throws WindrowError E_INSECURE_TARGET, E_TLS_FILE, E_LISTEN, E_INSECURE_BIND */
+/** @throws WindrowError E_INSECURE_TARGET, E_TLS_FILE, E_LISTEN, E_INSECURE_BIND, E_USAGE for the token */
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
   const { coordinator, exitWithParent, ...more } = options;
   if (exitWithParent) endWithParent();
+  if (options.token !== undefined) bearer(options.token);
   const worker = new Worker({
     ...more,
     channel: channelTo(coordinator, options.tls),

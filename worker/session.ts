@@ -4,6 +4,7 @@
  */
 import { type ClientDuplexStream, Metadata, status, type StatusObject } from '@grpc/grpc-js';
 import type { Channel } from '../shared/channel.js';
+import { bearer } from '../shared/endpoints.js';
 import { WorkerServiceClient } from '../shared/gen/windrow.js';
 import type {
   Assign,
@@ -148,7 +149,7 @@ export class Session {
 
   private metadata(): Metadata {
     const metadata = new Metadata();
-    if (this.token !== undefined) metadata.set('authorization', `Bearer ${this.token}`);
+    if (this.token !== undefined) metadata.set('authorization', bearer(this.token));
     return metadata;
   }
 

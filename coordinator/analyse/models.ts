@@ -140,16 +140,26 @@ function checkShape(
   const free = inner.filter((dim) => dim === null).length;
   if (dims.length === 0) badInput(`model input ${shape} has no batch dimension`, at);
   if (list) {
-    const width = listOf(columns[0]!.type)?.width;
+    const { name, type } = columns[0]!;
+    const widths = listOf(type)?.widths ?? [];
     if (dims.length === 1) {
       badInput(`model input ${shape} takes one value a row, not a list`, at, 'feed it a scalar');
     }
+    if (widths.length > 1) {
+      const fits =
+        widths.length === inner.length &&
+        widths.every((width, at) => width === null || (inner[at] ?? width) === width);
+      if (fits) return;
+      const hint = 'nest it as deep as the model wants, or make one list of it with flatten(...)';
+      badInput(`model input ${shape} does not take '${name}', which is ${type}`, at, hint);
+    }
+    const width = widths[0] ?? undefined;
     if (free > 1) {
       badInput(`model input ${shape} leaves ${free} sizes open`, at, 'export it with one at most');
     }
     const fits = width === undefined || (free === 0 ? width === known : width % known === 0);
     if (!fits) {
-      const message = `model input ${shape} takes ${known} values a row; '${columns[0]!.name}' has ${width}`;
+      const message = `model input ${shape} takes ${known} values a row; '${name}' has ${width}`;
       badInput(message, at, 'feed it a column of that width');
     }
     return;
@@ -189,14 +199,16 @@ function checkElement(
 
 interface ListType {
   readonly element: string;
-  /** Only of an ARRAY. */
-  readonly width?: number;
+  /** Outermost first; null for a LIST. */
+  readonly widths: readonly (number | null)[];
 }
 
 export function listOf(type: string): ListType | undefined {
-  const match = /^(.*)\[(\d*)\]$/s.exec(type);
+  const match = /^(.*?)((?:\[\d*\])+)$/s.exec(type);
   if (!match) return undefined;
-  return { element: match[1]!, ...(match[2] ? { width: Number(match[2]) } : {}) };
+  const sizes = [...match[2]!.matchAll(/\[(\d*)\]/g)].map(([, size]) => size!);
+  const widths = sizes.reverse().map((size) => (size === '' ? null : Number(size)));
+  return { element: match[1]!, widths };
 }
 
 function bindOutputs(

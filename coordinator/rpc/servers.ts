@@ -5,7 +5,6 @@
 import { chmodSync, existsSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createSecureContext } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import {
   type handleBidiStreamingCall,
@@ -15,7 +14,7 @@ import {
   type ServerDuplexStream,
 } from '@grpc/grpc-js';
 import type { HealthImplementation } from 'grpc-health-check';
-import { readPem } from '../../shared/channel.js';
+import { checkTls, readPem } from '../../shared/channel.js';
 import { sha256Hex } from '../../shared/chunk-identity.js';
 import { joinAddress, splitAddress, staysOnMachine } from '../../shared/endpoints.js';
 import { fail } from '../../shared/failure.js';
@@ -181,18 +180,11 @@ function secure(files: TlsFiles): ServerCredentials {
  * @throws WindrowError E_TLS_FILE
  */
 export function readTlsFiles({ cert, key, ca }: TlsFiles) {
+  checkTls({ cert, key, ...(ca === undefined ? {} : { ca }) });
   const files = {
     ...{ cert: readPem(cert), key: readPem(key) },
     ...(ca === undefined ? {} : { ca: readPem(ca) }),
   };
-  try {
-    createSecureContext(files);
-  } catch (error) {
-    const names = [cert, key, ...(ca === undefined ? [] : [ca])].join(', ');
-    fail('invalidSpec', 'E_TLS_FILE', `cannot use ${names}: ${(error as Error).message}`, {
-      hint: 'name a certificate, its own key and an authority, each in PEM',
-    });
-  }
   return { ...files, requestCert: ca !== undefined };
 }
 

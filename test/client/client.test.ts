@@ -424,6 +424,29 @@ test('wait says so when its time is over, and the job goes on', async () => {
   }
 });
 
+test('wait takes times that no timer does, and none that are no numbers', async () => {
+  let asked = (): void => undefined;
+  const looking = new Promise<void>((resolve) => (asked = resolve));
+  await serve({
+    watchJob: (call) => {
+      call.write(event(1));
+      asked();
+    },
+  });
+  const client = open({ timeoutMs: Number.MAX_SAFE_INTEGER });
+  const stop = new AbortController();
+  const waits = [2 ** 31, 2 ** 33, Infinity].map((timeoutMs) =>
+    failureOf(client.wait('j1', { timeoutMs, signal: stop.signal })),
+  );
+  await looking;
+  stop.abort();
+  for (const ended of waits) expect(await ended).toMatchObject({ code: 'E_CANCELLED' });
+  for (const timeoutMs of [NaN, -1]) {
+    expect(await failureOf(client.wait('j1', { timeoutMs }))).toMatchObject({ code: 'E_USAGE' });
+    expect(() => open({ timeoutMs })).toThrow('E_USAGE');
+  }
+});
+
 test('wait keeps its time although nobody answers', async () => {
   await serve({ watchJob: () => undefined, getJob: () => undefined });
   const waited = open().wait('j1', { timeoutMs: 50 });

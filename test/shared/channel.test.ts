@@ -1,10 +1,15 @@
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { once } from 'node:events';
 import { inspect } from 'node:util';
-import { afterEach, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { connect } from '../../client/client.js';
 import { startWorker } from '../../worker/main.js';
-import { freePort } from '../servers.js';
+import { readTlsFiles } from '../../coordinator/rpc/servers.js';
+import { channelTo, type TlsFiles } from '../../shared/channel.js';
+import { certificates, freePort } from '../servers.js';
 
 afterEach(() => vi.unstubAllEnvs());
 
@@ -29,6 +34,38 @@ it('an error about a key given in place of its path does not show it', () => {
   const shown = inspect(thrown, { depth: null });
   expect(shown).toMatch(/E_TLS_FILE.*not its path/);
   expect(shown).not.toContain('verysecret');
+});
+
+describe('files of TLS', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'windrow-pem-'));
+  afterAll(() => rmSync(directory, { recursive: true }));
+  const own = certificates(directory);
+  const other = certificates(directory, ['localhost'], 'other');
+  const refused = (tls: TlsFiles, said: RegExp) => {
+    expect(() => channelTo('127.0.0.1:7433', tls)).toThrow(said);
+  };
+
+  it('that belong together are taken', () => {
+    const { ca, cert, key } = own;
+    expect(channelTo('127.0.0.1:7433', { ca, cert, key }).credentials._isSecure()).toBe(true);
+  });
+
+  it('that do not are refused before anything connects', () => {
+    refused({ ca: own.ca, cert: own.cert, key: other.key }, /E_TLS_FILE.*cannot use.*key values/);
+    refused({ ca: own.key }, /E_TLS_FILE.*own\.key holds no certificate/);
+    const server = { cert: own.cert, key: own.key, ca: own.key };
+    expect(() => readTlsFiles(server)).toThrow(/E_TLS_FILE.*own\.key holds no certificate/);
+  });
+});
+
+it('a token that cannot be sent is refused and not shown', async () => {
+  for (const token of ['tök-secret', 'tok\nsecret', 'secret\u0007']) {
+    expect(() => connect('127.0.0.1:7433', { token })).toThrow(/E_USAGE.*cannot be sent/);
+    expect(() => connect('127.0.0.1:7433', { token })).not.toThrow(/secret/);
+    const coordinator = '127.0.0.1:7433';
+    const joining = startWorker({ coordinator, token, slots: 1, pools: ['cpu'] });
+    await expect(joining).rejects.toThrow(/E_USAGE/);
+  }
 });
 
 it('plaintext to loopback takes no way by a proxy', async () => {

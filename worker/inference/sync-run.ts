@@ -83,9 +83,10 @@ export function loadSync(path: string, options: SessionOptions): SyncSession {
   const fetches = Object.fromEntries(session.outputMetadata.map(({ name }) => [name, null]));
   return {
     run(feeds) {
+      const given = toOrt(feeds);
       let results: OrtTensors;
       try {
-        results = session.run(toOrt(feeds), fetches, {});
+        results = session.run(given, fetches, {});
       } catch (error) {
         failRun(error);
       }
@@ -111,10 +112,21 @@ function toOrt(feeds: Tensors): OrtTensors {
   const tensors: OrtTensors = {};
   for (const name in feeds) {
     const { type, data, dims } = feeds[name]!;
+    if (type === 'string') refuseCut(name, data as readonly string[]);
     tensors[name] = new Tensor(type, data as never, dims);
     if (type === 'float16') keepBits(tensors[name], data);
   }
   return tensors;
+}
+
+/** The binding hands text on as C strings, which end at the first NUL. */
+function refuseCut(input: string, texts: readonly string[]): void {
+  const cut = texts.find((text) => text.includes('\0'));
+  if (cut === undefined) return;
+  const message = `input "${input}" gets a text with a NUL character (U+0000), where it would end`;
+  fail('badData', 'E_MODEL_RUN', message, {
+    hint: 'take the character out in a select before the model, or set onError: deadLetter',
+  });
 }
 
 /**

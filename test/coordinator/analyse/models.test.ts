@@ -14,7 +14,8 @@ beforeAll(async () => {
   data = await bench.parquet(
     'data.parquet',
     `select i::integer as a, i::decimal(9,2) as b, i % 2 = 0 as flag, 't' || i as text,
-       [i::float, i::float] as list, date '2026-01-01' as day, {'x': 1} as s from range(10) t(i)`,
+       [i::float, i::float] as list, [[[i::float]], [[i]]] as deep,
+       array_value(array_value(i::float, 1), array_value(2::float, 3), array_value(i, i))::float[2][3] as grid, date '2026-01-01' as day, {'x': 1} as s from range(10) t(i)`,
   );
   model = bench.upload(
     'model.onnx',
@@ -69,6 +70,41 @@ test('a model is bound to columns, and its outputs are scalars or lists by their
 test('a list column fills the width', async () => {
   const { plan } = await bench.plan(job({ inputs: { ...good, pair: 'list' } }));
   expect((plan.stages[0]!.program.steps[0] as InferStep).inputs[0]!.list).toBe(true);
+});
+
+describe('a nested column', () => {
+  const gridModel = (...rest: (number | null)[]): string =>
+    bench.upload(
+      'grid.onnx',
+      buildModel({
+        inputs: [{ name: 'x', type: 'float32', dims: [null, ...rest] }],
+        outputs: [{ name: 'y', type: 'float32', dims: [null, ...rest] }],
+        nodes: [{ op: 'Identity', inputs: ['x'], outputs: ['y'] }],
+      }),
+    );
+  const fed = (column: string, ...rest: (number | null)[]) =>
+    job({ model: gridModel(...rest), inputs: { x: column }, outputs: { y: 'p' } });
+
+  test.each([
+    ['grid', [3, 2]],
+    ['grid', [null, null]],
+    ['deep', [2, 1, 1]],
+    ['list', [1, 2]],
+  ] as const)('%s fills [N, %j]', async (column, rest) => {
+    const { plan } = await bench.plan(fed(column, ...rest));
+    expect((plan.stages[0]!.program.steps[0] as InferStep).inputs[0]!.list).toBe(true);
+  });
+
+  test.each([
+    ['grid', [6]],
+    ['deep', [2, 1]],
+  ] as const)('%s does not fill [N, %j]', async (column, rest) => {
+    const failure = await bench.refusal(fed(column, ...rest));
+    expect(failure).toMatchObject({
+      code: 'E_MODEL_INPUT',
+      hint: expect.stringMatching(/flatten/),
+    });
+  });
 });
 
 describe('a model that does not fit its columns is refused', () => {

@@ -55,6 +55,8 @@ describe('a device thread', () => {
     const model = loadShared(channel, source(path), alone.cancelled);
     const x: HostTensor = { type: 'string', dims: [2], data: ['a', 'Zürich'] };
     expect(model.run({ x }, alone)['y']).toEqual(x);
+    const cut: HostTensor = { type: 'string', dims: [1], data: ['a\0b'] };
+    expect(() => model.run({ x: cut }, alone)).toThrow(/^E_MODEL_RUN: .*NUL/);
   });
 
   it('hands a refusal back with its code', async () => {
