@@ -123,7 +123,15 @@ function runVerbs(verb: Verb, run: Run): void {
   reading(
     withSet(verb('explain <spec>', 'work', 'show the plan: stages, pushdown, splits, why')),
   ).action(run(async (spec, flags) => (await import('./specs.js')).explainSpec(spec, flags)));
-  reading(withSet(verb('preview <spec>', 'work', 'show the first rows of a step or output')))
+  reading(
+    withSet(
+      verb(
+        'preview <spec>',
+        'work',
+        'show the first rows of a step, source or output, computed over the first of each source',
+      ),
+    ),
+  )
     .option('--step <id>', 'step or source (default: the first output)')
     .option('--rows <n>', 'rows to show', wholeNumber('--rows', 1, 10_000), 20)
     .action(run(async (spec, flags) => (await import('./specs.js')).previewSpec(spec, flags)));

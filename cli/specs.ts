@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { Client, LoadedJob } from '../client/types.js';
+import { limits } from '../shared/limits.js';
 import { unlessAborted } from '../shared/unless-aborted.js';
 import { plainRows } from './cells.js';
 import type { PlainRow } from './cells.js';
@@ -61,6 +62,8 @@ export async function previewSpec(
     collect(client, job, { rows: flags.rows, ...step }),
   );
   print(await formatValue(rows, flags.output, () => rowTable(columns, rows)));
+  const looked = Math.max(limits.previewRows, flags.rows).toLocaleString('en');
+  process.stderr.write(`computed over the first ${looked} rows of each source, if it has more\n`);
   return exitCodes.done;
 }
 

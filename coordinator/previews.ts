@@ -7,6 +7,7 @@ import { rm } from 'node:fs/promises';
 import type { SubmitRequest, SubmitResponse } from '../shared/gen/windrow.js';
 import { fail, WindrowError } from '../shared/failure.js';
 import type { JobSpec } from '../shared/job-spec.js';
+import { limits } from '../shared/limits.js';
 import type { InputFile, StagePlan } from '../shared/plan.js';
 import { nameHint } from '../shared/spec-problems.js';
 import { mapPaths } from '../shared/spec-paths.js';
@@ -66,8 +67,7 @@ export class Previews {
   ): Promise<SubmitResponse> {
     if (!job) fail('invalidSpec', 'E_SPEC_INVALID', 'a preview needs a job');
     const spec = specOf(job);
-    const from = step || spec.outputs[0]!.from;
-    refuseUnknown(from, spec);
+    const from = shownStep(step, spec);
     const cut = {
       ...(parseSpec(job.specJson) as JobSpec),
       metadata: { name: `${spec.metadata.name}-preview` },
@@ -93,19 +93,26 @@ export class Previews {
   }
 }
 
-/** @throws WindrowError E_UNKNOWN_STEP: the spec has no such step or source */
-function refuseUnknown(from: string, { sources, steps }: JobSpec): void {
+/** @throws WindrowError E_UNKNOWN_STEP: the spec has no such step, source or output */
+function shownStep(name: string, { sources, steps, outputs }: JobSpec): string {
+  if (name === '') return outputs[0]!.from;
   const known = [...Object.keys(sources), ...steps.map(({ id }) => id)];
-  if (known.includes(from)) return;
-  fail('invalidSpec', 'E_UNKNOWN_STEP', `the job has no step or source '${from}' to preview`, {
-    hint: nameHint(from, known) ?? 'name a step or a source',
-  });
+  if (known.includes(name)) return name;
+  const output = outputs.find((each) => each.name === name);
+  if (output) return output.from;
+  const named = outputs.flatMap((each) => each.name ?? []);
+  return fail(
+    'invalidSpec',
+    'E_UNKNOWN_STEP',
+    `the job has no step, source or output '${name}' to preview`,
+    { hint: nameHint(name, [...known, ...named]) ?? 'name a step, a source or an output' },
+  );
 }
 
-/** Pretends that the first file ends early: a chunk of its first rows is all there is. */
+/** Pretends that each source ends early: its first rows are all there is. */
 function cutToFirst(planned: PlannedJob, rows: number): PlannedJob {
   const { plan } = planned;
-  const wanted = Math.max(2048, rows);
+  const wanted = Math.max(limits.previewRows, rows);
   const stages = plan.stages.map((stage): StagePlan => {
     const { input } = stage;
     if (input.kind !== 'source') return { ...stage, deterministic: false };
@@ -123,17 +130,27 @@ function cutToFirst(planned: PlannedJob, rows: number): PlannedJob {
   return { ...planned, plan: { ...plan, ...cut, stages, outputs } };
 }
 
-/** The first file with rows, as if it ended early; none where no file has any. */
+/**
+ * The first files with rows that may pass, the last of them as if it ended early; none where none has
+ * any. Row groups that are ruled out stay where they are, as rows are counted from the file's begin.
+ */
 function firstRows(files: readonly InputFile[], wanted: number): InputFile[] {
-  const file = files.find((each) => each.rowGroupRows.some((count) => count > 0));
-  if (!file) return [];
-  const first = file.rowGroupRows.findIndex((count) => count > 0);
-  const before = file.rowGroupRows.slice(0, first).map(() => 0);
-  return [
-    {
-      ...file,
-      rowGroupRows: [...before, Math.min(wanted, file.rowGroupRows[first]!)],
-      prunedRowGroups: [],
-    },
-  ];
+  const first: InputFile[] = [];
+  let left = wanted;
+  for (const file of files) {
+    if (left === 0) break;
+    const pruned = new Set(file.prunedRowGroups);
+    const before = left;
+    const rowGroupRows: number[] = [];
+    for (const [group, count] of file.rowGroupRows.entries()) {
+      if (left === 0) break;
+      const taken = pruned.has(group) ? 0 : Math.min(left, count);
+      rowGroupRows.push(pruned.has(group) ? count : taken);
+      left -= taken;
+    }
+    if (left === before) continue;
+    const kept = file.prunedRowGroups.filter((group) => group < rowGroupRows.length);
+    first.push({ ...file, rowGroupRows, prunedRowGroups: kept });
+  }
+  return first;
 }

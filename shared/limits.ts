@@ -18,6 +18,8 @@ export const limits = {
   lossesPerChunk: 5,
   workersConnected: 10_000,
   slotsPerWorker: 256,
+  /** Rows of each source that a preview looks at, at least. */
+  previewRows: 2048,
   /** A row group of up to this many rows is one chunk … */
   chunkRowsWhole: 128 * 1024,
   /** … a larger one is cut every so many rows. */
