@@ -10,6 +10,7 @@ import { jobToRow } from './core/snapshot.js';
 import { isEnded, type State } from './core/state.js';
 import { transition } from './core/transition.js';
 import { due } from './core/due.js';
+import { Turns } from './scheduling/fair-share.js';
 import { nextEligible, place } from './scheduling/placement.js';
 import { QueueDepth } from './scheduling/queue-depth.js';
 import type { Journal, StoredNotice } from './journal/journal.js';
@@ -57,6 +58,7 @@ export class Loop {
   private readonly ticker: NodeJS.Timeout;
   private readonly queueDepth = new QueueDepth();
   private eligible: NodeJS.Timeout | undefined;
+  private readonly turns = new Turns();
 
   constructor(private readonly deps: LoopDependencies) {
     this.ticker = setInterval(() => this.tick(), tickMs);
@@ -137,7 +139,8 @@ export class Loop {
     // One time for both: what it was too early to place must not be too late to wait for.
     const nowMs = this.deps.nowMs();
     const ahead = this.queueDepth.depths(nowMs, this.slots());
-    const starts: AttemptStarted[] = place(state, nowMs, { held, ahead });
+    const { turns } = this;
+    const starts: AttemptStarted[] = place(state, nowMs, { held, ahead, turns });
     for (const start of starts) apply(start);
     this.armEligible(nowMs);
     if (batch.length === 0 && effects.length === 0 && durable.length === 0) return;

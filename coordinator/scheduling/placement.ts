@@ -1,6 +1,6 @@
 /**
- * Which task goes to which worker now. Pure: reads the state, returns events, changes nothing; each
- * event is then applied like any other. Costs the workers and jobs once, then each assignment the
+ * Which task goes to which worker now. Pure: reads the state, returns events, changes nothing but the
+ * turns it is given; each event is then applied like any other. Costs the workers and jobs once, then each assignment the
  * logarithm of the number of jobs.
  */
 import type { AttemptStarted } from '../core/events.js';
@@ -9,7 +9,7 @@ import type { JobState, StageState, State } from '../core/state.js';
 import { isCurrent } from '../core/waiting.js';
 import type { JobId } from '../../shared/ids.js';
 import type { StagePlan } from '../../shared/plan.js';
-import { FairShare } from './fair-share.js';
+import { FairShare, Turns } from './fair-share.js';
 import { freeSlots, openStages } from './fit.js';
 import { noQueue, type QueueDepths } from './queue-depth.js';
 import { Seats, type Seat } from './seats.js';
@@ -20,6 +20,8 @@ export interface PlacementOptions {
   readonly held?: ReadonlySet<JobId>;
   /** Attempts each slot may have queued on its worker beside the one it runs; default none. */
   readonly ahead?: number | QueueDepths;
+  /** Who had which part of the slots so far, brought up to date here; default nobody. */
+  readonly turns?: Turns;
 }
 
 export function place(
@@ -33,15 +35,14 @@ export function place(
   if (free === 0) return [];
 
   const seats = new Seats(state, depths.most);
-  const shares = new FairShare();
   const queues = new Map<JobState, StageQueue[]>();
   for (const job of state.jobs.values()) {
     if (options.held?.has(job.id)) continue;
     const open = stageQueues(job, nowMs, free);
     if (open.length === 0) continue;
     queues.set(job, open);
-    shares.push({ job, running: job.running });
   }
+  const shares = new FairShare([...queues.keys()], free, options.turns ?? new Turns());
 
   const starts: AttemptStarted[] = [];
   while (starts.length < free) {
@@ -51,8 +52,7 @@ export function place(
     // Nothing of this job fits anywhere: it is out of this round.
     if (!start) continue;
     starts.push(start);
-    turn.running += 1;
-    shares.push(turn);
+    shares.putBack(turn);
   }
   return starts;
 }

@@ -117,20 +117,29 @@ function stageNumbers(
   if (whole?.constructor === items.constructor) {
     return { kind: 'fixed', type: rule.type, items: whole, valid: validity(column, rows) };
   }
-  const wide = type === 'BIGINT' || type === 'UBIGINT';
-  return stageFixed(column, rule.type, items, rows, (value, row) => {
-    const isNumber = typeof value === 'number' || (typeof value === 'bigint' && rule.bounds);
-    if (!isNumber) bad(`must be ${type}, row ${row} is ${shown(value)}`);
-    if (!rule.bounds) return Number(value);
-    if (typeof value === 'number' && !Number.isSafeInteger(value)) {
-      bad(`must be ${type}, row ${row} is ${shown(value)}`);
-    }
-    const exact = BigInt(value as number | bigint);
-    if (exact < rule.bounds[0] || exact > rule.bounds[1]) {
-      bad(`is out of the range of ${type}: row ${row} is ${shown(value)}`);
-    }
-    return wide ? exact : Number(exact);
-  });
+  return stageFixed(column, rule.type, items, rows, (value, row) =>
+    checkedNumber(value, type, row, bad),
+  );
+}
+
+function checkedNumber(
+  value: unknown,
+  type: NumberType,
+  row: number,
+  bad: (what: string) => never,
+): number | bigint {
+  const { bounds } = numbers[type];
+  const isNumber = typeof value === 'number' || (typeof value === 'bigint' && bounds);
+  if (!isNumber) bad(`must be ${type}, row ${row} is ${shown(value)}`);
+  if (!bounds) return Number(value);
+  if (typeof value === 'number' && !Number.isSafeInteger(value)) {
+    bad(`must be ${type}, row ${row} is ${shown(value)}`);
+  }
+  const exact = BigInt(value as number | bigint);
+  if (exact < bounds[0] || exact > bounds[1]) {
+    bad(`is out of the range of ${type}: row ${row} is ${shown(value)}`);
+  }
+  return type === 'BIGINT' || type === 'UBIGINT' ? exact : Number(exact);
 }
 
 function stageTimestamps(
@@ -197,8 +206,7 @@ function stageTexts(
     texts[row] = value === null || value === undefined ? null : asText(value, kind, row, bad);
     if (texts[row] === null) valid[row] = 0;
   }
-  const json = kind.kind === 'asJson' || kind.kind === 'numberList';
-  return { kind: 'text', texts, json, valid };
+  return { kind: 'text', texts, json: kind.kind === 'asJson', valid };
 }
 
 function asText(
@@ -220,9 +228,31 @@ function asText(
       return typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint'
         ? String(value)
         : bad(`must be a string or number, row ${row} is ${shown(value)}`);
+    case 'numberList':
+      return listText(value, kind.type, row, bad);
     default:
-      return typeof value === 'string' && kind.kind === 'asJson' ? value : json(value);
+      return typeof value === 'string'
+        ? value
+        : json(value, (what) => bad(`${what} in row ${row}`));
   }
+}
+
+/** DuckDB's text form of a list: unlike JSON it has NaN, the infinities and -0. */
+function listText(
+  value: unknown,
+  type: NumberType,
+  row: number,
+  bad: (what: string) => never,
+): string {
+  if (!Array.isArray(value) && !(value instanceof Vector) && !ArrayBuffer.isView(value)) {
+    bad(`must be a list of ${type}, row ${row} is ${shown(value)}`);
+  }
+  const members = Array.from(value as Iterable<unknown>, (member) => {
+    if (member === null || member === undefined) return 'NULL';
+    const checked = checkedNumber(member, type, row, bad);
+    return Object.is(checked, -0) ? '-0.0' : String(checked);
+  });
+  return `[${members.join(', ')}]`;
 }
 
 /** DuckDB's text form of a BLOB. */
@@ -230,9 +260,17 @@ function blobText(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex').replace(/../g, '\\x$&');
 }
 
-function json(value: unknown): string {
+function json(value: unknown, bad: (what: string) => never): string {
   const bigints: string[] = [];
   const text = JSON.stringify(value, (_key, member: unknown) => {
+    if (member instanceof Map || member instanceof Set) {
+      bad(
+        `holds a ${member.constructor.name}, which has no JSON form: make an object or a list of it`,
+      );
+    }
+    if (typeof member === 'number' && !Number.isFinite(member)) {
+      bad(`holds ${member}, which has no JSON form: make it null`);
+    }
     if (typeof member === 'bigint') {
       bigints.push(member.toString());
       return `\u0001${bigints.length - 1}\u0001`;

@@ -1,8 +1,9 @@
 /** Who gets which slot: shares, priorities, pools, devices, suspects, waits. */
 import { describe, expect, it } from 'vitest';
-import type { Event } from '../../../coordinator/core/events.js';
+import type { AttemptStarted, Event } from '../../../coordinator/core/events.js';
 import type { StageState, State } from '../../../coordinator/core/state.js';
 import { transition } from '../../../coordinator/core/transition.js';
+import { Turns } from '../../../coordinator/scheduling/fair-share.js';
 import {
   nextEligible,
   place,
@@ -57,6 +58,57 @@ describe('shares', () => {
     transition(state, submitted({ id: 'b', stages: [wide], nowMs: 5 }));
     transition(state, hello({ worker: 'w2', slots: 10 }));
     expect(perJob(run(state))).toEqual({ b: 10 });
+  });
+
+  /** Attempts of each job where slots are free one at a time, as each ends after the same time. */
+  function over(rounds: number, slots: number, weights: readonly number[], turns = new Turns()) {
+    const ids = weights.map((_, k) => `j${k}`);
+    const state = after(
+      ...weights.map((weight, k) => submitted({ id: ids[k]!, stages: [wide], run: { weight } })),
+      hello({ slots }),
+    );
+    const begun: AttemptStarted['attempt'][] = [];
+    for (let round = 0; round < rounds; round++) {
+      for (const start of place(state, round, { turns })) {
+        transition(state, start);
+        begun.push(start.attempt);
+      }
+      // A task of this stage is one chunk of the same number.
+      const attempt = begun[round]!;
+      transition(state, chunkDone(attempt, attempt.task, { nowMs: round }));
+      transition(state, ended(attempt, { nowMs: round }));
+    }
+    return ids.map((id) => begun.filter(({ jobId: job }) => job === id).length);
+  }
+
+  it.each([
+    [1, [1, 1]],
+    [1, [1, 3]],
+    [1, [3, 1]],
+    [2, [1, 3]],
+    [2, [1, 1, 1]],
+    [3, [1, 2, 5, 0.5]],
+    [16, [1, 3]],
+  ])('%i slots go round by weight %j', (slots, weights) => {
+    const rounds = 240;
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    over(rounds, slots, weights).forEach((count, k) => {
+      expect(Math.abs(count - (rounds * weights[k]!) / sum)).toBeLessThanOrEqual(slots + 1);
+    });
+  });
+
+  it('who comes later is next, and makes up for nothing', () => {
+    const state = after(submitted({ id: 'a', stages: [wide] }), hello({ slots: 1 }));
+    const turns = new Turns();
+    turns.enter([state.jobs.get(jobId('a'))!]);
+    for (let turn = 0; turn < 100; turn++) turns.had(state.jobs.get(jobId('a'))!);
+    transition(state, submitted({ id: 'b', stages: [wide], nowMs: 5 }));
+    const [a, b] = [state.jobs.get(jobId('a'))!, state.jobs.get(jobId('b'))!];
+    turns.enter([a, b]);
+    expect(turns.of(b)).toBe(turns.of(a) - 1);
+    turns.enter([b]);
+    turns.enter([a, b]);
+    expect(turns.of(b)).toBe(turns.of(a) - 1);
   });
 
   it('a higher priority comes first, whatever the weights', () => {

@@ -225,6 +225,47 @@ describe('a map function', () => {
     expect(row).toEqual({ text: 'bigint313ä€1', dates: true });
   });
 
+  it('keeps NaN, the infinities and -0 in lists, whatever the list is', async () => {
+    const source = `const all = [NaN, Infinity, -Infinity, -0, 1e300, null, 0.1];
+      export function row(row) {
+        const kind = Number(row.id % 2n);
+        return { d: kind === 0 ? all : Float64Array.from(all.filter((one) => one !== null)), l: [9007199254740993n, -1] };
+      }`;
+    const { failure, records } = await run(
+      ids,
+      idScan,
+      source,
+      { style: 'row', reads: { id: 'BIGINT' }, columns: { d: 'DOUBLE[]', l: 'BIGINT[]' } },
+      { id: 'BIGINT', d: 'DOUBLE[]', l: 'BIGINT[]' },
+    );
+    expect(failure).toBeUndefined();
+    const rows = await place.rowsOf(
+      records,
+      `distinct id % 2 as kind, d::varchar as d, l::varchar as l`,
+    );
+    expect(rows.sort((a, b) => Number(a['kind']) - Number(b['kind']))).toMatchObject([
+      { d: '[nan, inf, -inf, -0.0, 1e+300, NULL, 0.1]', l: '[9007199254740993, -1]' },
+      { d: '[nan, inf, -inf, -0.0, 1e+300, 0.1]', l: '[9007199254740993, -1]' },
+    ]);
+  });
+
+  it.each([
+    ['INTEGER[]', '[1.5]', /must be INTEGER, row 0 is 1.5/],
+    ['INTEGER[]', '[2 ** 31]', /out of the range of INTEGER/],
+    ['DOUBLE[]', '"[1]"', /must be a list of DOUBLE/],
+    ['MAP(VARCHAR, INTEGER)', 'new Map([["a", 1]])', /holds a Map, .* in row 0/],
+    ['STRUCT(a DOUBLE)', '({ a: NaN })', /holds NaN, .* in row 0/],
+  ])('refuses for %s what is none: %s', async (type, value, said) => {
+    const { failure } = await run(
+      ids,
+      idScan,
+      `export function row() { return { x: ${value} }; }`,
+      { style: 'row', reads: { id: 'BIGINT' }, columns: { x: type } },
+      { x: type },
+    );
+    expect(failure).toMatchObject({ code: 'E_MAP_RESULT', message: expect.stringMatching(said) });
+  });
+
   it('says where the user code threw: step, file, row and line', async () => {
     const source = `export function row(row) {\n  if (row.id === 4321n) throw new Error('boom');\n  return { x: 1 };\n}`;
     const { failure, path } = await run(
