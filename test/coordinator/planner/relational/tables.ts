@@ -1,6 +1,7 @@
 /** Small seeded tables with what queries trip over: NULL, NaN, -0, empty text, ties, no rows. */
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import type { RelationalInput } from '../../../../coordinator/analyse/relational.js';
+import { brokenOptimizers } from '../../../../worker/kernel/duckdb.js';
 
 export interface Oracle {
   readonly connection: DuckDBConnection;
@@ -46,6 +47,8 @@ export async function openOracle(
   const instance = await DuckDBInstance.create(':memory:', { threads: '1' });
   const connection = await instance.connect();
   await connection.run(`set TimeZone = 'UTC'`);
+  // As workers have it: what is planned runs there.
+  await connection.run(`set disabled_optimizers = '${brokenOptimizers}'`);
   for (const text of texts) await connection.run(text);
   const found = await connection.runAndReadAll(
     `select table_name, column_name, data_type from duckdb_columns() where not internal
