@@ -63,7 +63,7 @@ export async function previewSpec(
   );
   print(await formatValue(rows, flags.output, () => rowTable(columns, rows)));
   const looked = Math.max(limits.previewRows, flags.rows).toLocaleString('en');
-  process.stderr.write(`computed over the first ${looked} rows of each source, if it has more\n`);
+  process.stderr.write(`computed over the first rows of each source, at least ${looked} of them\n`);
   return exitCodes.done;
 }
 
