@@ -132,7 +132,7 @@ function runVerbs(verb: Verb, run: Run): void {
       ),
     ),
   )
-    .option('--step <id>', 'step or source (default: the first output)')
+    .option('--step <id>', 'step, source or output (default: the first output)')
     .option('--rows <n>', 'rows to show', wholeNumber('--rows', 1, 10_000), 20)
     .action(run(async (spec, flags) => (await import('./specs.js')).previewSpec(spec, flags)));
 }

@@ -29,9 +29,8 @@ export interface Channel {
  */
 export function channelTo(target: string, tls?: TlsFiles): Channel {
   if (tls) {
-    checkTls(tls);
-    const { ca, cert, key } = tls;
-    const secured = credentials.createSsl(pemOf(ca), pemOf(key), pemOf(cert));
+    const { ca = null, cert = null, key = null } = readTls(tls);
+    const secured = credentials.createSsl(ca, key, cert);
     return { target, credentials: secured, options: channelOptions };
   }
   if (!staysOnMachine(target.replace(/^(dns|ipv4|ipv6):/, ''))) {
@@ -44,14 +43,23 @@ export function channelTo(target: string, tls?: TlsFiles): Channel {
   return { target, credentials: credentials.createInsecure(), options };
 }
 
+export interface Pems {
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+}
+
 /**
- * Node takes an authority without any certificate for none, and tells of a key that is another's only
- * when it connects.
+ * What the files hold, once it is known to go together: Node takes an authority without any
+ * certificate for none, and tells of a key that is another's only when it connects.
  * @throws WindrowError E_TLS_FILE
  */
-export function checkTls({ ca, cert, key }: TlsFiles): void {
-  const pem = (path: string | undefined) => pemOf(path) ?? undefined;
-  const pems = { ca: pem(ca), cert: pem(cert), key: pem(key) };
+export function readTls({ ca, cert, key }: TlsFiles): Pems {
+  const pems: Pems = {
+    ...(ca === undefined ? {} : { ca: readPem(ca) }),
+    ...(cert === undefined ? {} : { cert: readPem(cert) }),
+    ...(key === undefined ? {} : { key: readPem(key) }),
+  };
   const hint = 'name a certificate, its own key and an authority, each in PEM';
   if (pems.ca && !/-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----/.test(pems.ca.toString())) {
     fail('invalidSpec', 'E_TLS_FILE', `${ca} holds no certificate`, { hint });
@@ -63,15 +71,11 @@ export function checkTls({ ca, cert, key }: TlsFiles): void {
     const message = `cannot use ${names}: ${(error as Error).message}`;
     fail('invalidSpec', 'E_TLS_FILE', message, { hint, cause: error });
   }
+  return pems;
 }
 
 /** @throws WindrowError E_TLS_FILE */
-export function pemOf(path: string | undefined): Buffer | null {
-  return path === undefined ? null : readPem(path);
-}
-
-/** @throws WindrowError E_TLS_FILE */
-export function readPem(path: string): Buffer {
+function readPem(path: string): Buffer {
   const hint = 'give the path of a PEM file';
   // It may be a key: neither the message nor its cause may show it.
   if (path.includes('-----BEGIN ')) {

@@ -14,7 +14,7 @@ import {
   type ServerDuplexStream,
 } from '@grpc/grpc-js';
 import type { HealthImplementation } from 'grpc-health-check';
-import { checkTls, readPem } from '../../shared/channel.js';
+import { readTls } from '../../shared/channel.js';
 import { sha256Hex } from '../../shared/chunk-identity.js';
 import { joinAddress, splitAddress, staysOnMachine } from '../../shared/endpoints.js';
 import { fail } from '../../shared/failure.js';
@@ -179,13 +179,9 @@ function secure(files: TlsFiles): ServerCredentials {
  * What a listener needs; with an authority, callers must show a certificate of its.
  * @throws WindrowError E_TLS_FILE
  */
-export function readTlsFiles({ cert, key, ca }: TlsFiles) {
-  checkTls({ cert, key, ...(ca === undefined ? {} : { ca }) });
-  const files = {
-    ...{ cert: readPem(cert), key: readPem(key) },
-    ...(ca === undefined ? {} : { ca: readPem(ca) }),
-  };
-  return { ...files, requestCert: ca !== undefined };
+export function readTlsFiles(files: TlsFiles) {
+  const { cert, key, ca } = readTls(files);
+  return { cert: cert!, key: key!, ...(ca ? { ca } : {}), requestCert: ca !== undefined };
 }
 
 /** Beside the sources, and two rooms further up from what is built of them. */

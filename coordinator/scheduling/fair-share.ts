@@ -9,13 +9,10 @@ import type { JobId } from '../../shared/ids.js';
 
 export interface Turn {
   readonly job: JobState;
-  /** Attempts that run, those chosen in this round included. */
-  running: number;
-}
-
-interface Standing extends Turn {
   /** Slots that are this job's by its weight, a fraction mostly. */
   readonly share: number;
+  /** Attempts that run, those chosen in this round included. */
+  running: number;
 }
 
 /**
@@ -56,7 +53,7 @@ export class Turns {
 }
 
 export class FairShare {
-  private readonly heap: Standing[] = [];
+  private readonly heap: Turn[] = [];
 
   /** @param free slots that may be given away now */
   constructor(
@@ -92,38 +89,38 @@ export class FairShare {
   putBack(turn: Turn): void {
     turn.running += 1;
     this.turns.had(turn.job);
-    this.add(turn as Standing);
+    this.add(turn);
   }
 
-  private add(turn: Standing): void {
+  private add(turn: Turn): void {
     const { heap } = this;
     let at = heap.length;
     heap.push(turn);
     while (at > 0) {
       const parent = (at - 1) >> 1;
-      if (!this.before(turn, heap[parent] as Standing)) break;
-      heap[at] = heap[parent] as Standing;
+      if (!this.before(turn, heap[parent] as Turn)) break;
+      heap[at] = heap[parent] as Turn;
       at = parent;
     }
     heap[at] = turn;
   }
 
-  private sink(turn: Standing): void {
+  private sink(turn: Turn): void {
     const { heap } = this;
     let at = 0;
     for (;;) {
       let child = 2 * at + 1;
       if (child >= heap.length) break;
       const right = heap[child + 1];
-      if (right && this.before(right, heap[child] as Standing)) child += 1;
-      if (!this.before(heap[child] as Standing, turn)) break;
-      heap[at] = heap[child] as Standing;
+      if (right && this.before(right, heap[child] as Turn)) child += 1;
+      if (!this.before(heap[child] as Turn, turn)) break;
+      heap[at] = heap[child] as Turn;
       at = child;
     }
     heap[at] = turn;
   }
 
-  private before(a: Standing, b: Standing): boolean {
+  private before(a: Turn, b: Turn): boolean {
     const priority = b.job.run.priority - a.job.run.priority;
     if (priority !== 0) return priority < 0;
     const [lackOfA, lackOfB] = [lack(a), lack(b)];
@@ -141,7 +138,7 @@ export class FairShare {
 const rounding = 1e-9;
 
 /** 2: of a slot and more; 1: of a part of one; 0: of none. */
-function lack({ share, running }: Standing): 0 | 1 | 2 {
+function lack({ share, running }: Turn): 0 | 1 | 2 {
   const missing = share - running;
   if (missing > 1 - rounding) return 2;
   return missing > rounding ? 1 : 0;

@@ -1,7 +1,7 @@
 /**
  * Which task goes to which worker now. Pure: reads the state, returns events, changes nothing but the
- * turns it is given; each event is then applied like any other. Costs the workers and jobs once, then each assignment the
- * logarithm of the number of jobs.
+ * turns it is given; each event is then applied like any other. Costs the workers and jobs once, then
+ * each assignment the logarithm of the number of jobs.
  */
 import type { AttemptStarted } from '../core/events.js';
 import { restriction } from '../core/isolation.js';

@@ -439,6 +439,9 @@ test('wait takes times that no timer does, and none that are no numbers', async 
     failureOf(client.wait('j1', { timeoutMs, signal: stop.signal })),
   );
   await looking;
+  // A timer that cannot take its time is over at once.
+  const pause = new Promise((resolve) => setTimeout(() => resolve('waiting'), 100));
+  expect(await Promise.race([...waits, pause])).toBe('waiting');
   stop.abort();
   for (const ended of waits) expect(await ended).toMatchObject({ code: 'E_CANCELLED' });
   for (const timeoutMs of [NaN, -1]) {

@@ -5,8 +5,8 @@
 import { createServer, type RequestListener } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { SecureContextOptions } from 'node:tls';
-import { pemOf, type TlsFiles } from '../../shared/channel.js';
-import { isWildcard, splitAddress, staysOnMachine } from '../../shared/endpoints.js';
+import { readTls, type TlsFiles } from '../../shared/channel.js';
+import { bearer, isWildcard, splitAddress, staysOnMachine } from '../../shared/endpoints.js';
 import { fail } from '../../shared/failure.js';
 
 /** What this worker shows to others. Plain data, as it travels to threads. */
@@ -30,11 +30,11 @@ export function peerTls(
   address: string,
   { tls = {} }: PeerAccess,
 ): SecureContextOptions | undefined {
-  return staysOnMachine(address) ? undefined : pemsOf(tls);
+  return staysOnMachine(address) ? undefined : readTls(tls);
 }
 
 export function peerHeaders({ token }: PeerAccess): Record<string, string> {
-  return token === undefined ? {} : { authorization: `Bearer ${token}` };
+  return token === undefined ? {} : { authorization: bearer(token) };
 }
 
 /**
@@ -43,25 +43,8 @@ export function peerHeaders({ token }: PeerAccess): Record<string, string> {
  */
 export function peerServer(address: string, { tls = {} }: PeerAccess, listener: RequestListener) {
   if (staysOnMachine(address)) return createServer(listener);
-  const { cert, key } = pemsOf(tls);
-  try {
-    return createSecureServer({ cert, key }, listener);
-  } catch (error) {
-    return fail(
-      'invalidSpec',
-      'E_TLS_FILE',
-      `${tls.cert}, ${tls.key}: ${(error as Error).message}`,
-      {
-        hint: 'give a certificate and its key as PEM files',
-        cause: error,
-      },
-    );
-  }
-}
-
-function pemsOf({ ca, cert, key }: TlsFiles): SecureContextOptions {
-  const pem = (path: string | undefined) => pemOf(path) ?? undefined;
-  return { ca: pem(ca), cert: pem(cert), key: pem(key) };
+  const { cert, key } = readTls(tls);
+  return createSecureServer({ ...(cert ? { cert } : {}), ...(key ? { key } : {}) }, listener);
 }
 
 /**
