@@ -50,6 +50,36 @@ export async function readFooter(path: string): Promise<ParquetFooter> {
   }));
 }
 
+/** A footer, checked: what it says, and its bytes (Thrift's compact protocol). */
+export interface WholeFooter {
+  readonly metadata: FileMetaData;
+  readonly bytes: Uint8Array;
+  /** Where it begins in the file, and the pages end. */
+  readonly start: number;
+}
+
+/**
+ * @param bytesMax of the footer; undefined is returned of a longer one
+ * @throws WindrowError as `readFooter`
+ */
+export async function readWholeFooter(path: string): Promise<WholeFooter>;
+export async function readWholeFooter(
+  path: string,
+  bytesMax: number,
+): Promise<WholeFooter | undefined>;
+export async function readWholeFooter(
+  path: string,
+  bytesMax = Infinity,
+): Promise<WholeFooter | undefined> {
+  return withFooter(path, ({ bytes }, footer) => {
+    if (footer.length > bytesMax) return undefined;
+    const metadata = decodeMetadata(footer, path);
+    const start = bytes - footer.length;
+    checkRowGroups(metadata, path, start);
+    return { metadata, bytes: footer.subarray(0, footer.length - 8), start };
+  });
+}
+
 /** Where the pages of one column of a row group lie. Nested columns have one for each leaf. */
 export interface PageExtent {
   readonly rowGroup: number;
@@ -192,22 +222,9 @@ function decodeMetadata(footer: Buffer, path: string): FileMetaData {
   }
 }
 
-/** Walks the flattened schema tree; the first element is the root. */
 function topLevelColumns(schema: readonly SchemaElement[], path: string): FooterColumn[] {
-  const root = schema[0];
-  if (!root) return invalid(path, 'schema is empty');
-  const count = root.num_children ?? 0;
-  if (count < 1) invalid(path, 'has no columns');
-  if (count > limits.columnsPerFile || schema.length > 4 * limits.columnsPerFile) {
-    invalid(path, `has ${count} columns; the limit is ${limits.columnsPerFile}`);
-  }
-  const columns: FooterColumn[] = [];
   const seen = new Map<string, string>();
-  let at = 1;
-  for (let index = 0; index < count; index += 1) {
-    const element = schema[at];
-    if (!element) return invalid(path, `schema names ${count} columns and has ${index}`);
-    const name = element.name;
+  return topLevelElements(schema, path).map(({ name, elements }) => {
     const twin = seen.get(name.toLowerCase());
     if (twin !== undefined) {
       fail('invalidSpec', 'E_DUPLICATE_COLUMN', `columns '${twin}' and '${name}' have one name`, {
@@ -216,8 +233,32 @@ function topLevelColumns(schema: readonly SchemaElement[], path: string): Footer
       });
     }
     seen.set(name.toLowerCase(), name);
+    return { name, signature: signatureOf(elements) };
+  });
+}
+
+/** A top-level column: its own element, then those of what is nested in it. */
+export interface ColumnElements {
+  readonly name: string;
+  readonly elements: readonly SchemaElement[];
+}
+
+/** Walks the flattened schema tree; the first element is the root. @throws WindrowError E_PARQUET_INVALID */
+export function topLevelElements(schema: readonly SchemaElement[], path: string): ColumnElements[] {
+  const root = schema[0];
+  if (!root) return invalid(path, 'schema is empty');
+  const count = root.num_children ?? 0;
+  if (count < 1) invalid(path, 'has no columns');
+  if (count > limits.columnsPerFile || schema.length > 4 * limits.columnsPerFile) {
+    invalid(path, `has ${count} columns; the limit is ${limits.columnsPerFile}`);
+  }
+  const columns: ColumnElements[] = [];
+  let at = 1;
+  for (let index = 0; index < count; index += 1) {
+    const element = schema[at];
+    if (!element) return invalid(path, `schema names ${count} columns and has ${index}`);
     const end = endOfElement(schema, at, 0, path);
-    columns.push({ name, signature: signatureOf(schema.slice(at, end)) });
+    columns.push({ name: element.name, elements: schema.slice(at, end) });
     at = end;
   }
   if (at !== schema.length) invalid(path, `schema has ${schema.length - at} elements too many`);
@@ -288,7 +329,10 @@ function checkRowGroups(metadata: FileMetaData, path: string, dataEnd: number): 
 
 type ColumnMeta = NonNullable<FileMetaData['row_groups'][number]['columns'][number]['meta_data']>;
 
-function extentOf(meta: ColumnMeta): { start: number; size: number } {
+/** Where the pages of a column of a row group begin, and their bytes. */
+export function extentOf(
+  meta: Pick<ColumnMeta, 'total_compressed_size' | 'dictionary_page_offset' | 'data_page_offset'>,
+): { start: number; size: number } {
   const size = Number(meta.total_compressed_size);
   const dictionary = Number(meta.dictionary_page_offset ?? 0n);
   const data = Number(meta.data_page_offset);

@@ -5,7 +5,6 @@
 import { mkdir, realpath, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { threadId } from 'node:worker_threads';
-import { fail } from '../../shared/failure.js';
 import type { ColumnDef, StageProgram } from '../../shared/plan.js';
 import { type FileSlice, wholeSlice } from '../../shared/divided-file.js';
 import {
@@ -15,7 +14,7 @@ import {
   wantedOfSlice,
   type WantedFile,
 } from '../shuffle/fetch.js';
-import { verifyInputs } from './inputs.js';
+import { verifyInputs, verifyUnchanged } from './inputs.js';
 import { PageChecksums } from './page-checksums.js';
 import type { AttemptTask, ChunkWork, LeafRead, SourceWork } from './protocol.js';
 import type { LeafFiles } from './query-statement.js';
@@ -206,20 +205,4 @@ async function filesElsewhere({ reads = [] }: ChunkWork): Promise<Set<string>> {
 
 function filesOf({ inputs, reads = [] }: ChunkWork): ServedFile[] {
   return [...inputs, ...reads.flatMap(({ files }) => files)];
-}
-
-/** @throws WindrowError E_INPUT_CHANGED when the file is not the one that was planned */
-async function verifyUnchanged(source: SourceWork): Promise<void> {
-  const now = await stat(source.path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (now?.size === source.bytes && now.mtimeMs === source.mtimeMs) return;
-  const what = now
-    ? `is ${now.size} bytes of ${new Date(now.mtimeMs).toISOString()}, planned were ${source.bytes} bytes of ${new Date(source.mtimeMs).toISOString()}`
-    : 'is gone';
-  fail('badData', 'E_INPUT_CHANGED', `input file ${what}`, {
-    at: { file: source.path },
-    hint: 'run the job again: it plans from the files as they are now',
-  });
 }

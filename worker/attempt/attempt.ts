@@ -7,6 +7,7 @@ import type { ChunkRecord } from '../../shared/plan.js';
 import { AttemptInputs, rowsRead } from './attempt-inputs.js';
 import { ChunkRun, type ChunkOutcome } from './chunk-run.js';
 import { chunksHint, inDirectory, spillHint } from './classify.js';
+import { appendKept } from './kept-pages.js';
 import { type AttemptMessage, type AttemptTask, type ChunkWork, isEmpty } from './protocol.js';
 import type { Runtime } from './runtime.js';
 import { ChunkSink } from './sink.js';
@@ -112,6 +113,7 @@ async function finish(
   outcome: ChunkOutcome,
 ): Promise<ChunkRecord> {
   try {
+    if (outcome.kept) await appendKept(sink.target, outcome.kept);
     const files = await sink.finish(outcome.parts);
     const deadLetters = outcome.dead > 0 ? await sink.finishDeadLetters() : undefined;
     const rowsOut = files.reduce((rows, file) => rows + file.rows, 0);

@@ -8,6 +8,7 @@ import type { Kernel } from '../kernel/duckdb.js';
 import { rowsRead } from './attempt-inputs.js';
 import { classify } from './classify.js';
 import { writeDeadLetters } from './dead-letter.js';
+import type { KeptColumns } from './kept-columns.js';
 import { locate } from './locate.js';
 import type { PreparedProgram } from './program.js';
 import type { ChunkWork, SourceWork } from './protocol.js';
@@ -34,10 +35,14 @@ export interface ChunkOutcome {
   readonly dead: number;
   /** Rows of each partition that has some, where the chunk is divided for an exchange. */
   readonly parts?: readonly ChunkPart[];
+  /** Columns that the written file has yet to get, as they lie in the source. */
+  readonly kept?: KeptColumns;
 }
 
 /** DuckDB never writes fewer rows at once, as long as there are more. */
 const vectorRows = 2048;
+/** A look at the footer of a smaller file takes longer than writing its columns again. */
+const keptFileBytesMin = 1024 * 1024;
 /** Rows of a dead-letter query at once. */
 const deadRowsPerQuery = 1000;
 
@@ -53,7 +58,9 @@ export class ChunkRun {
 
   /** Writes the chunk's rows and dead letters to the sink's temporary names. */
   async write(sink: ChunkSink): Promise<ChunkOutcome> {
-    const sinkProgram = this.program.program.sink;
+    const { program } = this.program;
+    const kept = await this.kept(sink);
+    const sinkProgram = kept?.rest ?? program.sink;
     const inferredBefore = this.program.rowsInferred();
     const tally = await this.execute((relation) =>
       copyStatement(relation, sinkProgram, sink.target, this.fileRows()),
@@ -64,10 +71,16 @@ export class ChunkRun {
     const { filtered, warnings } = tally;
     const parts = sinkProgram.divide ? await this.partsIn(sink.target) : undefined;
     return {
-      counts: { rowsIn: rowsRead(this.program.program, this.work), filtered, inferred, warnings },
+      counts: { rowsIn: rowsRead(program, this.work), filtered, inferred, warnings },
       dead: dead.length,
       ...(parts ? { parts } : {}),
+      ...(kept ? { kept } : {}),
     };
+  }
+
+  private async kept({ scratch }: ChunkSink): Promise<KeptColumns | undefined> {
+    if ((this.work.source?.bytes ?? 0) < keptFileBytesMin) return undefined;
+    return this.program.keeper?.kept(this.kernel, this.work, scratch);
   }
 
   /** Rows of each file, where the output wants files of some size: as the rows lie in those read. */

@@ -15,7 +15,8 @@ import { type Operator, operators, type Term } from '../inference/arithmetic.js'
 import type { ComputedInput } from '../inference/computed-columns.js';
 import { isPacked } from '../inference/tensors.js';
 import type { Kernel } from '../kernel/duckdb.js';
-import { parseExact, stringifyExact } from './row-query.js';
+import { stringifyExact } from './row-query.js';
+import { selectTrees, type Statement, type Tree } from './select-trees.js';
 
 export interface ComputedInputs {
   /** Columns that the select has to make besides its own. */
@@ -42,7 +43,7 @@ export async function computedInputs(
 ): Promise<ComputedInputs | undefined> {
   const eligible = (input: TensorInput): boolean => isPacked(input) && input.type === 'float32';
   if (!infer.inputs.some(eligible)) return undefined;
-  const statement = await parsed(kernel, select);
+  const statement = await selectTrees(kernel, select);
   if (!statement) return undefined;
   const list = statement.statements[0].node.select_list;
   const trees = new Map(select.columns.map(({ name }, at) => [name.toLowerCase(), list[at]!]));
@@ -52,36 +53,6 @@ export async function computedInputs(
   );
   if (inputs.every((input) => input === undefined)) return undefined;
   return { added: await leaves.expressions(kernel, statement), inputs };
-}
-
-/** A node of `json_serialize_sql`. */
-interface Tree {
-  readonly class: string;
-  readonly column_names?: readonly string[];
-  readonly function_name?: string;
-  readonly schema?: string;
-  readonly is_operator?: boolean;
-  readonly children?: readonly Tree[];
-  readonly child?: Tree;
-  readonly cast_type?: { readonly id: string };
-  readonly try_cast?: boolean;
-  readonly value?: {
-    readonly type: { readonly id: string; readonly type_info?: { readonly scale?: number } | null };
-    readonly is_null: boolean;
-    readonly value?: unknown;
-  };
-}
-
-interface Statement {
-  readonly statements: readonly [{ readonly node: { readonly select_list: readonly Tree[] } }];
-}
-
-/** Undefined where DuckDB has no tree to show. */
-async function parsed(kernel: Kernel, { columns }: SelectStep): Promise<Statement | undefined> {
-  const text = `select ${columns.map(({ expr }) => `(${expr}\n)`).join(', ')}`;
-  const [row] = await kernel.rows(`select json_serialize_sql(${quoteText(text)})::varchar as tree`);
-  const tree = parseExact(String(row?.['tree'])) as Statement & { readonly error: boolean };
-  return tree.error ? undefined : tree;
 }
 
 /** A statement of one expression as SQL. */

@@ -1,11 +1,13 @@
 /**
- * Whether the chunk files that an attempt rewrites are what they were when they were finished. What
- * is not is named in the failure, so that it is made again. Never: reads rows, or tries again.
+ * Whether what an attempt reads is still what it was: a source when it was planned, chunk files when
+ * they were finished. What is not is named in the failure, so that chunks are made again. Never:
+ * reads rows, or tries again.
  */
 import { createHash } from 'node:crypto';
 import { open, stat } from 'node:fs/promises';
 import { fail } from '../../shared/failure.js';
 import type { ChunkFile } from '../../shared/plan.js';
+import type { SourceWork } from './protocol.js';
 
 const blockBytes = 1024 * 1024;
 
@@ -65,4 +67,20 @@ async function altered(file: ChunkFile, throwIfCancelled: () => void): Promise<s
   } finally {
     await opened.close();
   }
+}
+
+/** @throws WindrowError E_INPUT_CHANGED when the file is not the one that was planned */
+export async function verifyUnchanged(source: SourceWork): Promise<void> {
+  const now = await stat(source.path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (now?.size === source.bytes && now.mtimeMs === source.mtimeMs) return;
+  const what = now
+    ? `is ${now.size} bytes of ${new Date(now.mtimeMs).toISOString()}, planned were ${source.bytes} bytes of ${new Date(source.mtimeMs).toISOString()}`
+    : 'is gone';
+  fail('badData', 'E_INPUT_CHANGED', `input file ${what}`, {
+    at: { file: source.path },
+    hint: 'run the job again: it plans from the files as they are now',
+  });
 }

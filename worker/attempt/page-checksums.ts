@@ -72,31 +72,60 @@ export class PageChecksums {
   }
 
   private async verifyColumn(file: FileHandle, extent: PageExtent): Promise<void> {
-    const { rowGroup, column, start, end } = extent;
-    const corrupt = (message: string): never =>
-      fail('badData', 'E_PARQUET_CORRUPT', message, {
-        at: { file: this.path!, rowGroup, column },
-        hint: 'write the file again, or leave it out of the source',
-      });
-    for (let at = start; at < end;) {
+    for await (const { start, bytes, crc, first } of pagesOf(file, this.path!, extent)) {
       this.throwIfCancelled();
-      const header = await readHeader(file, at, end).catch((error: Error) =>
-        corrupt(`page header at byte ${at} cannot be read: ${error.message}`),
+      if (crc === undefined && first) return;
+      if (crc === undefined) continue;
+      const found = await checksum(file, start, bytes);
+      if (found === crc) continue;
+      const [is, was] = [found, crc].map((sum) => sum?.toString(16).padStart(8, '0'));
+      corrupt(
+        `page at byte ${start} has checksum ${is}, it was written with ${was}`,
+        this.path!,
+        extent,
       );
-      const from = at + header.length;
-      at = from + header.bytes;
-      if (at > end) corrupt(`page at byte ${from} of ${header.bytes} bytes ends after its column`);
-      if (header.crc === undefined) {
-        if (from - header.length === start) return;
-        continue;
-      }
-      const found = await checksum(file, from, header.bytes);
-      if (found !== header.crc) {
-        const [is, was] = [found, header.crc].map((crc) => crc?.toString(16).padStart(8, '0'));
-        corrupt(`page at byte ${from} has checksum ${is}, it was written with ${was}`);
-      }
     }
   }
+}
+
+interface Page {
+  /** Where it begins, after its header. */
+  readonly start: number;
+  /** As stored. */
+  readonly bytes: number;
+  readonly crc: number | undefined;
+  /** The first of its column. */
+  readonly first: boolean;
+}
+
+/**
+ * The pages of a column of a row group, one after the other.
+ * @throws WindrowError E_PARQUET_CORRUPT where they do not fill the extent
+ */
+export async function* pagesOf(
+  file: FileHandle,
+  path: string,
+  extent: PageExtent,
+): AsyncGenerator<Page> {
+  for (let at = extent.start; at < extent.end;) {
+    const header = await readHeader(file, at, extent.end).catch((error: Error) =>
+      corrupt(`page header at byte ${at} cannot be read: ${error.message}`, path, extent),
+    );
+    const { bytes, crc } = header;
+    const start = at + header.length;
+    if (start + bytes > extent.end) {
+      corrupt(`page at byte ${start} of ${bytes} bytes ends after its column`, path, extent);
+    }
+    yield { start, bytes, crc, first: at === extent.start };
+    at = start + bytes;
+  }
+}
+
+function corrupt(message: string, file: string, { rowGroup, column }: PageExtent): never {
+  fail('badData', 'E_PARQUET_CORRUPT', message, {
+    at: { file, rowGroup, column },
+    hint: 'write the file again, or leave it out of the source',
+  });
 }
 
 async function readHeader(file: FileHandle, at: number, end: number): Promise<PageHeader> {

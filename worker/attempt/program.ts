@@ -16,6 +16,7 @@ import { type PredictEnv, predictFunction, type PreparedPredict } from '../infer
 import type { RawVector } from '../inference/raw-vectors.js';
 import type { Kernel } from '../kernel/duckdb.js';
 import { computedInputs, type ComputedInputs } from './computed-inputs.js';
+import { ColumnKeeper } from './kept-columns.js';
 import { emptyMapResult } from './map-relation.js';
 import { resultScan } from './query-statement.js';
 import { keepRowColumn } from './row-query.js';
@@ -93,6 +94,8 @@ export class PreparedProgram {
     readonly carriesRow: boolean,
     private readonly links: readonly Link[],
     private readonly scope: Scope,
+    /** Of columns that need not be written again; undefined where there are none. */
+    readonly keeper: ColumnKeeper | undefined,
   ) {}
 
   static async prepare(
@@ -147,7 +150,8 @@ export class PreparedProgram {
       releaseAll(links);
       throw error;
     }
-    return new PreparedProgram(program, carriesRow, links, services.scope);
+    const keeper = await ColumnKeeper.of(services.kernel, program);
+    return new PreparedProgram(program, carriesRow, links, services.scope, keeper);
   }
 
   /** Registers the functions in this kernel and binds the queries; does nothing the second time. */

@@ -33,12 +33,15 @@ export class ChunkSink {
   /** What DuckDB writes to: a file, or a directory where there may be several. */
   readonly target: string;
   readonly deadLetterTarget: string;
+  /** For what is gone again before the chunk is finished. */
+  readonly scratch: string;
   private readonly taken: string[] = [];
 
   constructor(private readonly options: ChunkSinkOptions) {
     const { directory, identity, attemptTag } = options;
     this.target = temporaryPath(chunkFilePath(directory, identity, attemptTag), 'w');
     this.deadLetterTarget = temporaryPath(deadLetterFilePath(directory, identity, attemptTag), 'w');
+    this.scratch = temporaryPath(chunkFilePath(directory, identity, attemptTag), 'scratch');
     makeDirectorySync(dirname(this.target));
   }
 

@@ -1,0 +1,464 @@
+import { readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { globSync } from 'tinyglobby';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readPageExtents, readWholeFooter } from '../../../shared/parquet-footer.js';
+import type { ProgramStep, SinkProgram, StageProgram } from '../../../shared/plan.js';
+import { layoutOf } from '../../../worker/attempt/column-layout.js';
+import { ColumnKeeper, handedThrough } from '../../../worker/attempt/kept-columns.js';
+import { appendKept } from '../../../worker/attempt/kept-pages.js';
+import type { ChunkWork } from '../../../worker/attempt/protocol.js';
+import { copyStatement } from '../../../worker/attempt/statement.js';
+import { Kernel } from '../../../worker/kernel/duckdb.js';
+import { readIndependently } from '../../interop/independent-reader.js';
+import type { ExpectedRows } from '../../interop/rows.js';
+import { Place, programOf } from './fixture.js';
+
+let place: Place;
+beforeEach(() => {
+  place = new Place();
+});
+afterEach(() => place.close());
+
+/** Written in encodings that DuckDB does not write unless it is told to: they tell who wrote a page. */
+const foreign = ', parquet_version v2, row_group_size 40960, dictionary_size_limit 1';
+const many = `select
+    i as id, hash(i)::double as d, (i * 7 % 1000)::float as f, 'text ' || i as t,
+    case when i % 3 = 0 then null else 'n' || (i % 5) end as n, i % 2 = 0 as b,
+    date '2026-01-01' + (i % 900)::integer as day, timestamp '1969-12-31 23:59:59' + to_microseconds(i) as at,
+    (timestamp '2026-01-01' + to_microseconds(i))::timestamptz as tz, time '00:00:00' + to_microseconds(i) as tm,
+    (i / 100)::decimal(18, 2) as c, i::decimal(30, 3) as e, uuid_from(i) as u, ('b' || i)::blob as o,
+    (i % 200)::utinyint as ub, i::ubigint as ul, case when i % 4 = 0 then null else [i, null, i + 1] end as l,
+    {'x': i, 'y': ['p' || i]} as s, map {'k' || (i % 9): i} as m
+  from range(100000) t(i)`;
+const types = {
+  id: 'BIGINT',
+  d: 'DOUBLE',
+  f: 'FLOAT',
+  t: 'VARCHAR',
+  n: 'VARCHAR',
+  b: 'BOOLEAN',
+  day: 'DATE',
+  at: 'TIMESTAMP',
+  tz: 'TIMESTAMP WITH TIME ZONE',
+  tm: 'TIME',
+  c: 'DECIMAL(18,2)',
+  e: 'DECIMAL(30,3)',
+  u: 'UUID',
+  o: 'BLOB',
+  ub: 'UTINYINT',
+  ul: 'UBIGINT',
+  l: 'BIGINT[]',
+  s: 'STRUCT(x BIGINT, y VARCHAR[])',
+  m: 'MAP(VARCHAR, BIGINT)',
+};
+
+async function source(query = many, options = foreign): Promise<string> {
+  await place.sql(
+    `create or replace macro uuid_from(i) as ('00000000-0000-4000-8000-' || lpad(i::varchar, 12, '0'))::uuid`,
+  );
+  const path = await place.parquet('in.parquet', query, options);
+  expect(statSync(path).size).toBeGreaterThan(2 ** 20);
+  return path;
+}
+
+/** All columns by their names, and `more`. */
+function selecting(
+  definition: Record<string, string>,
+  more: Record<string, string> = { twice: 'id * 2' },
+): ProgramStep {
+  const kept = Object.keys(definition).map((name) => ({ name, expr: `"${name}"` }));
+  const computed = Object.entries(more).map(([name, expr]) => ({ name, expr }));
+  return { kind: 'select', id: 'picked', columns: [...kept, ...computed] };
+}
+
+/** Columns of a chunk's file whose pages are the source's. */
+async function keptIn(path: string): Promise<string[]> {
+  const { metadata } = await readWholeFooter(path);
+  const [first] = metadata.row_groups;
+  const offsets = first!.columns.map(({ meta_data: meta }) => [
+    meta!.path_in_schema[0]!,
+    Number(meta!.dictionary_page_offset ?? meta!.data_page_offset),
+  ]) as [string, number][];
+  // DuckDB writes columns in order: what begins behind the last one was appended.
+  const written = offsets.find(([name]) => name === 'twice')![1];
+  return [...new Set(offsets.flatMap(([name, at]) => (at > written ? [name] : [])))];
+}
+
+describe('kept columns', () => {
+  it('have the rows of the source, of every type, beside what was computed', async () => {
+    const path = await source();
+    const program = programOf(types, [selecting(types)], { ...types, twice: 'BIGINT' });
+    const { failure, records } = await place.run(program, await place.worksOf(path));
+    expect(failure).toBeUndefined();
+    expect(records.map(({ counts }) => counts.rowsOut)).toEqual([40960, 40960, 18080]);
+    for (const { files } of records) {
+      expect(await keptIn(files[0]!.path)).toEqual(Object.keys(types));
+      expect(readFileSync(files[0]!.path).length).toBe(files[0]!.bytes);
+    }
+    const files = records.flatMap(({ files }) => files.map((file) => `'${file.path}'`));
+    const hashed = (from: string, last: string) =>
+      place.sql(
+        `select count(*) as n, bit_xor(hash(x)) as h, sum(hash(x)::hugeint) as s from (select struct_pack(${Object.keys(
+          types,
+        )
+          .map((name) => `${name} := "${name}"`)
+          .join(', ')}, twice := ${last}) as x from read_parquet(${from}))`,
+      );
+    expect(await hashed(`[${files.join(', ')}]`, 'twice')).toEqual(
+      await hashed(`'${path}'`, 'id * 2'),
+    );
+    // Row groups can still be ruled out by what the source said of them.
+    const [{ n } = {}] = await place.sql(
+      `select count(*) as n from parquet_metadata([${files.join(', ')}])
+       where path_in_schema = 'id' and stats_min_value is not null and stats_null_count = 0`,
+    );
+    expect(n).toBe(3n);
+    expect(place.leftFiles()).toHaveLength(3);
+  });
+
+  it('are read by a reader of its own', async () => {
+    const path = await source(many.replace('range(100000)', 'range(40000)'));
+    const program = programOf(types, [selecting(types)], { ...types, twice: 'BIGINT' });
+    const { records } = await place.run(program, await place.worksOf(path));
+    const plain: ExpectedRows = {
+      columns: ['id', 't', 'n', 'at'],
+      kinds: { at: 'timestamp' },
+      rows: [],
+    } as unknown as ExpectedRows;
+    const [found, expected] = [
+      await readIndependently(records[0]!.files[0]!.path, plain),
+      await readIndependently(path, plain),
+    ];
+    expect(found).toHaveLength(40000);
+    expect(found).toEqual(expected);
+  });
+
+  it('may have other names, and come twice; a name that was given to another value is computed', async () => {
+    const path = await source();
+    const step: ProgramStep = {
+      kind: 'select',
+      id: 'picked',
+      columns: [
+        { name: 'key', expr: 'ID' },
+        { name: 'again', expr: '"id"' },
+        { name: 'd', expr: 'f' },
+        { name: 'f', expr: 'd + 1' },
+        { name: 'twice', expr: 'id * 2' },
+        { name: 't', expr: 't' },
+      ],
+    };
+    const sink = {
+      key: 'BIGINT',
+      again: 'BIGINT',
+      d: 'FLOAT',
+      f: 'DOUBLE',
+      twice: 'BIGINT',
+      t: 'VARCHAR',
+    };
+    const program = programOf(types, [step], sink);
+    const { records } = await place.run(program, await place.worksOf(path));
+    expect(await keptIn(records[0]!.files[0]!.path)).toEqual(['key', 'again', 'd', 't']);
+    const list = records.flatMap(({ files }) => files.map((file) => `'${file.path}'`)).join(', ');
+    const [row] = await place.sql(
+      `select count(*) as n, count(*) filter (a.key = b.id and a.again = b.id and a.d = b.f and a.f = b.d + 1 and a.t = b.t) as same
+       from read_parquet([${list}]) a join read_parquet('${path}') b on a.key = b.id`,
+    );
+    expect(row).toEqual({ n: 100000n, same: 100000n });
+  });
+
+  const two = { id: 'BIGINT', t: 'VARCHAR' };
+  const sinkOfTwo = { ...two, twice: 'BIGINT' };
+  const written: [string, StageProgram, Partial<ChunkWork>][] = [
+    [
+      'rows may be left out',
+      programOf(two, [{ kind: 'filter', id: 'f', where: 'id >= 0' }, selecting(two)], sinkOfTwo),
+      {},
+    ],
+    [
+      'rows may be dead-lettered',
+      programOf(
+        two,
+        [
+          {
+            kind: 'expect',
+            id: 'e',
+            checks: [{ name: 'c', predicate: 'id >= 0', action: 'deadLetter' }],
+          },
+          selecting(two),
+        ],
+        sinkOfTwo,
+      ),
+      {},
+    ],
+    [
+      'they are to be packed in another way',
+      programOf(two, [selecting(two)], sinkOfTwo, { compression: 'zstd' }),
+      {},
+    ],
+    [
+      'row groups are to be smaller',
+      programOf(two, [selecting(two)], sinkOfTwo, { rowGroupSize: 4096 }),
+      {},
+    ],
+    [
+      'a row is known to kill workers',
+      programOf(two, [selecting(two)], sinkOfTwo),
+      { poisonRows: [3] },
+    ],
+  ];
+  it.each(written)('are none where %s', async (_, program, more) => {
+    const path = await source();
+    const works = await place.worksOf(path);
+    const { failure, records } = await place.run(
+      program,
+      works.map((work, at) => (at === 0 ? { ...work, ...more } : work)),
+    );
+    expect(failure).toBeUndefined();
+    expect(await keptIn(records[0]!.files[0]!.path)).toEqual([]);
+    const rows = await place.rowsOf(records, 'count(*) as n, sum(twice - 2 * id)::integer as off');
+    expect(rows).toEqual([{ n: BigInt(100000 - (more.poisonRows?.length ?? 0)), off: 0 }]);
+  });
+
+  it('are none where the chunk is a part of a row group, and those alone whose type stays', async () => {
+    const path = await source();
+    const [first] = await place.worksOf(path);
+    const half = { ...first!, source: { ...first!.source!, rowEnd: 1000 } };
+    const whole = programOf(two, [selecting(two)], sinkOfTwo);
+    const part = await place.run(whole, [half]);
+    expect(await keptIn(part.records[0]!.files[0]!.path)).toEqual([]);
+    expect(part.records[0]!.counts.rowsOut).toBe(1000);
+    const wider = { ...two, f: 'FLOAT' };
+    const cast = programOf(wider, [selecting(wider)], { ...two, f: 'DOUBLE', twice: 'BIGINT' });
+    const other = await place.run(cast, [first!]);
+    expect(await keptIn(other.records[0]!.files[0]!.path)).toEqual(['id', 't']);
+  });
+
+  it('tell a page that is none, with its place', async () => {
+    const path = await source();
+    const extent = (await readPageExtents(path)).find(
+      ({ column, rowGroup }) => column === 't' && rowGroup === 1,
+    )!;
+    const bytes = readFileSync(path);
+    bytes.fill(0xff, extent.start, extent.start + 16);
+    writeFileSync(path, bytes);
+    const program = programOf(two, [selecting(two)], sinkOfTwo);
+    const { failure, records } = await place.run(program, await place.worksOf(path));
+    expect(records).toHaveLength(1);
+    expect(failure).toMatchObject({
+      kind: 'badData',
+      code: 'E_PARQUET_CORRUPT',
+      at: { file: path, rowGroup: 1, column: 't' },
+    });
+    expect(place.leftFiles()).toHaveLength(1);
+  });
+});
+
+describe('appending', () => {
+  async function prepared(path: string, program: StageProgram) {
+    const directory = place.root;
+    const kernel = await Kernel.open({
+      directories: [directory, join(path, '..')],
+      memoryLimitBytes: 2 ** 30,
+      spillDirectory: join(directory, 'spill-own'),
+    });
+    const [work] = await place.worksOf(path);
+    const keeper = await ColumnKeeper.of(kernel, program);
+    const kept = await keeper?.kept(kernel, work!, join(directory, 'scratch'));
+    return { kernel, kept, target: join(directory, 'chunk') };
+  }
+
+  async function write(kernel: Kernel, query: string, sink: SinkProgram, target: string) {
+    const names = sink.columns.map(({ name }) => name);
+    const relation = { sql: query, columns: names, carriesRow: false, open: false };
+    await kernel.run(copyStatement(relation, sink, target));
+  }
+
+  it('refuses rows that are not as many as those of the source', async () => {
+    const path = await source();
+    const two = { id: 'BIGINT' };
+    const program = programOf(two, [selecting(two)], { ...two, twice: 'BIGINT' });
+    const { kernel, kept, target } = await prepared(path, program);
+    await write(kernel, 'select 1::bigint as twice from range(40959)', kept!.rest, target);
+    await expect(appendKept(target, kept!)).rejects.toMatchObject({
+      failure: { kind: 'broken', code: 'E_SINK_CORRUPT' },
+    });
+    kernel.close();
+  });
+
+  it('refuses a source that is another one by now', async () => {
+    const path = await source();
+    const two = { id: 'BIGINT' };
+    const program = programOf(two, [selecting(two)], { ...two, twice: 'BIGINT' });
+    const { kernel, kept, target } = await prepared(path, program);
+    await write(kernel, 'select 1::bigint as twice from range(40960)', kept!.rest, target);
+    utimesSync(path, 1, 1);
+    await expect(appendKept(target, kept!)).rejects.toMatchObject({
+      failure: { code: 'E_INPUT_CHANGED', at: { file: path } },
+    });
+    kernel.close();
+  });
+
+  const fixtures = resolve(import.meta.dirname, '../../interop/fixtures');
+  const sinkCodecs: Record<string, SinkProgram['compression']> = {
+    SNAPPY: 'snappy',
+    ZSTD: 'zstd',
+    GZIP: 'gzip',
+    LZ4_RAW: 'lz4',
+    UNCOMPRESSED: 'uncompressed',
+  };
+  const writtenOfFixtures: Record<string, string[]> = {};
+
+  it.each(globSync('*.parquet', { cwd: fixtures }).sort())('gives the rows of %s', async (name) => {
+    const path = join(fixtures, name);
+    const { metadata } = await readWholeFooter(path);
+    const codec = metadata.row_groups[0]?.columns[0]?.meta_data?.codec ?? '';
+    const definition = Object.fromEntries(
+      (await place.sql(`describe select * from read_parquet('${path}')`)).map((column) => [
+        String(column['column_name']),
+        String(column['column_type']),
+      ]),
+    );
+    const program = programOf(
+      definition,
+      [selecting(definition, { windrow_one: '1::integer' })],
+      { ...definition, windrow_one: 'INTEGER' },
+      { compression: sinkCodecs[codec] ?? 'snappy' },
+    );
+    const { kernel, kept, target } = await prepared(path, program).catch(() => {
+      throw new Error(`no kernel for ${name}`);
+    });
+    const again = Object.keys(definition).filter((column) => !kept?.from.has(column));
+    if (again.length > 0) writtenOfFixtures[name] = again;
+    if (kept) {
+      const names = kept.rest.columns.map((column) => `"${column.name}"`).join(', ');
+      const { rowStart, rowEnd } = kept.source;
+      const rows = `select ${names} from (select *, 1::integer as windrow_one from read_parquet('${path}', file_row_number = true) where file_row_number between ${rowStart} and ${rowEnd - 1})`;
+      await write(kernel, rows, kept.rest, target);
+      await appendKept(target, kept);
+      const shown = Object.keys(definition)
+        .map((column) => `"${column}"`)
+        .join(', ');
+      const of = (file: string, where = '') =>
+        place.sql(`select ${shown} from read_parquet('${file}', file_row_number = true) ${where}`);
+      const wanted = await of(path, `where file_row_number between ${rowStart} and ${rowEnd - 1}`);
+      expect(await of(target)).toEqual(wanted);
+    }
+    kernel.close();
+  });
+
+  it('is had by all columns of the fixtures but these', () => {
+    const all = ['id', 'price', 'name', 'yes'];
+    const ofParquetjs = ['id', 'yes', 'at', 'tags'];
+    expect(writtenOfFixtures).toEqual({
+      // A codec that DuckDB reads, and no output may have.
+      'duckdb-brotli-v1.parquet': all,
+      'duckdb-brotli-v2.parquet': all,
+      'pyarrow-brotli-v1.parquet': ['id', 'small', 'price', 'name', 'yes'],
+      // Required or repeated, which DuckDB makes optional; times in milliseconds.
+      'parquetjs-gzip.parquet': ofParquetjs,
+      'parquetjs-snappy.parquet': ofParquetjs,
+      'parquetjs-uncompressed.parquet': ofParquetjs,
+      // Other physical types than DuckDB's.
+      'pyarrow-binary.parquet': ['fixed'],
+      'pyarrow-decimal.parquet': ['d9', 'd18'],
+      'pyarrow-int96.parquet': ['at'],
+      'pyarrow-integers.parquet': ['f16'],
+      'pyarrow-times.parquet': ['ms'],
+      // No row group.
+      'pyarrow-empty.parquet': ['id', 'small', 'price', 'name', 'yes'],
+    });
+  });
+});
+
+describe('what is handed through', () => {
+  async function handed(steps: readonly ProgramStep[]): Promise<Record<string, string>> {
+    const kernel = await Kernel.open({
+      directories: [],
+      memoryLimitBytes: 2 ** 30,
+      spillDirectory: join(place.root, 'spill-own'),
+    });
+    const scan = { a: 'BIGINT', b: 'DOUBLE' };
+    const sink = { A: 'BIGINT', b: 'DOUBLE', c: 'BIGINT' };
+    const found = await handedThrough(kernel, programOf(scan, steps, sink));
+    kernel.close();
+    return Object.fromEntries(found);
+  }
+
+  const select = (...exprs: [string, string][]): ProgramStep => ({
+    kind: 'select',
+    id: 's',
+    columns: exprs.map(([name, expr]) => ({ name, expr })),
+  });
+
+  it('are columns, whatever they are called on the way', async () => {
+    expect(await handed([])).toEqual({ A: 'a', b: 'b' });
+    expect(
+      await handed([select(['x', 'a'], ['b', ' B ']), select(['c', '(x)'], ['b', 'b'])]),
+    ).toEqual({ b: 'b', c: 'a' });
+  });
+
+  it('are no expressions, no values of another column, and none of another type', async () => {
+    expect(await handed([select(['a', 'a + 0'], ['b', 'b::double'], ['c', 'a'])])).toEqual({
+      c: 'a',
+    });
+    expect(await handed([select(['a', 'b'], ['b', 'a'])])).toEqual({});
+    expect(await handed([select(['a', 'x.a'], ['b', "'b'"])])).toEqual({});
+  });
+
+  it('are not what a model replaces', async () => {
+    const model: ProgramStep = {
+      kind: 'infer',
+      id: 'm',
+      model: { digest: '', bytes: 0, name: 'm.onnx' },
+      externalData: [],
+      inputs: [],
+      outputs: [
+        { tensor: 'y', type: 'float64', dims: [null], column: { name: 'B', type: 'DOUBLE' } },
+      ],
+      device: 'cpu',
+      batchSize: 'auto',
+      onNull: 'fail',
+      onError: 'fail',
+    };
+    expect(await handed([model])).toEqual({ A: 'a' });
+    expect(await handed([{ ...model, onNull: 'deadLetter' }])).toEqual({});
+    expect(await handed([{ ...model, onError: 'deadLetter' }])).toEqual({});
+  });
+});
+
+describe('a layout', () => {
+  it('is one whether older or newer words say what values mean', () => {
+    const text = { name: 'a', type: 'BYTE_ARRAY', repetition_type: 'OPTIONAL' } as const;
+    const layouts = [
+      layoutOf([{ ...text, converted_type: 'UTF8' }]),
+      layoutOf([{ ...text, name: 'b', logical_type: { type: 'STRING' }, field_id: 7 }]),
+      layoutOf([{ ...text, converted_type: 'UTF8', logical_type: { type: 'STRING' } }]),
+    ];
+    expect(new Set(layouts).size).toBe(1);
+    const number = { name: 'a', type: 'INT32', repetition_type: 'OPTIONAL' } as const;
+    expect(layoutOf([{ ...number, converted_type: 'INT_32' }])).toBe(layoutOf([number]));
+    const decimal = { ...number, scale: 2, precision: 9 };
+    expect(layoutOf([{ ...decimal, converted_type: 'DECIMAL' }])).toBe(
+      layoutOf([{ ...number, logical_type: { type: 'DECIMAL', precision: 9, scale: 2 } }]),
+    );
+  });
+
+  it('is another with other levels, units, signs or bytes', () => {
+    const column = { name: 'a', type: 'INT64', repetition_type: 'OPTIONAL' } as const;
+    const layouts = [
+      layoutOf([column]),
+      layoutOf([{ ...column, repetition_type: 'REQUIRED' }]),
+      layoutOf([{ ...column, type: 'INT96' }]),
+      layoutOf([{ ...column, converted_type: 'UINT_64' }]),
+      layoutOf([{ ...column, converted_type: 'TIMESTAMP_MILLIS' }]),
+      layoutOf([{ ...column, converted_type: 'TIMESTAMP_MICROS' }]),
+      layoutOf([
+        { ...column, logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: false, unit: 'MICROS' } },
+      ]),
+      layoutOf([{ ...column, converted_type: 'DECIMAL', scale: 1, precision: 10 }]),
+      layoutOf([{ ...column, converted_type: 'DECIMAL', scale: 2, precision: 10 }]),
+    ];
+    expect(new Set(layouts).size).toBe(layouts.length);
+  });
+});
