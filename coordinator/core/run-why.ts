@@ -10,12 +10,12 @@ import { isFinished, runNamed, type RunState, type ScheduleState } from './sched
 import { becauseOf } from './schedule-views.js';
 import type { State } from './state.js';
 
-/** Undefined where there is no such run, or it has ended and its job can say more. */
+/** Undefined where there is no such run, or its job can say more: it has succeeded. */
 export function whyRun(state: State, runId: string): WhyView | undefined {
   const found = runNamed(state.schedules, runId);
   if (!found) return undefined;
   const { schedule, run } = found;
-  const because = becauseOf(schedule, run) ?? withoutJob(run);
+  const because = becauseOf(schedule, run) ?? jobOrEnd(run);
   if (because === undefined) return undefined;
   return {
     answer: `run ${runId} is ${run.phase.kind}: ${because}`,
@@ -58,16 +58,18 @@ function unfinishedText({ runs }: ScheduleState): string {
   return ids.length === 0 ? '' : `; unfinished: ${ids.join(', ')}`;
 }
 
-/** Of a run that is to have a job, or never came to have one. */
-function withoutJob({ phase, jobId }: RunState): string | undefined {
+/** Of a run whose job is on its way, or that has ended: it need not have ended as its last job did. */
+function jobOrEnd({ phase, jobId }: RunState): string | undefined {
   switch (phase.kind) {
     case 'running':
     case 'stopping':
       return jobId === undefined ? 'its job is just being made' : `its job ${jobId} has just ended`;
-    case 'failed':
-      return jobId === undefined ? `${phase.failure.code}: ${phase.failure.message}` : undefined;
+    case 'failed': {
+      const last = jobId === undefined ? '' : `; its last job was ${jobId}`;
+      return `${phase.failure.code}: ${phase.failure.message}${last}`;
+    }
     case 'cancelled':
-      return jobId === undefined ? 'it was ended before it had a job' : undefined;
+      return jobId === undefined ? 'it was ended before it had a job' : `its last job was ${jobId}`;
     case 'queued':
     case 'retrying':
     case 'skipped':

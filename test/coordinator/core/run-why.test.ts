@@ -1,15 +1,19 @@
-/** What a schedule by the calendar is said to wait for; that of data sets is in schedule-assets. */
+/** How a run is said to have ended, and what a schedule by the calendar waits for; that of data sets is in schedule-assets. */
 import { expect, it } from 'vitest';
-import { whySchedule } from '../../../coordinator/core/run-why.js';
+import { whyRun, whySchedule } from '../../../coordinator/core/run-why.js';
 import {
   after,
   defined,
+  ended,
   hour,
   hourly,
   made,
   name,
+  pass,
   plain,
+  runCancelled,
   runId,
+  started,
   tell,
 } from './schedule-fixtures.js';
 
@@ -36,4 +40,22 @@ it('a schedule that is paused says so, and one whose calendar is over', () => {
   expect(answerOf(state, hour)).toBe(`schedule ${name} has ended: its calendar has no more runs`);
   tell(state, plain('schedule.paused'));
   expect(answerOf(state, hour)).toBe(`schedule ${name} is paused`);
+});
+
+it('a run that ended by itself is told so, not as its last job ended', () => {
+  const patient = { retries: 3, retryDelayMs: 5000 };
+  const run = (...more: Parameters<typeof after>) =>
+    after(defined({ ...patient, timeoutMs: 2000 }), made(0), started(0), ...more);
+  const told = (state: ReturnType<typeof after>) => whyRun(state, runId(0))?.answer;
+  const waits = run(ended(0, 'failed'));
+  const late = `run ${runId(0)} is failed: E_RUN_TIMEOUT: the run did not finish within 2000 ms; its last job was j0`;
+  pass(waits, hour + 2000);
+  expect(told(waits)).toBe(late);
+  const runs = run();
+  pass(runs, hour + 2000);
+  tell(runs, ended(0, 'cancelled'));
+  expect(told(runs)).toBe(late);
+  const unwanted = run(ended(0, 'failed'), runCancelled(0));
+  expect(told(unwanted)).toBe(`run ${runId(0)} is cancelled: its last job was j0`);
+  expect(told(run(ended(0, 'succeeded')))).toBeUndefined();
 });
