@@ -2,8 +2,9 @@
  * The journal's SQLite file: opening, schema, and the translation of SQLite's errors into ours.
  * Never: what the rows mean.
  */
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import Database from 'libsql';
 import { WindrowError, fail, toFailure } from '../../shared/failure.js';
 
@@ -68,26 +69,43 @@ export function openForWriting(stateDir: string): Sqlite {
 }
 
 /**
- * Opens the journal of a directory that nobody owns at the moment; undefined when there is none.
- * @throws WindrowError E_STATE_CORRUPT | E_STATE_NEWER
+ * Opens the journal of a directory that nobody owns at the moment; undefined when there is none. One
+ * that is not ours to write is read as it lies there.
+ * @throws WindrowError E_STATE_CORRUPT | E_STATE_NEWER, E_STATE_NOT_WRITABLE where a killed owner's
+ * log is there without its index (`-shm`), which reading would make
  */
 export function openForReading(stateDir: string): Sqlite | undefined {
   const path = journalPath(stateDir);
   if (!existsSync(path)) return undefined;
   return guarded(path, () => {
-    const db = new Database(path);
-    configured(db, () => {
+    const db = openToLook(path);
+    // Whoever made it was killed before there was anything in it.
+    if (versionOf(db) > 0) return db;
+    db.close();
+    return undefined;
+  });
+}
+
+function openToLook(path: string): Sqlite {
+  const look = (name: string): Sqlite => {
+    const db = new Database(name);
+    return configured(db, () => {
       db.pragma('busy_timeout = 5000');
       // libsql ignores `readonly: true`; this refuses every write on the connection.
       db.pragma('query_only = on');
       db.pragma('cache_size = -8192');
       checkVersion(versionOf(db), path);
     });
-    // Whoever made it was killed before there was anything in it.
-    if (versionOf(db) > 0) return db;
-    db.close();
-    return undefined;
-  });
+  };
+  try {
+    return look(path);
+  } catch (error) {
+    // SQLite wants its log and index beside a file it reads. As an immutable one it needs neither, and
+    // would not see what only the log has.
+    const log = statSync(`${path}-wal`, { throwIfNoEntry: false });
+    if (!isUnwritable(error) || (log?.size ?? 0) > 0) throw error;
+    return look(`${pathToFileURL(path).href}?immutable=1`);
+  }
 }
 
 function configured(db: Sqlite, configure: () => void): Sqlite {
@@ -167,7 +185,7 @@ export function guarded<T>(path: string, action: () => T): T {
         hint: 'free space on that disk or name another directory with --state',
       });
     }
-    if (typeof code === 'string' && /^SQLITE_(CANTOPEN|READONLY|PERM)/.test(code)) {
+    if (isUnwritable(error)) {
       return fail('io', 'E_STATE_NOT_WRITABLE', `the journal cannot be written: ${message}`, {
         ...more,
         hint: 'check the owner and mode of that directory, or name another with --state',
@@ -175,6 +193,14 @@ export function guarded<T>(path: string, action: () => T): T {
     }
     throw new WindrowError(toFailure(error, { kind: 'io', code: 'E_STATE_IO' }), error);
   }
+}
+
+function isUnwritable(error: unknown): boolean {
+  const { code, rawCode } = error as { readonly code?: unknown; readonly rawCode?: number };
+  // libsql has no name for SQLITE_READONLY_DIRECTORY.
+  return (
+    rawCode === 1544 || (typeof code === 'string' && /^SQLITE_(CANTOPEN|READONLY|PERM)/.test(code))
+  );
 }
 
 function isCorrupt(code: unknown): boolean {

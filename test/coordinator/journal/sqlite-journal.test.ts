@@ -1,4 +1,11 @@
-import { mkdtempSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -143,6 +150,26 @@ describe('the SQLite journal file', () => {
     expect((await reader?.load())?.events).toHaveLength(2);
     expect((await reader?.lookup([done.identity]))?.get(done.identity)).toEqual(done);
     await reader?.close();
+  });
+
+  it('can be read where nothing can be made beside it, unless its log has more', async () => {
+    const [owned, closed, killed] = [place(), place(), place()] as const;
+    const journal = openJournal(owned);
+    const epoch = await journal.acquire();
+    await journal.append(epoch, [cancel(1)]);
+    copyFileSync(`${journalPath(owned)}-wal`, `${journalPath(killed)}-wal`);
+    copyFileSync(journalPath(owned), journalPath(killed));
+    await journal.close();
+    copyFileSync(journalPath(owned), journalPath(closed));
+    // Not even root makes a file through such a link.
+    const nowhere = join(place(), 'gone', 'file');
+    symlinkSync(nowhere, `${journalPath(closed)}-wal`);
+    symlinkSync(nowhere, `${journalPath(killed)}-shm`);
+    const reader = openReadOnly(closed);
+    expect((await reader?.load())?.events).toHaveLength(1);
+    await reader?.close();
+    expect(codeOf(() => openReadOnly(killed))).toBe('E_STATE_NOT_WRITABLE');
+    expect(codeOf(() => openJournal(closed))).toBe('E_STATE_NOT_WRITABLE');
   });
 
   it.each(['journal.commit.before:5', 'journal.commit.after:5'])(
