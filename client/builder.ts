@@ -4,6 +4,7 @@
  */
 import type { JobSpecInput } from '../shared/job-spec.js';
 import type { StepKind } from '../shared/step-spec.js';
+import { paths } from './arguments.js';
 import { prepareJob, type LoadOptions } from './load.js';
 import type { LoadedJob } from './types.js';
 
@@ -30,6 +31,7 @@ export function parquet(
   path: string | readonly string[],
   options: Omit<SourceInput, 'parquet'> = {},
 ): SourceInput {
+  paths('path', path);
   return { parquet: typeof path === 'string' ? path : [...path], ...options };
 }
 

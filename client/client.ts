@@ -19,9 +19,22 @@ import { isWithoutJob, unlessWithoutJob } from '../shared/retry-check.js';
 import type { RunView } from '../shared/schedule-views.js';
 import { unlessAborted } from '../shared/unless-aborted.js';
 import type { JobStateName, JobView, WhyView, WorkerView } from '../shared/views.js';
+import {
+  connectOptions,
+  eventsOptions,
+  listOptions,
+  loadedJob,
+  logsOptions,
+  previewOptions,
+  resultOptions,
+  retryOptions,
+  submitOptions,
+  text,
+  waitOptions,
+} from './arguments.js';
 import { recordBatches } from './arrow-stream.js';
 import { putMissingBlobs } from './blobs.js';
-import { Calls, checkedMs, endOf, isUnanswered, type Unary } from './calls.js';
+import { Calls, endOf, isUnanswered, type Unary } from './calls.js';
 import { watchEvents, watchLogs } from './events.js';
 import { Schedules } from './schedules.js';
 import { readStream } from './streams.js';
@@ -50,9 +63,11 @@ const endStates: ReadonlySet<JobStateName> = new Set([
 
 /**
  * A client of the coordinator at `unix:/path` or `host:port`. Connects when first used.
- * @throws WindrowError E_INSECURE_TARGET for plaintext to another machine, E_TLS_FILE
+ * @throws WindrowError E_USAGE, E_INSECURE_TARGET for plaintext to another machine, E_TLS_FILE
  */
 export function connect(target: string, options: ConnectOptions = {}): Client {
+  text('target', target);
+  connectOptions('options', options);
   const metadata = new Metadata();
   if (options.token !== undefined) metadata.set('authorization', bearer(options.token));
   const to = channelTo(target, options.tls);
@@ -61,8 +76,7 @@ export function connect(target: string, options: ConnectOptions = {}): Client {
   const jobs = new JobServiceClient(target, to.credentials, channel);
   const shared = { channelOverride: jobs.getChannel() };
   const schedules = new ScheduleServiceClient(target, to.credentials, shared);
-  const timeoutMs = checkedMs('timeoutMs', options.timeoutMs ?? 30_000);
-  const retryMs = checkedMs('retryMs', options.retryMs ?? 5_000);
+  const { timeoutMs = 30_000, retryMs = 5_000 } = options;
   const calls = new Calls(metadata, timeoutMs, retryMs);
   return new GrpcClient(jobs, schedules, calls, options);
 }
@@ -89,12 +103,15 @@ class GrpcClient implements Client {
   }
 
   async submit(job: LoadedJob, options: SubmitOptions = {}) {
+    loadedJob('job', job);
+    submitOptions('options', options);
     const request = submitRequest(job, options);
     await this.upload(job.files);
     return this.call(this.service.submit, request, this.calls.longMs);
   }
 
   async explain(job: LoadedJob) {
+    loadedJob('job', job);
     await this.upload(job.files);
     const reply = await this.call(this.service.explain, submitRequest(job, {}), this.calls.longMs);
     return { plan: JSON.parse(reply.planJson) as unknown, text: reply.text };
@@ -104,6 +121,8 @@ class GrpcClient implements Client {
     job: LoadedJob,
     options: { step?: string; rows?: number; signal?: AbortSignal } = {},
   ): AsyncGenerator<RecordBatch, void, undefined> {
+    loadedJob('job', job);
+    previewOptions('options', options);
     const { step = '', rows = 20 } = options;
     const { calls, service, metadata } = this;
     const upload = (): Promise<void> => this.upload(job.files);
@@ -118,17 +137,21 @@ class GrpcClient implements Client {
   }
 
   async get(job: string): Promise<JobView> {
+    text('job', job);
     const { jobJson } = await this.call(this.service.getJob, { jobId: job });
     return JSON.parse(jobJson) as JobView;
   }
 
   async list(query: { state?: string; limit?: number } = {}): Promise<JobView[]> {
+    listOptions('query', query);
     const request = { state: query.state ?? '', limit: query.limit ?? 100 };
     const { jobsJson } = await this.call(this.service.listJobs, request);
     return jobsJson.map((json) => JSON.parse(json) as JobView);
   }
 
   events(job: string, options: { afterSeq?: number; follow?: boolean; signal?: AbortSignal } = {}) {
+    text('job', job);
+    eventsOptions('options', options);
     const { calls, service, metadata, outages } = this;
     return calls.streamed(
       (left) => watchEvents(service, metadata, job, { ...options, ...outages, signal: left }),
@@ -140,6 +163,8 @@ class GrpcClient implements Client {
     job: string,
     options: { timeoutMs?: number; signal?: AbortSignal } = {},
   ): Promise<JobView> {
+    text('job', job);
+    waitOptions('options', options);
     const timeout = options.timeoutMs === undefined ? undefined : endOf(options.timeoutMs);
     const signals = [timeout, options.signal, this.calls.closed];
     const signal = AbortSignal.any(signals.filter((one) => one !== undefined));
@@ -199,16 +224,20 @@ class GrpcClient implements Client {
   }
 
   async why(job: string): Promise<WhyView> {
+    text('job', job);
     const { answer, detailJson } = await this.call(this.service.why, { jobId: job });
     return { answer, detail: JSON.parse(detailJson) as WhyView['detail'] };
   }
 
   async cancel(job: string): Promise<JobView | RunView> {
+    text('job', job);
     const { jobJson } = await this.call(this.service.cancelJob, { jobId: job });
     return JSON.parse(jobJson) as JobView | RunView;
   }
 
   async retry(job: string, options: RetryOptions = {}) {
+    text('job', job);
+    retryOptions('options', options);
     const files = options.files ?? new Map<string, LocalFile>();
     const request = {
       jobId: job,
@@ -221,6 +250,9 @@ class GrpcClient implements Client {
   }
 
   result(job: string, output = '', options: { maxRows?: number; signal?: AbortSignal } = {}) {
+    text('job', job);
+    text('output', output);
+    resultOptions('options', options);
     const request = { jobId: job, output, maxRows: options.maxRows ?? 0 };
     const { calls, service, metadata } = this;
     return calls.streamed(
@@ -234,6 +266,8 @@ class GrpcClient implements Client {
   }
 
   logs(job: string, options: { follow?: boolean; signal?: AbortSignal } = {}) {
+    text('job', job);
+    logsOptions('options', options);
     const { calls, service, metadata, outages } = this;
     return calls.streamed(
       (left) => watchLogs(service, metadata, job, { ...options, ...outages, signal: left }),
@@ -247,6 +281,7 @@ class GrpcClient implements Client {
   }
 
   async drain(worker: string): Promise<void> {
+    text('worker', worker);
     const { service } = this;
     await this.calls.callOnce(service, service.drainWorker, { workerId: worker });
   }

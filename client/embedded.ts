@@ -12,6 +12,7 @@ import type { Manifest } from '../shared/manifest.js';
 import { manifestPath } from '../shared/storage/paths.js';
 import { unlessAborted } from '../shared/unless-aborted.js';
 import type { EventView, JobView } from '../shared/views.js';
+import { embeddedOptions, loadedJob } from './arguments.js';
 import { JobBuilder } from './builder.js';
 import { openEngineProcess } from './engine-process.js';
 import { workOnEngine } from './engine.js';
@@ -54,8 +55,10 @@ export async function runEmbedded(
   job: LoadedJob | JobBuilder<string>,
   options: RunEmbeddedOptions = {},
 ): Promise<EmbeddedResult> {
+  embeddedOptions('options', options);
   const signal = options.signal ?? new AbortController().signal;
   const loaded = job instanceof JobBuilder ? await job.load() : job;
+  loadedJob('job', loaded);
   const stateDirectory = resolve(options.state ?? join(loaded.directory, '.windrow'));
   const workers = options.workers ?? availableParallelism();
   const requestId = randomUUID();

@@ -8,6 +8,7 @@ import { WindrowError } from '../shared/failure.js';
 import type { JobEvent, JobServiceClient } from '../shared/gen/windrow.js';
 import { isUnreachable, statusToError } from '../shared/rpc.js';
 import type { EventView, LogView } from '../shared/views.js';
+import { timerMsMax } from './calls.js';
 import { rawStream, readStream, StreamEnded } from './streams.js';
 
 const backoffFirstMs = 50;
@@ -109,7 +110,7 @@ function connected(service: JobServiceClient, withinMs: number, signal?: AbortSi
   return new Promise<void>((resolve, reject) => {
     const stop = (): void => resolve();
     signal?.addEventListener('abort', stop, { once: true });
-    service.waitForReady(Date.now() + withinMs, (cause) => {
+    service.waitForReady(Date.now() + Math.min(withinMs, timerMsMax), (cause) => {
       signal?.removeEventListener('abort', stop);
       if (!cause) return resolve();
       const message = `no connection to the coordinator within ${Math.max(0, Math.round(withinMs))} ms`;

@@ -8,6 +8,7 @@ import { WindrowError } from '../shared/failure.js';
 import { parseScheduleText } from '../shared/schedule-file.js';
 import type { ScheduleSpec } from '../shared/schedule-spec.js';
 import { runVariables } from '../shared/schedule-variables.js';
+import { loadOptions, text } from './arguments.js';
 import { absolutePath, loadJob, readSpec, type LoadOptions } from './load.js';
 import type { LoadedSchedule } from './types.js';
 
@@ -17,6 +18,7 @@ import type { LoadedSchedule } from './types.js';
  * @throws WindrowError of kind invalidSpec, codes as in docs/ERRORS.md
  */
 export async function readSchedule(specPath: string): Promise<ScheduleSpec> {
+  text('specPath', specPath);
   const spec = parseScheduleText(await readSpec(specPath), specPath);
   const directory = dirname(resolve(specPath));
   return mapAssetPaths(spec, (path, field) =>
@@ -33,6 +35,7 @@ export async function loadSchedule(
   specPath: string,
   options: Pick<LoadOptions, 'bundleDirectory'> = {},
 ): Promise<LoadedSchedule> {
+  loadOptions('options', options);
   const spec = await readSchedule(specPath);
   const set = Object.entries(spec.params).map(([name, value]) => `${name}=${String(value)}`);
   const path = resolve(dirname(specPath), spec.job);

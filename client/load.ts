@@ -12,6 +12,7 @@ import { applyParams } from '../shared/spec-params.js';
 import { hasTemplate, mapPaths, pasteTemplates } from '../shared/spec-paths.js';
 import { formatPath } from '../shared/spec-problems.js';
 import { Roots } from '../shared/storage/roots.js';
+import { loadOptions, text } from './arguments.js';
 import type { LoadedJob, LocalFile } from './types.js';
 
 export interface LoadOptions {
@@ -28,6 +29,8 @@ export interface LoadOptions {
  * @throws WindrowError of kind invalidSpec, codes as in docs/ERRORS.md
  */
 export async function loadJob(specPath: string, options: LoadOptions = {}): Promise<LoadedJob> {
+  text('specPath', specPath);
+  loadOptions('options', options);
   const variables = options.later ?? [];
   const { spec } = parseSpecText(await readSpec(specPath), { file: specPath, variables });
   return prepare(spec, dirname(resolve(specPath)), options);
@@ -42,6 +45,8 @@ export async function prepareJob(
   directory: string,
   options: LoadOptions = {},
 ): Promise<LoadedJob> {
+  text('directory', directory);
+  loadOptions('options', options);
   return prepare(validateSpec(spec), resolve(directory), options);
 }
 

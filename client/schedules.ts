@@ -10,6 +10,7 @@ import type {
   RunView,
   ScheduleView,
 } from '../shared/schedule-views.js';
+import { backfillOptions, loadedSchedule, nextOptions, text, triggerOptions } from './arguments.js';
 import type { Calls, Unary } from './calls.js';
 import type { LoadedJob, LoadedSchedule } from './types.js';
 
@@ -41,7 +42,7 @@ export interface TriggerOptions {
 export interface NextOptions {
   /** Those that start after it; default now. */
   readonly from?: Date;
-  /** Default 10; fewer where the schedule ends before. */
+  /** Default 10, at most 10,000; fewer where the schedule ends before. */
   readonly count?: number;
 }
 
@@ -64,6 +65,7 @@ export class Schedules {
 
   /** Makes a schedule, or gives one of that name a new spec and job; its runs stay. */
   async create(schedule: LoadedSchedule): Promise<ScheduleView> {
+    loadedSchedule('schedule', schedule);
     const { tools, service } = this;
     await tools.upload(schedule.job);
     const request = {
@@ -85,30 +87,37 @@ export class Schedules {
 
   /** @throws WindrowError E_NO_SCHEDULE, as all verbs that take a name */
   async get(name: string): Promise<ScheduleView> {
+    text('name', name);
     const { scheduleJson } = await this.call(this.service.getSchedule, { name });
     return JSON.parse(scheduleJson) as ScheduleView;
   }
 
   /** Its coming runs by the calendar, were it not behind; none where data sets alone say when. */
-  async next(name: string, { from, count = 10 }: NextOptions = {}): Promise<RunTimes[]> {
+  async next(name: string, options: NextOptions = {}): Promise<RunTimes[]> {
+    nextOptions('options', options);
+    const { from, count = 10 } = options;
     const { trigger } = await this.get(name);
     return comingRuns(trigger, from?.getTime() ?? Date.now(), count);
   }
 
   /** No run is made and none that waits is started; what runs goes on. */
   async pause(name: string): Promise<ScheduleView> {
+    text('name', name);
     const { scheduleJson } = await this.call(this.service.pauseSchedule, { name });
     return JSON.parse(scheduleJson) as ScheduleView;
   }
 
   /** Runs are made again, and those that wait are started. */
   async resume(name: string): Promise<ScheduleView> {
+    text('name', name);
     const { scheduleJson } = await this.call(this.service.resumeSchedule, { name });
     return JSON.parse(scheduleJson) as ScheduleView;
   }
 
   /** A run by hand. @throws WindrowError E_RUN_EXISTS */
   async trigger(name: string, options: TriggerOptions = {}): Promise<RunView> {
+    text('name', name);
+    triggerOptions('options', options);
     const { interval, requestId } = options;
     const request = {
       name,
@@ -124,6 +133,7 @@ export class Schedules {
 
   /** @throws WindrowError E_SCHEDULE_BUSY while a job of it runs */
   async delete(name: string): Promise<void> {
+    text('name', name);
     await this.tools.calls.callOnce(this.service, this.service.deleteSchedule, { name });
   }
 
@@ -143,6 +153,7 @@ export class Schedules {
 
   /** Newest first; of one schedule, or of all. */
   async backfills(name = ''): Promise<BackfillView[]> {
+    text('name', name);
     const { service } = this;
     const { backfillsJson } = await this.call(service.listBackfills, { schedule: name });
     return backfillsJson.map((json) => JSON.parse(json) as BackfillView);
@@ -150,12 +161,14 @@ export class Schedules {
 
   /** @throws WindrowError E_NO_BACKFILL */
   async getBackfill(backfill: string): Promise<BackfillView> {
+    text('backfill', backfill);
     const { backfillJson } = await this.call(this.service.getBackfill, { backfill });
     return JSON.parse(backfillJson) as BackfillView;
   }
 
   /** Its runs are cancelled; what they published before stays. @throws WindrowError E_NO_BACKFILL */
   async cancelBackfill(backfill: string): Promise<BackfillView> {
+    text('backfill', backfill);
     const { backfillJson } = await this.call(this.service.cancelBackfill, { backfill });
     return JSON.parse(backfillJson) as BackfillView;
   }
@@ -169,6 +182,8 @@ export class Schedules {
 }
 
 function backfillRequest(schedule: string, options: BackfillOptions) {
+  text('name', schedule);
+  backfillOptions('options', options);
   return {
     schedule,
     fromMs: options.from.getTime(),

@@ -77,8 +77,9 @@ export interface RetryOptions {
 
 /**
  * A connection to a coordinator. Jobs are named by id or, the newest of it, by name. Every method
- * throws WindrowError: E_UNREACHABLE where nobody answers, E_DEADLINE where not in time,
- * E_UNAUTHENTICATED, E_VERSION_MISMATCH, and what stands with it. A stream ends on the other side
+ * throws WindrowError: E_USAGE for an argument that is not of its type, E_UNREACHABLE where nobody
+ * answers, E_DEADLINE where not in time, E_UNAUTHENTICATED, E_VERSION_MISMATCH, and what stands with
+ * it. A stream ends on the other side
  * too when its loop is left, when `signal` is aborted (events and logs then end without an error),
  * and with `close`.
  */
@@ -101,7 +102,7 @@ export interface Client {
   ): AsyncIterable<RecordBatch>;
   /** @throws WindrowError E_NO_JOB, as all methods that take a job, E_RUN_NO_JOB of a run without one */
   get(job: string): Promise<JobView>;
-  /** Newest first, at most `limit` (default 100); with `state` only those in it. */
+  /** Newest first, at most `limit` (1 or more, default 100); with `state` only those in it. */
   list(query?: { state?: string; limit?: number }): Promise<JobView[]>;
   /**
    * A job's events in order, from the first, or after number `afterSeq`, to its end; with
