@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { HealthDoor } from '../shared/health-door.js';
 import type { JobId } from '../shared/ids.js';
+import { checkListenable } from '../shared/listening.js';
 import { makeDirectory } from '../shared/storage/directories.js';
 import { Roots } from '../shared/storage/roots.js';
 import { BlobStore } from './blob-store.js';
@@ -21,7 +22,7 @@ import { IdleWatch } from './idle-watch.js';
 import { ChunksByJob, type JobChunks } from './job-chunks.js';
 import { JobVerbs } from './job-verbs.js';
 import { openJournal } from './journal/sqlite-journal.js';
-import type { StateLock } from './journal/state-lock.js';
+import { isLocked, type StateLock } from './journal/state-lock.js';
 import { KnownDevices } from './known-devices.js';
 import { LogLines } from './log-lines.js';
 import { Loop } from './loop.js';
@@ -57,6 +58,11 @@ export async function startCoordinator(
   // No worker comes in by HTTP.
   if (options.http !== undefined) checkBind(options.http, { ...secured, workerToken: true });
   const stateDirectory = resolve(options.stateDirectory);
+  // Who works there already has these addresses, or is about to let go of them.
+  if (!options.embedded && !isLocked(stateDirectory)) {
+    const { listen, http, healthListen } = options;
+    await checkListenable({ '--listen': listen, '--http': http, '--health-listen': healthListen });
+  }
   await makeDirectory(stateDirectory, 0o700);
   const lock = await lockOrOwner(stateDirectory, options.signal);
   if ('endpoint' in lock) return { busy: lock };
@@ -278,12 +284,24 @@ async function openRooms(
     schedules: scheduleRoom,
     workersWanted: (pool) => poolDemand(state, pool, held).workers,
   });
-  const endpoint = await doors.openSocket(stateDirectory);
-  lock.announce(endpoint);
-  const { listen } = options;
-  const listenAddress = listen === undefined ? undefined : await doors.openNetwork(listen, options);
   const { schedules, backfills } = scheduleRoom;
-  const httpAddress = await gateway?.open({ jobs: verbs, schedules, backfills });
+  const open = async () => {
+    const { listen, healthListen } = options;
+    const endpoint = await doors.openSocket(stateDirectory);
+    lock.announce(endpoint);
+    const listenAddress =
+      listen === undefined ? undefined : await doors.openNetwork(listen, options);
+    const httpAddress = await gateway?.open({ jobs: verbs, schedules, backfills });
+    const health = healthListen === undefined ? undefined : await HealthDoor.open(healthListen);
+    return { endpoint, listenAddress, httpAddress, health };
+  };
+  const { endpoint, listenAddress, httpAddress, health } = await open().catch(
+    async (error: unknown) => {
+      await Promise.all([gateway?.close(), doors.close()]);
+      await journal.close();
+      throw error;
+    },
+  );
   for (const effect of reconcile(state)) {
     if (!('jobId' in effect) || !held.has(effect.jobId)) runner.run(effect);
   }
@@ -300,8 +318,6 @@ async function openRooms(
   grace.unref();
   const progress = new ProgressNews({ state, meter, notices, catalogue, workers, nowMs });
   progress.start();
-  const health =
-    options.healthListen === undefined ? undefined : await HealthDoor.open(options.healthListen);
   return {
     endpoint,
     ...(listenAddress ? { listenAddress } : {}),

@@ -5,7 +5,7 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { HealthImplementation } from 'grpc-health-check';
 import { joinAddress, splitAddress } from './endpoints.js';
-import { WindrowError } from './failure.js';
+import { bindServer } from './listening.js';
 
 /** The service that stands for the whole process. */
 const itself = '';
@@ -29,7 +29,8 @@ export class HealthDoor {
     const health = new HealthImplementation({ [itself]: 'SERVING' });
     const server = new Server();
     health.addToServer(server);
-    const port = await bind(server, address);
+    const insecure = ServerCredentials.createInsecure();
+    const port = await bindServer(server, '--health-listen', address, insecure);
     return new HealthDoor(joinAddress(host, port), server, health);
   }
 
@@ -46,15 +47,4 @@ export class HealthDoor {
   close(): void {
     this.server.forceShutdown();
   }
-}
-
-function bind(server: Server, address: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
-      if (!error) return resolve(port);
-      const message = `cannot listen on ${address}: ${error.message}`;
-      const hint = 'choose another port with --health-listen, or end what uses it';
-      reject(new WindrowError({ kind: 'invalidSpec', code: 'E_LISTEN', message, hint }, error));
-    });
-  });
 }

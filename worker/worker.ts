@@ -10,6 +10,7 @@ import { join, resolve } from 'node:path';
 import type { Channel, TlsFiles } from '../shared/channel.js';
 import { type Failure, formatFailure } from '../shared/failure.js';
 import { HealthDoor } from '../shared/health-door.js';
+import { checkListenable } from '../shared/listening.js';
 import type { Report } from '../shared/gen/windrow.js';
 import type { AttemptRef } from '../shared/ids.js';
 import type { ChunkRecord } from '../shared/plan.js';
@@ -24,7 +25,7 @@ import { Session, type SessionEvents } from './session.js';
 import { BlockPool } from './shuffle/block-pool.js';
 import { shuffleLimits } from './shuffle/limits.js';
 import { PartsService } from './shuffle/parts-service.js';
-import type { PeerAccess } from './shuffle/peers.js';
+import { checkShuffleListen, type PeerAccess } from './shuffle/peers.js';
 import { ServedFiles } from './shuffle/served-files.js';
 import {
   defaultShuffleDirectory,
@@ -146,12 +147,16 @@ export class Worker {
   }
 
   async start(): Promise<void> {
+    const { shuffleListen, healthListen } = this.options;
     try {
+      if (shuffleListen !== undefined) checkShuffleListen(shuffleListen, this.peers);
+      await checkListenable({ '--shuffle-listen': shuffleListen, '--health-listen': healthListen });
       await makeDirectory(this.scratch);
       await makeShuffleDirectory(this.shuffleDirectory);
       this.shuffle = await this.listen();
       await this.openHealth();
     } catch (error) {
+      this.shuffle?.close();
       await this.slots.close();
       throw error;
     }

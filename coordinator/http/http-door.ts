@@ -12,6 +12,7 @@ import { fail } from '../../shared/failure.js';
 import { mediaTypes, type Operation } from '../../shared/http-operation.js';
 import { type OperationId, operations } from '../../shared/http-operations.js';
 import { limits } from '../../shared/limits.js';
+import { listenError } from '../../shared/listening.js';
 import { readTlsFiles, type TlsFiles } from '../rpc/servers.js';
 import { answerHeaders, checkRequest } from './guards.js';
 import type { Asked, Reply } from './asked.js';
@@ -48,10 +49,7 @@ export class HttpDoor {
       await app.listen({ host, port });
     } catch (error) {
       await app.close();
-      const message = `cannot listen on ${options.listen}: ${(error as Error).message}`;
-      fail('invalidSpec', 'E_LISTEN', message, {
-        hint: 'choose another port with --http, or end what uses it',
-      });
+      throw listenError('--http', options.listen, error);
     }
     const bound = app.server.address();
     const taken = typeof bound === 'object' && bound ? bound.port : port;

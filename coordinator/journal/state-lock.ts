@@ -98,7 +98,7 @@ export function isLocked(stateDir: string): boolean {
     return false;
   } catch (error) {
     if (isBusy(error)) return true;
-    throw error;
+    throw new WindrowError(toFailure(error, { kind: 'io', code: 'E_STATE_IO' }), error);
   } finally {
     db.close();
   }

@@ -27,6 +27,7 @@ import {
   type ScheduleServiceServer,
   type WorkerServiceServer,
 } from '../../shared/gen/windrow.js';
+import { bindServer } from '../../shared/listening.js';
 import { channelOptions } from '../../shared/rpc.js';
 import type { ScalerService } from './scaler-service.js';
 import { statusOf } from './streams.js';
@@ -130,18 +131,7 @@ export class Door {
   }
 
   private bind(address: string, credentials: ServerCredentials): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.server.bindAsync(address, credentials, (error, port) => {
-        if (!error) return resolve(port);
-        try {
-          fail('invalidSpec', 'E_LISTEN', `cannot listen on ${address}: ${error.message}`, {
-            hint: 'choose another port with --listen, or end what uses it',
-          });
-        } catch (failure) {
-          reject(failure as Error);
-        }
-      });
-    });
+    return bindServer(this.server, '--listen', address, credentials);
   }
 }
 

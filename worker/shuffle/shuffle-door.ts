@@ -7,7 +7,7 @@ import type { Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { joinAddress, splitAddress } from '../../shared/endpoints.js';
-import { WindrowError } from '../../shared/failure.js';
+import { listenError } from '../../shared/listening.js';
 import { shuffleLimits } from './limits.js';
 import type { PartsService } from './parts-service.js';
 import { checkShuffleListen, type PeerAccess, peerServer, peerTarget } from './peers.js';
@@ -65,11 +65,7 @@ export class ShuffleDoor {
 /** @returns the port; 0 for a socket */
 function listening(server: Server, address: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.on('error', (error) => {
-      const message = `cannot listen on ${address}: ${error.message}`;
-      const hint = 'choose another port with --shuffle-listen, or end what uses it';
-      reject(new WindrowError({ kind: 'invalidSpec', code: 'E_LISTEN', message, hint }, error));
-    });
+    server.on('error', (error) => reject(listenError('--shuffle-listen', address, error)));
     const target = peerTarget(address);
     server.listen('socketPath' in target ? { path: target.socketPath } : target, () => {
       const bound = server.address();
