@@ -4,6 +4,7 @@ import { createReadStream, existsSync, utimesSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail } from '../shared/failure.js';
+import { inDirectory } from '../shared/full-disk.js';
 import type { BlobPart, UploadedFile } from '../shared/gen/windrow.js';
 import { limits } from '../shared/limits.js';
 
@@ -67,12 +68,12 @@ export class BlobStore {
    * @throws WindrowError E_BLOB when the bytes do not have the digest or are too many
    */
   async put(parts: AsyncIterable<BlobPart>): Promise<{ digest: string; bytes: number }> {
-    await mkdir(this.directory, { recursive: true, mode: 0o700 });
     const hash = createHash('sha256');
     let promised: string | undefined;
     let bytes = 0;
     const partial = join(this.directory, `${process.pid}.${Date.now()}.${counter++}.partial`);
     try {
+      await mkdir(this.directory, { recursive: true, mode: 0o700 });
       const file = await open(partial, 'wx', 0o600);
       try {
         for await (const part of parts) {
@@ -82,7 +83,7 @@ export class BlobStore {
             fail('invalidSpec', 'E_BLOB', `a blob of over ${limits.blobBytes} bytes`);
           }
           hash.update(part.data);
-          await file.write(part.data);
+          await file.writeFile(part.data);
         }
         await file.sync();
       } finally {
@@ -101,6 +102,8 @@ export class BlobStore {
       }
       await rename(partial, this.path(digest));
       return { digest, bytes };
+    } catch (error) {
+      throw inDirectory(error, this.directory, 'state');
     } finally {
       await rm(partial, { force: true });
     }

@@ -90,6 +90,9 @@ export function toFailure(
   return { ...fallback, message };
 }
 
+/** The hint of E_DISK_FULL where nothing is known of the place (full-disk.ts). */
+export const freeSpace = 'free space on that disk';
+
 /** What the path is not good for, in the system's words, and what to do about it. */
 const pathHints: Readonly<Record<string, string>> = {
   ENOTDIR: 'a part of that path is a file: name another path, or move that file away',
@@ -111,7 +114,7 @@ function systemFailure(error: unknown): Failure | undefined {
         kind: 'resource',
         code: 'E_DISK_FULL',
         message,
-        hint: 'free space on that disk or name another with checkpoints.location',
+        hint: freeSpace,
       };
     case 'EACCES':
     case 'EPERM':

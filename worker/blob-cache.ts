@@ -8,6 +8,7 @@ import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlobPart } from '../shared/gen/windrow.js';
 import { fail } from '../shared/failure.js';
+import { inDirectory } from '../shared/full-disk.js';
 import type { BlobRef } from '../shared/plan.js';
 import { unlessAborted } from '../shared/unless-aborted.js';
 
@@ -74,16 +75,16 @@ export class BlobCache {
     if (blob.path !== undefined && (await digestOf(blob.path, signal)) === wanted) return blob.path;
     const target = join(this.directory, wanted);
     if ((await digestOf(target, signal)) === wanted) return target;
-    await mkdir(this.directory, { recursive: true });
     // A name of its own: a fetch that was given up may still be cleaning up after itself.
     const partial = `${target}.${process.pid}-${this.fetches++}.partial`;
     const hash = createHash('sha256');
     try {
+      await mkdir(this.directory, { recursive: true });
       const file = await open(partial, 'wx');
       try {
         for await (const part of this.fetch(wanted, signal)) {
           hash.update(part.data);
-          await file.write(part.data);
+          await file.writeFile(part.data);
         }
       } finally {
         await file.close();
@@ -95,6 +96,8 @@ export class BlobCache {
         });
       }
       await rename(partial, target);
+    } catch (error) {
+      throw inDirectory(error, this.directory, 'spill');
     } finally {
       await rm(partial, { force: true });
     }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import Database from 'libsql';
 import { WindrowError, fail, toFailure } from '../../shared/failure.js';
+import { diskHint } from '../../shared/full-disk.js';
 
 export type Sqlite = Database.Database;
 
@@ -182,7 +183,7 @@ export function guarded<T>(path: string, action: () => T): T {
     if (code === 'SQLITE_FULL') {
       return fail('resource', 'E_DISK_FULL', `the journal cannot grow: ${message}`, {
         ...more,
-        hint: 'free space on that disk or name another directory with --state',
+        hint: diskHint('state'),
       });
     }
     if (isUnwritable(error)) {

@@ -17,6 +17,7 @@ import {
 import { join } from 'node:path';
 import Database from 'libsql';
 import { WindrowError, toFailure } from '../../shared/failure.js';
+import { inDirectory } from '../../shared/full-disk.js';
 
 export interface Owner {
   readonly pid: number;
@@ -157,11 +158,8 @@ function writeOwner(stateDir: string, owner: Owner): void {
     }
     renameSync(temporary, path);
   } catch (error) {
-    const failure = toFailure(error, { kind: 'io', code: 'E_STATE_IO' });
-    const hint =
-      failure.code === 'E_DISK_FULL'
-        ? { hint: 'free space on that disk or name another directory with --state' }
-        : {};
-    throw new WindrowError({ ...failure, ...hint, at: { file: path } }, error);
+    const told = inDirectory(error, stateDir, 'state');
+    const failure = toFailure(told, { kind: 'io', code: 'E_STATE_IO' });
+    throw new WindrowError({ ...failure, at: { file: path } }, error);
   }
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BlobStore } from '../../coordinator/blob-store.js';
 import { sha256Hex } from '../../shared/chunk-identity.js';
+import { SmallDisk, smallDisks } from '../small-disk.js';
 
 const day = 24 * 3_600_000;
 let directory: string;
@@ -62,6 +63,35 @@ describe('uploaded blobs', () => {
     await expect(blobs.put(parts())).rejects.toMatchObject({ failure: { code: 'E_BLOB' } });
     expect([asked, readdirSync(directory)]).toEqual([0, []]);
   });
+
+  if (smallDisks) {
+    it.each([1, 3])(
+      'are not there in part where the disk is full, in %i part(s)',
+      async (count) => {
+        const disk = await SmallDisk.open(join(directory, 'disk'), '1m');
+        try {
+          const full = join(disk.path, 'blobs');
+          const data = Buffer.alloc(3 << 19, 7);
+          const digest = sha256Hex(data);
+          async function* parts() {
+            for (let at = 0; at < count; at += 1) {
+              const [from, to] = [at, at + 1].map((cut) => (cut * data.length) / count);
+              yield { digest, name: '', data: data.subarray(from, to) };
+            }
+          }
+          const failure = {
+            code: 'E_DISK_FULL',
+            message: expect.stringContaining(full) as string,
+            hint: 'free space on that disk, or name another directory with --state',
+          };
+          await expect(new BlobStore(full).put(parts())).rejects.toMatchObject({ failure });
+          expect(readdirSync(full)).toEqual([]);
+        } finally {
+          await disk.close();
+        }
+      },
+    );
+  }
 
   it('may be none at all', async () => {
     rmSync(directory, { recursive: true });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { sha256Hex } from '../../shared/chunk-identity.js';
 import type { BlobPart } from '../../shared/gen/windrow.js';
+import { SmallDisk, smallDisks } from '../small-disk.js';
 import { BlobCache } from '../../worker/blob-cache.js';
 
 const bytes = Buffer.from('a model');
@@ -46,6 +47,30 @@ class Held {
 }
 
 const never = new AbortController().signal;
+
+if (smallDisks) {
+  it('says which disk has no room for a blob, and keeps no part of it', async () => {
+    const disk = await SmallDisk.open(join(directory, 'disk'), '1m');
+    try {
+      const full = join(disk.path, 'blobs');
+      const large = Buffer.alloc(3 << 19, 7);
+      const digest = sha256Hex(large);
+      const cache = new BlobCache(full, async function* () {
+        yield { digest, name: '', data: large };
+      });
+      const failure = {
+        code: 'E_DISK_FULL',
+        message: expect.stringContaining(full) as string,
+        hint: expect.stringContaining('--spill') as string,
+      };
+      const asked = cache.path({ ...blob, digest, bytes: large.length }, never);
+      await expect(asked).rejects.toMatchObject({ failure });
+      expect(readdirSync(full)).toEqual([]);
+    } finally {
+      await disk.close();
+    }
+  });
+}
 
 it('fetches a blob once for all who ask, then keeps it', async () => {
   const held = new Held();

@@ -3,10 +3,10 @@
  * chunk's file is being finished the next one is computed. Never retries; a failure ends it.
  */
 import { fail, type Failure, toFailure } from '../../shared/failure.js';
+import { inDirectory } from '../../shared/full-disk.js';
 import type { ChunkRecord } from '../../shared/plan.js';
 import { AttemptInputs, rowsRead } from './attempt-inputs.js';
 import { ChunkRun, type ChunkOutcome } from './chunk-run.js';
-import { chunksHint, inDirectory, spillHint } from './classify.js';
 import { appendKept } from './kept-pages.js';
 import { type AttemptMessage, type AttemptTask, type ChunkWork, isEmpty } from './protocol.js';
 import type { Runtime } from './runtime.js';
@@ -71,7 +71,7 @@ export async function runChunks(
     }
   } catch (error) {
     // Chunks name their own places: what is left are inputs on their way here.
-    failure = toFailure(inDirectory(error, task.spillDirectory, spillHint));
+    failure = toFailure(inDirectory(error, task.spillDirectory, 'spill'));
   } finally {
     runtime.scope.onRows = () => undefined;
     runtime.scope.printed.end();
@@ -103,7 +103,8 @@ function sinkOf(task: Attempt, work: ChunkWork): ChunkSink {
 
 async function discardAndThrow(task: Attempt, sink: ChunkSink, error: unknown): Promise<never> {
   await sink.discard();
-  throw inDirectory(error, task.chunkDirectory, chunksHint);
+  const what = task.program.sink.expendable ? 'shuffle' : 'chunks';
+  throw inDirectory(error, task.chunkDirectory, what);
 }
 
 async function finish(

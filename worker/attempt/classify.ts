@@ -2,14 +2,12 @@
  * From what DuckDB or the system threw to a failure. DuckDB begins each message with the class of the
  * error, which is all it gives; the rest of the text is never interpreted, but for a full disk.
  */
-import { type Failure, toFailure, WindrowError } from '../../shared/failure.js';
+import { type Failure, freeSpace, toFailure, WindrowError } from '../../shared/failure.js';
+import { diskHint } from '../../shared/full-disk.js';
 import { cancelError, type Scope } from './scope.js';
 
 const memoryHint =
   'give the worker more memory (--memory) or fewer slots (--slots); with windrow run, use fewer --workers';
-export const chunksHint = 'free space on that disk or name another with checkpoints.location';
-export const spillHint =
-  'free space on that disk, or name another with --spill of windrow worker, --state of windrow run';
 
 /**
  * @param spillDirectory where the kernel puts what does not fit in memory
@@ -26,7 +24,7 @@ export function classify(error: unknown, scope: Scope, spillDirectory: string): 
   // What DuckDB advises after an empty line are settings that users of Windrow do not have.
   const brief = text.split(/\n\n(?:LINE |Possible solutions)/)[0] ?? text;
   if (/No space left on device|Disk quota exceeded/i.test(message)) {
-    const hint = message.includes(spillDirectory) ? spillHint : chunksHint;
+    const hint = message.includes(spillDirectory) ? diskHint('spill') : freeSpace;
     return { kind: 'resource', code: 'E_DISK_FULL', message: brief, hint };
   }
   // Its limit, unless it is told another, is nine tenths of what is free when it first spills.
@@ -36,7 +34,7 @@ export function classify(error: unknown, scope: Scope, spillDirectory: string): 
       kind: 'resource',
       code: 'E_DISK_FULL',
       message: `too little space in ${spillDirectory} for what does not fit in memory: ${what}`,
-      hint: spillHint,
+      hint: diskHint('spill'),
     };
   }
   switch (kernelClass?.toLowerCase()) {
@@ -69,17 +67,4 @@ export function classify(error: unknown, scope: Scope, spillDirectory: string): 
     default:
       return toFailure(error, { kind: 'broken', code: 'E_KERNEL' });
   }
-}
-
-/** Node names no file where writing to an open one fails: then it is one of this directory. */
-export function inDirectory(error: unknown, directory: string, hint: string): unknown {
-  const { code, path } = (error ?? {}) as NodeJS.ErrnoException;
-  if ((code !== 'ENOSPC' && code !== 'EDQUOT') || path !== undefined) return error;
-  const failure: Failure = {
-    kind: 'resource',
-    code: 'E_DISK_FULL',
-    message: `no space left in ${directory}: ${(error as Error).message}`,
-    hint,
-  };
-  return new WindrowError(failure, error);
 }

@@ -102,10 +102,14 @@ if (smallDisks) {
       const divide = { kind: 'hash', partitions: 3, keys: ['"i"'] } as const;
       const result = { i: 'BIGINT', p: 'VARCHAR' };
       const leaves = [leaf('n', { i: 'BIGINT' })];
-      const program = queryProgram(`select i, p from ${wide}`, leaves, result, { divide });
+      const program = queryProgram(`select i, p from ${wide}`, leaves, result, {
+        divide,
+        expendable: true,
+      });
       const failure = await failureOf(program, { chunkDirectory });
       expect(failure).toMatchObject({ kind: 'resource', code: 'E_DISK_FULL' });
       expect(failure?.message).toContain(chunkDirectory);
+      expect(failure?.hint).toContain('--shuffle-dir');
       expect(filesOnDisk()).toEqual([]);
     });
 
