@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Client, ConnectOptions } from '../client/types.js';
+import type { TlsFiles } from '../shared/channel.js';
 import { WindrowError } from '../shared/failure.js';
 import type { TlsFlags } from './arguments.js';
 import { clientTls, readToken, serverAddress } from './arguments.js';
@@ -48,6 +49,7 @@ export async function connectRemote(address: string, flags: ConnectionFlags): Pr
       ? process.env['WINDROW_TOKEN']
       : readToken('--token-file', flags.tokenFile);
   const tls = clientTls(flags);
+  await noteTls(tls);
   const options: ConnectOptions = {
     retryMs,
     onOutage: (reason) => {
@@ -58,6 +60,13 @@ export async function connectRemote(address: string, flags: ConnectionFlags): Pr
     ...(tls === undefined ? {} : { tls }),
   };
   return connect(address, options);
+}
+
+/** Says what is wrong with the dates of certificates. @throws WindrowError E_TLS_FILE */
+export async function noteTls(tls: TlsFiles | undefined): Promise<void> {
+  if (tls === undefined) return;
+  const { tlsWarnings } = await import('../shared/channel.js');
+  for (const text of tlsWarnings(tls, Date.now())) note(`warning: ${text}`);
 }
 
 /** A live coordinator, or undefined where none is named and nobody owns the state directory. */

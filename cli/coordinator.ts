@@ -8,7 +8,7 @@ import { shuffleDirectoryOf } from '../shared/storage/paths.js';
 import { unlessAborted } from '../shared/unless-aborted.js';
 import type { TlsFlags } from './arguments.js';
 import { readToken, serverTls } from './arguments.js';
-import { defaultStateName } from './connection.js';
+import { defaultStateName, noteTls } from './connection.js';
 import type { ExitCode } from './exit.js';
 import { exitCodes } from './exit.js';
 import { interruption } from './interrupt.js';
@@ -101,6 +101,7 @@ async function start(
 ): Promise<RunningCoordinator> {
   const { startCoordinator } = await import('../coordinator/main.js');
   const tls = serverTls(flags);
+  await noteTls(tls);
   const started = await startCoordinator({
     stateDirectory: stateDirectory(flags),
     listen: flags.listen,

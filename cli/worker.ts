@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import type { TlsFlags } from './arguments.js';
 import { clientTls, readToken, serverAddress } from './arguments.js';
+import { noteTls } from './connection.js';
 import { exitCodes, usageError } from './exit.js';
 import { note } from './output.js';
 import { takeSignals } from './signals.js';
@@ -40,6 +41,7 @@ export async function serveWorker(flags: WorkerFlags): Promise<number> {
       ? process.env['WINDROW_WORKER_TOKEN']
       : readToken('--token-file', flags.tokenFile);
   const tls = clientTls(flags);
+  await noteTls(tls);
   const { startWorker } = await import('../worker/main.js');
   const worker = await startWorker({
     coordinator,

@@ -2,6 +2,7 @@
  * How a channel to a coordinator is made: TLS, or plaintext where nothing leaves the machine, not by
  * way of a proxy either. Never: connections; who calls makes its own.
  */
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { type ChannelCredentials, type ChannelOptions, credentials } from '@grpc/grpc-js';
@@ -72,6 +73,42 @@ export function readTls({ ca, cert, key }: TlsFiles): Pems {
     fail('invalidSpec', 'E_TLS_FILE', message, { hint, cause: error });
   }
   return pems;
+}
+
+/**
+ * What is to be said of certificates that nobody who looks at their dates will take: those that are
+ * shown, and authorities of which none is left.
+ * @throws WindrowError E_TLS_FILE
+ */
+export function tlsWarnings(files: TlsFiles, nowMs: number): string[] {
+  const { cert, ca } = readTls(files);
+  const shown = troublesOf(cert, nowMs);
+  const trusted = troublesOf(ca, nowMs);
+  return [
+    [files.cert, shown.find((trouble) => trouble !== undefined)],
+    [files.ca, trusted.includes(undefined) ? undefined : trusted[0]],
+  ].flatMap(([file, trouble]) =>
+    trouble === undefined ? [] : [`the certificate ${file} ${trouble}`],
+  );
+}
+
+/** Of each certificate in a file, what is wrong with its dates; undefined where nothing is. */
+function troublesOf(pem: Buffer | undefined, nowMs: number): (string | undefined)[] {
+  const blocks = pem
+    ?.toString()
+    .match(/-----BEGIN (X509 )?CERTIFICATE-----[^-]+-----END \1CERTIFICATE-----/g);
+  return (blocks ?? []).map((block) => {
+    const { validFrom, validTo } = new X509Certificate(block);
+    if (nowMs > Date.parse(validTo)) {
+      return `expired on ${timeText(validTo)}: renew it`;
+    }
+    if (nowMs >= Date.parse(validFrom)) return undefined;
+    return `is not valid before ${timeText(validFrom)}: look at the clock of this machine`;
+  });
+}
+
+function timeText(date: string): string {
+  return new Date(date).toISOString();
 }
 
 /** @throws WindrowError E_TLS_FILE */

@@ -32,11 +32,15 @@ export interface Certificates {
   readonly key: string;
 }
 
-/** An authority of that name, and a certificate of its for these hosts that serves clients as well. */
+/**
+ * An authority of that name, and a certificate of its for these hosts that serves clients as well.
+ * @param days that the certificate is good for; negative: it has expired
+ */
 export function certificates(
   directory: string,
   hosts: readonly string[] = ['localhost'],
   name = 'own',
+  days = 2,
 ): Certificates {
   const openssl = (...args: string[]): void =>
     void execFileSync('openssl', args, { cwd: directory, stdio: 'pipe' });
@@ -54,7 +58,7 @@ export function certificates(
   writeFileSync(join(directory, `${name}.san`), `subjectAltName=${names}\n`);
   const signer = ['-CA', files.ca, '-CAkey', files.caKey, '-CAcreateserial'];
   const signed = ['-in', `${name}.csr`, '-out', files.cert, '-extfile', `${name}.san`];
-  openssl('x509', '-req', ...signed, '-days', '2', ...signer);
+  openssl('x509', '-req', ...signed, '-days', String(days), ...signer);
   return {
     ca: join(directory, files.ca),
     caKey: join(directory, files.caKey),

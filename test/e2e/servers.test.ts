@@ -208,6 +208,21 @@ describe('windrow dev and workers that come early', () => {
     expect((await worker.ended).code).toBe(0);
   });
 
+  it('says that its certificate has expired, and so does who calls it', async () => {
+    const { ca, cert, key } = certificates(place.directory, ['localhost'], 'old', -1);
+    const warning = `warning: the certificate ${cert} expired on `;
+    const listen = ['coordinator', '--listen', 'localhost:0', '--state', 'expired'];
+    const coordinator = place.start([...listen, '--tls-cert', cert, '--tls-key', key]);
+    const address = await addressOf(coordinator);
+    const call = ['list', '--connect', address, '--tls-ca', ca];
+    const caller = await place.windrow([...call, '--tls-cert', cert, '--tls-key', key]);
+    expect(caller.code).toBe(4);
+    expect(caller.stderr).toContain(warning);
+    expect(caller.stderr).toMatch(/E_UNREACHABLE.*certificate has expired/);
+    coordinator.child.kill('SIGTERM');
+    expect((await coordinator.ended).stderr).toContain(warning);
+  });
+
   it('refuses to be reached from elsewhere without TLS and tokens', async () => {
     const { code, stderr } = await place.windrow(['coordinator', '--listen', '0.0.0.0:0']);
     expect(code).toBe(2);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { connect } from '../../client/client.js';
 import { startWorker } from '../../worker/main.js';
 import { readTlsFiles } from '../../coordinator/rpc/servers.js';
-import { channelTo, type TlsFiles } from '../../shared/channel.js';
+import { channelTo, type TlsFiles, tlsWarnings } from '../../shared/channel.js';
 import { certificates, freePort } from '../servers.js';
 
 afterEach(() => vi.unstubAllEnvs());
@@ -55,6 +55,27 @@ describe('files of TLS', () => {
     refused({ ca: own.key }, /E_TLS_FILE.*own\.key holds no certificate/);
     const server = { cert: own.cert, key: own.key, ca: own.key };
     expect(() => readTlsFiles(server)).toThrow(/E_TLS_FILE.*own\.key holds no certificate/);
+  });
+
+  it('are warned of when nobody will take them, because of their dates', () => {
+    const day = 24 * 3_600_000;
+    const { ca, cert, key } = own;
+    const at = (days: number, files: TlsFiles = { ca, cert, key }) =>
+      tlsWarnings(files, Date.now() + days * day);
+    expect(at(0)).toEqual([]);
+    const expired = (file: string) =>
+      expect.stringMatching(`^the certificate ${file} expired on 20\\S+Z: renew it$`) as string;
+    expect(at(3)).toEqual([expired(cert), expired(ca)]);
+    expect(at(3, { ca })).toEqual([expired(ca)]);
+    expect(at(-1)[0]).toMatch(/is not valid before 20\S+Z: look at the clock/);
+  });
+
+  it('of several authorities are good while one is', () => {
+    const both = join(directory, 'both.pem');
+    const old = certificates(directory, ['localhost'], 'old', -1);
+    writeFileSync(both, readFileSync(old.cert, 'utf8') + readFileSync(own.ca, 'utf8'));
+    expect(tlsWarnings({ ca: both }, Date.now())).toEqual([]);
+    expect(tlsWarnings({ ca: old.cert }, Date.now())).toHaveLength(1);
   });
 });
 
