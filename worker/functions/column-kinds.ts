@@ -31,6 +31,15 @@ export type ColumnKind =
   /** Nested types. */
   | { readonly kind: 'asJson' };
 
+/** A type with all that it is made of, down to columns' kinds that are made of nothing. */
+export type Shape =
+  | Exclude<ColumnKind, { kind: 'numberList' | 'asJson' }>
+  | { readonly kind: 'list'; readonly item: Shape }
+  | { readonly kind: 'struct' | 'union'; readonly members: ReadonlyMap<string, Shape> }
+  | { readonly kind: 'map'; readonly key: Shape; readonly value: Shape }
+  /** Whatever JSON has. */
+  | { readonly kind: 'json' };
+
 const numberTypes = new Set<string>([
   'TINYINT',
   'SMALLINT',
@@ -75,6 +84,70 @@ export function columnKind(type: string): ColumnKind {
   }
 }
 
+/** @param type as DuckDB writes it, such as `STRUCT(a INTEGER, "b c" VARCHAR[])` */
+export function valueShape(type: string): Shape {
+  const element = /^(.*)\[\d*\]$/s.exec(type)?.[1];
+  if (element !== undefined) return { kind: 'list', item: valueShape(element) };
+  const [, outer, inner = ''] = /^(STRUCT|UNION|MAP)\((.*)\)$/s.exec(type) ?? [];
+  if (outer === 'MAP') {
+    const [key = '', value = ''] = listed(inner);
+    return { kind: 'map', key: valueShape(key), value: valueShape(value) };
+  }
+  if (outer !== undefined) {
+    const members = listed(inner).map((member): [string, Shape] => {
+      const [, quoted, bare = '', rest = ''] =
+        /^(?:"((?:[^"]|"")*)"|(\S+)) (.*)$/s.exec(member) ?? [];
+      return [quoted?.replaceAll('""', '"') ?? bare, valueShape(rest)];
+    });
+    return { kind: outer === 'UNION' ? 'union' : 'struct', members: new Map(members) };
+  }
+  const kind = columnKind(type);
+  if (kind.kind === 'asJson' || kind.kind === 'numberList') return { kind: 'json' };
+  return kind;
+}
+
+/** What commas outside of quotes and parentheses separate. */
+function listed(text: string): string[] {
+  const parts = [''];
+  let depth = 0;
+  for (const [token] of text.matchAll(/"[^"]*"|'[^']*'|[(),]|[^"'(),]+/g)) {
+    if (token === '(') depth += 1;
+    if (token === ')') depth -= 1;
+    if (token === ',' && depth === 0) parts.push('');
+    else parts[parts.length - 1] += token;
+  }
+  return parts.map((part) => part.trim());
+}
+
+/**
+ * The type that JSON is read as on its way to a type of this shape: what the text form of DuckDB says
+ * better, such as bytes and decimals, is text in it.
+ */
+export function jsonType(shape: Shape): string {
+  switch (shape.kind) {
+    case 'number':
+      return shape.type;
+    case 'boolean':
+      return 'BOOLEAN';
+    case 'list':
+      return `${jsonType(shape.item)}[]`;
+    case 'map':
+      return `MAP(${jsonType(shape.key)}, ${jsonType(shape.value)})`;
+    case 'struct':
+    case 'union': {
+      const members = Array.from(
+        shape.members,
+        ([name, member]) => `${quoteName(name)} ${jsonType(member)}`,
+      );
+      return `${shape.kind}(${members.join(', ')})`;
+    }
+    case 'json':
+      return 'JSON';
+    default:
+      return 'VARCHAR';
+  }
+}
+
 /** The column as it is read out of DuckDB. */
 export function readExpression({ name, type }: ColumnDef): string {
   const column = quoteName(name);
@@ -93,6 +166,16 @@ export function readExpression({ name, type }: ColumnDef): string {
     case 'asText':
       return `cast(${column} as varchar)`;
     case 'asJson':
-      return `cast(to_json(${column}) as varchar)`;
+      return jsonExpression(column, type);
   }
+}
+
+/** DuckDB writes NaN and the infinities bare, which no JSON parser takes: they become strings. */
+function jsonExpression(column: string, type: string): string {
+  const text = `cast(${type === 'JSON' ? column : `to_json(${column})`} as varchar)`;
+  if (!/\b(FLOAT|DOUBLE|JSON)\b/.test(type)) return text;
+  // Control characters, which JSON escapes, stand around what is no string, and around nothing else.
+  const marked = `regexp_replace(${text}, '("(?:[^"\\\\]|\\\\.)*")|(-?Infinity|NaN)', '\\1' || chr(1) || '\\2' || chr(2), 'g')`;
+  const quoted = `replace(replace(replace(${marked}, chr(1) || chr(2), ''), chr(1), '"'), chr(2), '"')`;
+  return `case when regexp_matches(${text}, 'Infinity|NaN') then ${quoted} else ${text} end`;
 }

@@ -20,12 +20,23 @@ import {
   UTINYINT,
   VARCHAR,
 } from '@duckdb/node-api';
-import { DataType, TimeUnit, Vector } from 'apache-arrow';
+import { DataType, Precision, type TimeUnit, Vector } from 'apache-arrow';
 import type { MapStep } from '../../shared/plan.js';
 import { rawVector, writeItems, writeValidity } from '../inference/raw-vectors.js';
 import type { Kernel } from '../kernel/duckdb.js';
-import { type ColumnKind, columnKind, type NumberType } from './column-kinds.js';
+import { columnKind, jsonType, type NumberType, valueShape } from './column-kinds.js';
 import { badResult, type MapReturned, type ReturnedColumn } from './map.js';
+import {
+  checkedBoolean,
+  checkedDays,
+  checkedMicroseconds,
+  checkedNumber,
+  checkedText,
+  columnJson,
+  inMicroseconds,
+  jsonText,
+  ValuePlace,
+} from './returned-values.js';
 import { quoteName } from '../../shared/sql-text.js';
 
 const rowsPerChunk = 2048;
@@ -33,8 +44,6 @@ const rowsPerChunk = 2048;
 interface NumberRule {
   readonly type: DuckDBType;
   readonly make: (rows: number) => NumberItems;
-  /** Bounds of integers; absent for floating point. */
-  readonly bounds?: readonly [bigint, bigint];
 }
 
 type NumberItems =
@@ -49,26 +58,23 @@ type NumberItems =
   | Float32Array
   | Float64Array;
 
-const signed = (bits: bigint): [bigint, bigint] => [-(1n << (bits - 1n)), (1n << (bits - 1n)) - 1n];
-const unsigned = (bits: bigint): [bigint, bigint] => [0n, (1n << bits) - 1n];
-
 const numbers: Record<NumberType, NumberRule> = {
-  TINYINT: { type: TINYINT, make: (n) => new Int8Array(n), bounds: signed(8n) },
-  SMALLINT: { type: SMALLINT, make: (n) => new Int16Array(n), bounds: signed(16n) },
-  INTEGER: { type: INTEGER, make: (n) => new Int32Array(n), bounds: signed(32n) },
-  BIGINT: { type: BIGINT, make: (n) => new BigInt64Array(n), bounds: signed(64n) },
-  UTINYINT: { type: UTINYINT, make: (n) => new Uint8Array(n), bounds: unsigned(8n) },
-  USMALLINT: { type: USMALLINT, make: (n) => new Uint16Array(n), bounds: unsigned(16n) },
-  UINTEGER: { type: UINTEGER, make: (n) => new Uint32Array(n), bounds: unsigned(32n) },
-  UBIGINT: { type: UBIGINT, make: (n) => new BigUint64Array(n), bounds: unsigned(64n) },
+  TINYINT: { type: TINYINT, make: (n) => new Int8Array(n) },
+  SMALLINT: { type: SMALLINT, make: (n) => new Int16Array(n) },
+  INTEGER: { type: INTEGER, make: (n) => new Int32Array(n) },
+  BIGINT: { type: BIGINT, make: (n) => new BigInt64Array(n) },
+  UTINYINT: { type: UTINYINT, make: (n) => new Uint8Array(n) },
+  USMALLINT: { type: USMALLINT, make: (n) => new Uint16Array(n) },
+  UINTEGER: { type: UINTEGER, make: (n) => new Uint32Array(n) },
+  UBIGINT: { type: UBIGINT, make: (n) => new BigUint64Array(n) },
   FLOAT: { type: FLOAT, make: (n) => new Float32Array(n) },
   DOUBLE: { type: DOUBLE, make: (n) => new Float64Array(n) },
 };
 
-/** A column ready to be appended: fixed-width values, or text that SQL casts. */
+/** A column ready to be appended: fixed-width values, or text that SQL casts; `json` as that type first. */
 type Staged = { readonly valid: Uint8Array } & (
   | { readonly kind: 'fixed'; readonly type: DuckDBType; readonly items: NumberItems }
-  | { readonly kind: 'text'; readonly texts: readonly (string | null)[]; readonly json: boolean }
+  | { readonly kind: 'text'; readonly texts: readonly (string | null)[]; readonly json?: string }
 );
 
 /** Checked against the declared types; throws E_MAP_RESULT naming step and column. */
@@ -76,218 +82,104 @@ export function stageColumns(step: MapStep, returned: MapReturned): Staged[] {
   return step.columns.map(({ name, type }, index) => {
     const column = returned.columns[index];
     if (!column) return badResult(step, name, 'is missing');
-    return stage(column, columnKind(type), returned.rows, (what) => badResult(step, name, what));
+    return stage(column, type, returned.rows, (what) => badResult(step, name, what));
   });
 }
 
-function stage(
-  column: ReturnedColumn,
-  kind: ColumnKind,
-  rows: number,
-  bad: (what: string) => never,
-): Staged {
+type Refuse = ConstructorParameters<typeof ValuePlace>[0];
+
+function stage(column: ReturnedColumn, type: string, rows: number, bad: Refuse): Staged {
+  const kind = columnKind(type);
   switch (kind.kind) {
     case 'number':
       return stageNumbers(column, kind.type, rows, bad);
     case 'boolean':
-      return stageFixed(column, BOOLEAN, new Uint8Array(rows), rows, (value, row) => {
-        if (typeof value !== 'boolean') bad(`must be boolean, row ${row} is ${shown(value)}`);
-        return value ? 1 : 0;
-      });
-    case 'date':
-      return stageFixed(column, DATE, new Int32Array(rows), rows, (value, row) =>
-        Math.floor(milliseconds(value, row, bad) / 86_400_000),
+      return stageFixed(column, BOOLEAN, new Uint8Array(rows), bad, (value, place) =>
+        checkedBoolean(value, place) ? 1 : 0,
       );
+    case 'date':
+      return stageFixed(column, DATE, new Int32Array(rows), bad, checkedDays);
     case 'timestamp':
       return stageTimestamps(column, rows, bad);
+    case 'numberList':
+    case 'asJson': {
+      const shape = valueShape(type);
+      const form = kind.kind === 'asJson' ? columnJson : jsonText;
+      const texts = eachText(column, rows, bad, (value, place) => form(value, shape, place));
+      return { ...texts, json: jsonType(shape) };
+    }
     default:
-      return stageTexts(column, kind, rows, bad);
+      return eachText(column, rows, bad, (value, place) => checkedText(value, kind.kind, place));
   }
 }
 
-function stageNumbers(
-  column: ReturnedColumn,
-  type: NumberType,
-  rows: number,
-  bad: (what: string) => never,
-): Staged {
+function stageNumbers(column: ReturnedColumn, type: NumberType, rows: number, bad: Refuse): Staged {
   const rule = numbers[type];
   const items = rule.make(rows);
   const whole = typedItems(column);
   if (whole?.constructor === items.constructor) {
     return { kind: 'fixed', type: rule.type, items: whole, valid: validity(column, rows) };
   }
-  return stageFixed(column, rule.type, items, rows, (value, row) =>
-    checkedNumber(value, type, row, bad),
+  return stageFixed(column, rule.type, items, bad, (value, place) =>
+    checkedNumber(value, type, place),
   );
 }
 
-function checkedNumber(
-  value: unknown,
-  type: NumberType,
-  row: number,
-  bad: (what: string) => never,
-): number | bigint {
-  const { bounds } = numbers[type];
-  const isNumber = typeof value === 'number' || (typeof value === 'bigint' && bounds);
-  if (!isNumber) bad(`must be ${type}, row ${row} is ${shown(value)}`);
-  if (!bounds) return Number(value);
-  if (typeof value === 'number' && !Number.isSafeInteger(value)) {
-    bad(`must be ${type}, row ${row} is ${shown(value)}`);
-  }
-  const exact = BigInt(value as number | bigint);
-  if (exact < bounds[0] || exact > bounds[1]) {
-    bad(`is out of the range of ${type}: row ${row} is ${shown(value)}`);
-  }
-  return type === 'BIGINT' || type === 'UBIGINT' ? exact : Number(exact);
-}
-
-function stageTimestamps(
-  column: ReturnedColumn,
-  rows: number,
-  bad: (what: string) => never,
-): Staged {
+function stageTimestamps(column: ReturnedColumn, rows: number, bad: Refuse): Staged {
   const items = new BigInt64Array(rows);
   if (column instanceof Vector && DataType.isTimestamp(column.type)) {
     const unit = column.type.unit as TimeUnit;
     const raw = column.toArray() as BigInt64Array;
-    const [times, by] = microseconds[unit];
-    for (let row = 0; row < rows; row++) items[row] = (raw[row]! * times) / by;
-    return { kind: 'fixed', type: TIMESTAMP, items, valid: validity(column, rows) };
+    const valid = validity(column, rows);
+    const place = (row: number): ValuePlace => new ValuePlace(bad, row);
+    for (let row = 0; row < rows; row++) {
+      if (valid[row] !== 0) items[row] = inMicroseconds(raw[row]!, unit, place(row));
+    }
+    return { kind: 'fixed', type: TIMESTAMP, items, valid };
   }
-  return stageFixed(column, TIMESTAMP, items, rows, (value, row) =>
-    BigInt(Math.round(milliseconds(value, row, bad) * 1000)),
-  );
-}
-
-const microseconds: Record<TimeUnit, readonly [bigint, bigint]> = {
-  [TimeUnit.SECOND]: [1_000_000n, 1n],
-  [TimeUnit.MILLISECOND]: [1000n, 1n],
-  [TimeUnit.MICROSECOND]: [1n, 1n],
-  [TimeUnit.NANOSECOND]: [1n, 1000n],
-};
-
-function milliseconds(value: unknown, row: number, bad: (what: string) => never): number {
-  const ms = value instanceof Date ? value.getTime() : value;
-  if (typeof ms !== 'number' || !Number.isFinite(ms)) {
-    bad(`must be a Date, row ${row} is ${shown(value)}`);
-  }
-  return ms;
+  return stageFixed(column, TIMESTAMP, items, bad, checkedMicroseconds);
 }
 
 function stageFixed(
   column: ReturnedColumn,
   type: DuckDBType,
   items: NumberItems,
-  rows: number,
-  convert: (value: unknown, row: number) => number | bigint,
+  bad: Refuse,
+  convert: (value: unknown, place: ValuePlace) => number | bigint,
 ): Staged {
+  const rows = items.length;
   const valid = new Uint8Array(rows).fill(1);
   const at = accessor(column);
   for (let row = 0; row < rows; row++) {
     const value = at(row);
     if (value === null || value === undefined) valid[row] = 0;
-    else items[row] = convert(value, row) as never;
+    else items[row] = convert(value, new ValuePlace(bad, row)) as never;
   }
   return { kind: 'fixed', type, items, valid };
 }
 
-function stageTexts(
+function eachText(
   column: ReturnedColumn,
-  kind: ColumnKind,
   rows: number,
-  bad: (what: string) => never,
-): Staged {
+  bad: Refuse,
+  convert: (value: unknown, place: ValuePlace) => string,
+): Extract<Staged, { kind: 'text' }> {
   const valid = new Uint8Array(rows).fill(1);
   const texts = new Array<string | null>(rows);
   const at = accessor(column);
   for (let row = 0; row < rows; row++) {
     const value = at(row);
-    texts[row] = value === null || value === undefined ? null : asText(value, kind, row, bad);
-    if (texts[row] === null) valid[row] = 0;
+    const none = value === null || value === undefined;
+    texts[row] = none ? null : convert(value, new ValuePlace(bad, row));
+    if (none) valid[row] = 0;
   }
-  return { kind: 'text', texts, json: kind.kind === 'asJson', valid };
-}
-
-function asText(
-  value: unknown,
-  kind: ColumnKind,
-  row: number,
-  bad: (what: string) => never,
-): string {
-  switch (kind.kind) {
-    case 'text':
-      return typeof value === 'string'
-        ? value
-        : bad(`must be a string, row ${row} is ${shown(value)}`);
-    case 'binary':
-      return value instanceof Uint8Array
-        ? blobText(value)
-        : bad(`must be a Uint8Array, row ${row} is ${shown(value)}`);
-    case 'asText':
-      return typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint'
-        ? String(value)
-        : bad(`must be a string or number, row ${row} is ${shown(value)}`);
-    case 'numberList':
-      return listText(value, kind.type, row, bad);
-    default:
-      return typeof value === 'string'
-        ? value
-        : json(value, (what) => bad(`${what} in row ${row}`));
-  }
-}
-
-/** DuckDB's text form of a list: unlike JSON it has NaN, the infinities and -0. */
-function listText(
-  value: unknown,
-  type: NumberType,
-  row: number,
-  bad: (what: string) => never,
-): string {
-  if (!Array.isArray(value) && !(value instanceof Vector) && !ArrayBuffer.isView(value)) {
-    bad(`must be a list of ${type}, row ${row} is ${shown(value)}`);
-  }
-  const members = Array.from(value as Iterable<unknown>, (member) => {
-    if (member === null || member === undefined) return 'NULL';
-    const checked = checkedNumber(member, type, row, bad);
-    return Object.is(checked, -0) ? '-0.0' : String(checked);
-  });
-  return `[${members.join(', ')}]`;
-}
-
-/** DuckDB's text form of a BLOB. */
-function blobText(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex').replace(/../g, '\\x$&');
-}
-
-function json(value: unknown, bad: (what: string) => never): string {
-  const bigints: string[] = [];
-  const text = JSON.stringify(value, (_key, member: unknown) => {
-    if (member instanceof Map || member instanceof Set) {
-      bad(
-        `holds a ${member.constructor.name}, which has no JSON form: make an object or a list of it`,
-      );
-    }
-    if (typeof member === 'number' && !Number.isFinite(member)) {
-      bad(`holds ${member}, which has no JSON form: make it null`);
-    }
-    if (typeof member === 'bigint') {
-      bigints.push(member.toString());
-      return `\u0001${bigints.length - 1}\u0001`;
-    }
-    if (member instanceof Vector || ArrayBuffer.isView(member)) {
-      return [...(member as unknown as Iterable<unknown>)];
-    }
-    return member;
-  });
-  return text.replace(
-    /"\\u0001(\d+)\\u0001"/g,
-    (_all, index: string) => bigints[Number(index)] ?? '',
-  );
+  return { kind: 'text', texts, valid };
 }
 
 function typedItems(column: ReturnedColumn): NumberItems | undefined {
   if (column instanceof Vector) {
+    // Of half floats it has the bits.
+    if (DataType.isFloat(column.type) && column.type.precision === Precision.HALF) return undefined;
     if (!DataType.isInt(column.type) && !DataType.isFloat(column.type)) return undefined;
     return column.toArray() as NumberItems;
   }
@@ -320,11 +212,6 @@ function asciiAccessor(column: Vector): ((row: number) => unknown) | undefined {
     column.isValid(row) ? text.slice(offsets[row]! - start, offsets[row + 1]! - start) : null;
 }
 
-function shown(value: unknown): string {
-  if (typeof value === 'bigint') return `${value}n`;
-  return typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : String(value);
-}
-
 /**
  * Creates `table` with the declared columns and `ok`, in the order of the rows.
  * @param ok absent when all rows are good
@@ -348,7 +235,7 @@ export async function writeResults(
         const part = await appendTexts(kernel, `${table}_text_${index}`, column.texts);
         parts.push(part);
         from = `${quoteName(part)}.v`;
-        if (column.json) from = `cast(${from} as json)`;
+        if (column.json !== undefined) from = `cast(cast(${from} as json) as ${column.json})`;
       }
       items.push(`cast(${from} as ${type}) as ${quoteName(name)}`);
     }

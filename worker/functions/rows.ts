@@ -27,7 +27,7 @@ function values(
     case 'timestamp':
       return (row) => {
         const value = get(row);
-        return value === null ? null : new Date(Number(value));
+        return value === null ? null : new Date(Math.floor(Number(value)));
       };
     case 'numberList':
       return (row) => {

@@ -8,13 +8,22 @@ import { pathToFileURL } from 'node:url';
 
 const mapMark = '//# sourceMappingURL=data:application/json;base64,';
 
+/** What was thrown, in its own words, whatever it is: to read it may throw, too. */
+export function thrownText(error: unknown): string {
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return 'a value that cannot be shown';
+  }
+}
+
 /**
  * @param module path of the bundle as it was imported
  * @returns such as `lib/label.ts:7:12`; `bundle:LINE:COL` where the map does not say; undefined where
  *   the stack has no frame of the module
  */
 export function userPlace(error: unknown, module: string): string | undefined {
-  const stack = error instanceof Error ? (error.stack ?? '') : '';
+  const stack = stackOf(error);
   const names = [pathToFileURL(module).href, module];
   for (const frame of stack.split('\n')) {
     const name = names.find((each) => frame.includes(each));
@@ -25,6 +34,14 @@ export function userPlace(error: unknown, module: string): string | undefined {
     return original(module, line, column) ?? `bundle:${line}:${column}`;
   }
   return undefined;
+}
+
+function stackOf(error: unknown): string {
+  try {
+    return error instanceof Error ? String(error.stack) : '';
+  } catch {
+    return '';
+  }
 }
 
 function original(module: string, line: number, column: number): string | undefined {
