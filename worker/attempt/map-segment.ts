@@ -5,8 +5,14 @@
 import type { RecordBatch } from 'apache-arrow';
 import { toFailure, WindrowError } from '../../shared/failure.js';
 import { readRecordBatch } from '../functions/arrow.js';
-import type { MapFunction, MapReturned, RowPlace } from '../functions/map.js';
-import { stageColumns, writeResults } from '../functions/results.js';
+import type { MapFunction, RowPlace } from '../functions/map.js';
+import {
+  emptyColumns,
+  placeColumns,
+  type Staged,
+  stageColumns,
+  writeResults,
+} from '../functions/results.js';
 import type { Kernel } from '../kernel/duckdb.js';
 import { mapResult } from './map-relation.js';
 import type { Scope } from './scope.js';
@@ -45,7 +51,7 @@ export async function runMapSegment(
 }
 
 interface Staging {
-  readonly staged: ReturnType<typeof stageColumns>;
+  readonly staged: readonly Staged[];
   readonly rows: number;
 }
 
@@ -62,16 +68,15 @@ async function callIsolated(
   const isolates = step.onError === 'deadLetter' && step.rowwise;
   if (!isolates) {
     const returned = await scope.unlessStray(map.call(batch, place));
-    return { staged: stageColumns(step, returned), rows: returned.rows };
+    return { staged: stageColumns(map, returned), rows: returned.rows };
   }
-  const columns: unknown[][] = step.columns.map(() => new Array<unknown>(batch.numRows).fill(null));
+  const staged = emptyColumns(map, batch.numRows);
   const tryRows = async (from: number, to: number): Promise<void> => {
     scope.throwIfCancelled();
-    let returned: MapReturned;
     try {
       const rows = batch.slice(from, to);
-      returned = await scope.unlessStray(map.call(rows, (index) => place(from + index)));
-      stageColumns(step, returned);
+      const returned = await scope.unlessStray(map.call(rows, (index) => place(from + index)));
+      placeColumns(staged, stageColumns(map, returned), from);
     } catch (error) {
       if (!(error instanceof WindrowError) || error.failure.code === 'E_MAP_EXIT') throw error;
       if (to - from > 1) {
@@ -83,18 +88,10 @@ async function callIsolated(
       const { code, message } = toFailure(error);
       ok[from] = 0;
       scope.tally.dead.push({ row: place(from) ?? -1, step: step.id, code, message });
-      return;
-    }
-    for (const [index, column] of returned.columns.entries()) {
-      const target = columns[index]!;
-      const at = column as { get?: (row: number) => unknown; [row: number]: unknown };
-      for (let row = from; row < to; row++) {
-        target[row] = at.get ? at.get(row - from) : at[row - from];
-      }
     }
   };
   if (batch.numRows > 0) await tryRows(0, batch.numRows);
-  return { staged: stageColumns(step, { columns, rows: batch.numRows }), rows: batch.numRows };
+  return { staged, rows: batch.numRows };
 }
 
 async function rowPlaces(kernel: Kernel, table: string): Promise<RowPlace> {

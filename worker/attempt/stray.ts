@@ -5,7 +5,7 @@
 import { WindrowError } from '../../shared/failure.js';
 import type { MapStep } from '../../shared/plan.js';
 import { moduleFile } from '../functions/map.js';
-import { userPlace } from '../functions/user-place.js';
+import { isOurs, thrownText, userPlace } from '../functions/user-place.js';
 import { modulesIn } from './runtime.js';
 import type { AttemptTask } from './protocol.js';
 
@@ -32,14 +32,14 @@ export function catchStray(task: Task, heard: (error: WindrowError) => void): ()
 }
 
 function strayError(error: unknown, task: Task): WindrowError {
-  if (error instanceof WindrowError) return error;
+  if (isOurs(error)) return error;
   const maps = mapsOf(task);
   if (maps.length === 0) {
     return new WindrowError(
       {
         kind: 'workerLost',
         code: 'E_THREAD_LOST',
-        message: `a function of an earlier task threw in this thread: ${textOf(error)}`,
+        message: `a function of an earlier task threw in this thread: ${thrownText(error)}`,
         hint: 'nothing for this task, which is done again; await what functions start, and catch its errors',
       },
       error,
@@ -55,7 +55,7 @@ function strayError(error: unknown, task: Task): WindrowError {
     {
       kind: 'userCode',
       code: 'E_MAP_THREW',
-      message: `an error that nothing in the module caught: ${textOf(error)}${place === undefined ? '' : ` (at ${place})`}`,
+      message: `an error that nothing in the module caught: ${thrownText(error)}${place === undefined ? '' : ` (at ${place})`}`,
       at: { step },
       hint: 'await what the function starts, and catch its errors',
     },
@@ -76,8 +76,4 @@ function exitError(code: number | string | null | undefined, task: Task): Windro
 
 function mapsOf({ program }: Task): MapStep[] {
   return program.steps.filter((step) => step.kind === 'map');
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

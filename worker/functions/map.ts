@@ -12,7 +12,7 @@ import { fail, WindrowError } from '../../shared/failure.js';
 import type { MapStep } from '../../shared/plan.js';
 import { columnKind } from './column-kinds.js';
 import { toRows } from './rows.js';
-import { userPlace } from './user-place.js';
+import { isOurs, thrownText, userPlace } from './user-place.js';
 
 /** One returned column, whatever the function made it of. */
 export type ReturnedColumn = Vector | ArrayLike<unknown>;
@@ -25,6 +25,11 @@ export interface MapFunction {
    * @throws WindrowError E_MAP_THREW, E_MAP_RESULT, E_MAP_EXIT
    */
   call(batch: RecordBatch, place: RowPlace): Promise<MapReturned>;
+  /**
+   * Reads what the function returned, which may run the user's code: getters, proxies.
+   * @throws WindrowError E_MAP_THREW, or what `read` throws of our own
+   */
+  reading<Value>(read: () => Value): Value;
 }
 
 export interface MapReturned {
@@ -63,6 +68,14 @@ export async function loadMapFunction(
   return {
     step,
     call: (batch, place) => withoutExit(step, () => call(step, user, module, batch, place)),
+    reading: (read) => {
+      try {
+        return read();
+      } catch (error) {
+        const what = 'what the function returned threw when it was read';
+        throw threw('E_MAP_THREW', what, error, module, { step: step.id });
+      }
+    },
   };
 }
 
@@ -105,18 +118,20 @@ async function callBatch(
   batch: RecordBatch,
   place: RowPlace,
 ): Promise<MapReturned> {
-  let returned: unknown;
   try {
-    returned = await user(batch);
+    return returnedBatch(step, await user(batch), batch.numRows);
   } catch (error) {
     const [first, last] = [place(0), place(batch.numRows - 1)];
     const range = first === undefined ? `${batch.numRows} rows` : `rows ${first} to ${last}`;
     throw threw('E_MAP_THREW', `the function threw on ${range}`, error, module, { step: step.id });
   }
+}
+
+function returnedBatch(step: MapStep, returned: unknown, rowsIn: number): MapReturned {
   const columns = step.columns.map(({ name }) => returnedColumn(step, returned, name));
-  const rows = columns[0]?.length ?? batch.numRows;
+  const rows = columns[0]?.length ?? rowsIn;
   for (const [index, column] of columns.entries()) {
-    const expected = step.rowwise ? batch.numRows : rows;
+    const expected = step.rowwise ? rowsIn : rows;
     if (column.length !== expected) {
       const name = step.columns[index]?.name ?? '';
       badResult(step, name, `has ${column.length} rows, expected ${expected}`);
@@ -139,32 +154,35 @@ async function callRows(
   );
   for (const [index, row] of rows.entries()) {
     const at = { step: step.id, ...rowOf(place(index)) };
-    let returned: unknown;
     try {
       const answer = user(row);
       // Awaiting what is no promise would cost every row a turn of the event loop.
-      returned = answer instanceof Promise ? await answer : answer;
+      const returned = answer instanceof Promise ? await answer : answer;
+      for (const [k, value] of returnedRow(step, returned, at).entries()) columns[k]!.push(value);
     } catch (error) {
       throw threw('E_MAP_THREW', 'the function threw', error, module, at);
     }
-    if (typeof returned !== 'object' || returned === null) {
-      fail(
-        'userCode',
-        'E_MAP_RESULT',
-        `a row function must return an object, got ${String(returned)}`,
-        { at },
-      );
-    }
-    for (const [k, { name }] of step.columns.entries()) {
-      if (!(name in returned)) {
-        fail('userCode', 'E_MAP_RESULT', `the returned object lacks ${name}`, {
-          at: { ...at, column: name },
-        });
-      }
-      columns[k]?.push((returned as Record<string, unknown>)[name]);
-    }
   }
   return { columns, rows: rows.length };
+}
+
+function returnedRow(
+  step: MapStep,
+  returned: unknown,
+  at: { step: string; row?: number },
+): unknown[] {
+  if (typeof returned !== 'object' || returned === null) {
+    const got = thrownText(returned);
+    fail('userCode', 'E_MAP_RESULT', `a row function must return an object, got ${got}`, { at });
+  }
+  return step.columns.map(({ name }) => {
+    if (!(name in returned)) {
+      fail('userCode', 'E_MAP_RESULT', `the returned object lacks ${name}`, {
+        at: { ...at, column: name },
+      });
+    }
+    return (returned as Record<string, unknown>)[name];
+  });
 }
 
 function returnedColumn(step: MapStep, returned: unknown, name: string): ReturnedColumn {
@@ -172,7 +190,7 @@ function returnedColumn(step: MapStep, returned: unknown, name: string): Returne
     badResult(
       step,
       name,
-      `must be in a RecordBatch, Table or object of arrays, got ${String(returned)}`,
+      `must be in a RecordBatch, Table or object of arrays, got ${thrownText(returned)}`,
     );
   }
   const columnar = returned as { getChild?: (name: string) => Vector | null };
@@ -204,8 +222,8 @@ function threw(
   module: string,
   at: { step: string; row?: number },
 ): WindrowError {
-  if (error instanceof WindrowError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  if (isOurs(error)) return error;
+  const message = thrownText(error);
   const place = userPlace(error, module);
   return new WindrowError(
     {

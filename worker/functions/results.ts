@@ -25,7 +25,7 @@ import type { MapStep } from '../../shared/plan.js';
 import { rawVector, writeItems, writeValidity } from '../inference/raw-vectors.js';
 import type { Kernel } from '../kernel/duckdb.js';
 import { columnKind, jsonType, type NumberType, valueShape } from './column-kinds.js';
-import { badResult, type MapReturned, type ReturnedColumn } from './map.js';
+import { badResult, type MapFunction, type MapReturned, type ReturnedColumn } from './map.js';
 import {
   checkedBoolean,
   checkedDays,
@@ -72,18 +72,38 @@ const numbers: Record<NumberType, NumberRule> = {
 };
 
 /** A column ready to be appended: fixed-width values, or text that SQL casts; `json` as that type first. */
-type Staged = { readonly valid: Uint8Array } & (
+export type Staged = { readonly valid: Uint8Array } & (
   | { readonly kind: 'fixed'; readonly type: DuckDBType; readonly items: NumberItems }
-  | { readonly kind: 'text'; readonly texts: readonly (string | null)[]; readonly json?: string }
+  | { readonly kind: 'text'; readonly texts: (string | null)[]; readonly json?: string }
 );
 
-/** Checked against the declared types; throws E_MAP_RESULT naming step and column. */
-export function stageColumns(step: MapStep, returned: MapReturned): Staged[] {
-  return step.columns.map(({ name, type }, index) => {
-    const column = returned.columns[index];
-    if (!column) return badResult(step, name, 'is missing');
-    return stage(column, type, returned.rows, (what) => badResult(step, name, what));
-  });
+/** Checked against the declared types; throws E_MAP_RESULT naming step and column, E_MAP_THREW. */
+export function stageColumns({ step, reading }: MapFunction, returned: MapReturned): Staged[] {
+  return reading(() =>
+    step.columns.map(({ name, type }, index) => {
+      const column = returned.columns[index];
+      if (!column) return badResult(step, name, 'is missing');
+      return stage(column, type, returned.rows, (what) => badResult(step, name, what));
+    }),
+  );
+}
+
+/** Columns of NULL, to be filled by `placeColumns`. */
+export function emptyColumns(map: MapFunction, rows: number): Staged[] {
+  const nulls = new Array<null>(rows).fill(null);
+  return stageColumns(map, { columns: map.step.columns.map(() => nulls), rows });
+}
+
+/** Copies what was staged of some rows to where they are in all. */
+export function placeColumns(all: readonly Staged[], some: readonly Staged[], from: number): void {
+  for (const [index, { valid, ...part }] of some.entries()) {
+    const whole = all[index]!;
+    whole.valid.set(valid, from);
+    if (whole.kind === 'fixed' && part.kind === 'fixed') whole.items.set(part.items as never, from);
+    if (whole.kind === 'text' && part.kind === 'text') {
+      for (const [row, text] of part.texts.entries()) whole.texts[from + row] = text;
+    }
+  }
 }
 
 type Refuse = ConstructorParameters<typeof ValuePlace>[0];

@@ -5,8 +5,18 @@
 import { readFileSync } from 'node:fs';
 import { SourceMap, type SourceMapPayload } from 'node:module';
 import { pathToFileURL } from 'node:url';
+import { WindrowError } from '../../shared/failure.js';
 
 const mapMark = '//# sourceMappingURL=data:application/json;base64,';
+
+/** Whether something caught is of our own; of a proxy not even that can be asked. */
+export function isOurs(error: unknown): error is WindrowError {
+  try {
+    return error instanceof WindrowError;
+  } catch {
+    return false;
+  }
+}
 
 /** What was thrown, in its own words, whatever it is: to read it may throw, too. */
 export function thrownText(error: unknown): string {

@@ -116,6 +116,66 @@ describe('a map function', () => {
     expect(JSON.parse(String(dead[1]?.row_json))).toEqual({ id: 2077, name: '2077' });
   });
 
+  it.each([
+    ['a getter', `return { get x() { throw new Error('odd') } }`, /^the function threw: odd/],
+    ['a getter further in', `return { x: { get a() { throw new Error('odd') } } }`, /read: odd/],
+    ['a proxy', `return new Proxy({}, { has() { throw new Error('odd') } })`, /threw: odd/],
+    ['what cannot be listed', `return { x: new Proxy({}, { ownKeys() { throw 1 } }) }`, /read: 1$/],
+    ['what cannot be shown', `return { x: [{ __proto__: null }] }`, /at a|must be an object/],
+    ['null', `throw null`, /threw: null$/],
+    ['a symbol', `throw Symbol('odd')`, /threw: Symbol\(odd\)$/],
+    ['a bare object', `throw { __proto__: null }`, /threw: a value that cannot be shown$/],
+    [
+      'an error without words',
+      `throw Object.defineProperty(new Error(), 'message', { get() { throw 1 } })`,
+      /shown/,
+    ],
+    [
+      'an error without a stack',
+      `throw Object.defineProperty(new Error('odd'), 'stack', { get() { throw 1 } })`,
+      /threw: odd$/,
+    ],
+    [
+      'a revoked proxy',
+      `const { proxy, revoke } = Proxy.revocable({}, {}); revoke(); throw proxy`,
+      /shown/,
+    ],
+  ])('dead-letters a row that gives %s', async (_what, odd, message) => {
+    const source = `export function row(row) { if (row.id === 7n) { ${odd} } return { x: { a: 1 } }; }`;
+    const options = {
+      style: 'row',
+      reads: { id: 'BIGINT' },
+      columns: { x: 'STRUCT(a INTEGER)' },
+    } as const;
+    const out = { id: 'BIGINT', x: 'STRUCT(a INTEGER)' };
+    const failed = await run(ids, idScan, source, options, out);
+    expect(failed.failure).toMatchObject({ kind: 'userCode', at: { step: 'm' } });
+    expect(failed.failure?.message).toMatch(message);
+    const { failure, records } = await run(
+      ids,
+      idScan,
+      source,
+      { ...options, onError: 'deadLetter' },
+      out,
+    );
+    expect(failure).toBeUndefined();
+    expect(records[0]?.counts).toMatchObject({ rowsOut: 4999, dead: 1 });
+    expect((await place.deadOf(records[0])).map(({ row }) => row)).toEqual([7n]);
+  });
+
+  it('reads a batch whose columns throw', async () => {
+    const source = `export function batch(batch) {
+      if (batch.numRows < 5000) return { x: new Array(batch.numRows).fill(1) };
+      return { x: Object.defineProperty(new Array(5000).fill(1), 3, { get() { throw new Error('odd') } }) };
+    }`;
+    const options = { reads: { id: 'BIGINT' }, columns: { x: 'INTEGER' } };
+    const failed = await run(ids, idScan, source, options, { x: 'INTEGER' });
+    expect(failed.failure).toMatchObject({ code: 'E_MAP_THREW', at: { step: 'm' } });
+    const more = { ...options, onError: 'deadLetter' } as const;
+    const { records } = await run(ids, idScan, source, more, { x: 'INTEGER' });
+    expect(records[0]?.counts).toMatchObject({ rowsOut: 5000, dead: 0 });
+  });
+
   const wrong: [string, string, ColumnDef, RegExp][] = [
     ['a missing column', '{ }', { name: 'x', type: 'INTEGER' }, /x is missing/],
     ['too few rows', '{ x: [1] }', { name: 'x', type: 'INTEGER' }, /1 rows, expected 5000/],
