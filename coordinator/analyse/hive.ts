@@ -2,10 +2,9 @@
 import { fail } from '../../shared/failure.js';
 import type { ColumnDef } from '../../shared/plan.js';
 import { nameHint } from '../../shared/spec-problems.js';
+import { nullPartition } from '../../shared/storage/paths.js';
 
 export type HiveValues = Readonly<Record<string, string | null>>;
-
-const nullPartition = '__HIVE_DEFAULT_PARTITION__';
 
 /** Values from the directories of a path, outermost first. */
 export function hiveValues(path: string): HiveValues {

@@ -3,7 +3,7 @@
  * or take the task apart. The failure table in code. Never: touches workers.
  */
 import { formatFailure, type Failure } from '../../shared/failure.js';
-import type { StagePlan } from '../../shared/plan.js';
+import type { JobPlan, StagePlan } from '../../shared/plan.js';
 import type { Effect } from './effects.js';
 import type { AttemptEnded } from './events.js';
 import {
@@ -31,7 +31,7 @@ export function judge(
   const stage = job.stages[index] as StageState;
   const plan = job.plan.stages[index] as StagePlan;
   if (!event.failure) return endedWell(job, stage, task, event, effects);
-  const failure = withStep(plan, task.timedOut ? timedOut(event) : event.failure);
+  const failure = withStep(plan, job.plan, task.timedOut ? timedOut(event) : event.failure);
   task.history.lastFailure = failure;
   if (event.crashed && !task.timedOut) {
     retrying(job, event, failure, 0, effects);
@@ -56,10 +56,21 @@ export function judge(
 const ofSteps: ReadonlySet<Failure['kind']> = new Set(['userCode', 'badData', 'resource', 'io']);
 
 /** Workers know a query, and not the steps of the spec that it stands for. */
-function withStep({ standsFor = [] }: StagePlan, failure: Failure): Failure {
-  if (standsFor.length === 0 || failure.at?.step !== undefined) return failure;
-  if (!ofSteps.has(failure.kind)) return failure;
-  return { ...failure, at: { step: standsFor.join(', '), ...failure.at } };
+function withStep(stage: StagePlan, plan: JobPlan, failure: Failure): Failure {
+  if (failure.at?.step !== undefined || !ofSteps.has(failure.kind)) return failure;
+  const steps = stepsOf(stage, plan);
+  return steps.length === 0
+    ? failure
+    : { ...failure, at: { step: steps.join(', '), ...failure.at } };
+}
+
+/** A stage that only writes rows again is about the step that made them. */
+function stepsOf({ standsFor, program, input }: StagePlan, plan: JobPlan): readonly string[] {
+  if (standsFor) return standsFor;
+  if (program.steps.length > 0 || input.kind !== 'stage') return [];
+  const below = plan.stages.find(({ id }) => id === input.stage);
+  if (!below) return [];
+  return below.standsFor ?? below.program.steps.slice(-1).map(({ id }) => id);
 }
 
 function endedWell(

@@ -117,9 +117,15 @@ export function placeOf(name: string): number | undefined {
   return place === undefined ? undefined : Number(place);
 }
 
-/** `k=v` percent-encoded as DuckDB writes it; NULL is `__HIVE_DEFAULT_PARTITION__`. */
+/** What stands for NULL in the name of a partition's folder. */
+export const nullPartition = '__HIVE_DEFAULT_PARTITION__';
+
+/** Of one name in a path, as file systems have it. */
+export const nameBytesMax = 255;
+
+/** `k=v` percent-encoded as DuckDB writes it. */
 export function hiveDirectory(column: string, value: string | null): string {
-  const encoded = value === null ? '__HIVE_DEFAULT_PARTITION__' : percentEncode(value);
+  const encoded = value === null ? nullPartition : percentEncode(value);
   return `${percentEncode(column)}=${encoded}`;
 }
 

@@ -177,6 +177,36 @@ describe('an output is refused', () => {
   });
 });
 
+describe('a partition that no directory can be fails the job at once', () => {
+  it.concurrent.each([
+    [
+      'null-text',
+      `'__HIVE_DEFAULT_PARTITION__'`,
+      /the text __HIVE_DEFAULT_PARTITION__ is what stands/,
+    ],
+    ['long-value', `repeat('é/', 40)`, /'(é\/){40}' is too long .* have 365 bytes of 255/],
+  ])('%s', async (name, value, said) => {
+    const spec = place.spec(name, {
+      steps: [
+        {
+          id: 'named',
+          select: {
+            from: 'orders',
+            columns: {
+              id: 'id',
+              kind: `case id when 31234 then ${value} when 7 then null else '' end`,
+            },
+          },
+        },
+      ],
+      outputs: [{ name: 'result', from: 'named', parquet: 'out', partitionBy: ['kind'] }],
+    });
+    const { failure } = await expectFailed(place, spec, 'E_HIVE_VALUE');
+    expect(failure).toMatchObject({ kind: 'badData', at: { step: 'named', column: 'kind' } });
+    expect(failure.message).toMatch(said);
+  });
+});
+
 describe('a file that is damaged behind its footer fails the job', () => {
   it.concurrent('where a page does not match its checksum', async () => {
     const bytes = readFileSync(join(fixtures, 'pyarrow-page-checksum.parquet'));

@@ -8,6 +8,7 @@ import type { StageProgram } from '../../shared/plan.js';
 import type { PredictEnv, PreparedPredict } from '../inference/predict.js';
 import { Kernel } from '../kernel/duckdb.js';
 import { PreparedProgram } from './program.js';
+import { refuseFolderFunction } from './refuse-folder.js';
 import { Scope } from './scope.js';
 
 /** Programs kept ready, models included; the one used longest ago goes first. */
@@ -100,6 +101,7 @@ export class Runtime {
       memoryLimitBytes: needs.memoryLimitBytes,
       spillDirectory: join(needs.spillDirectory, `kernel-${process.pid}-${threadId}`),
     });
+    kernel.register(refuseFolderFunction(this.scope));
     this.open = { kernel, programDigest: needs.programDigest, directories: wanted, needs };
     return kernel;
   }

@@ -12,11 +12,15 @@ import { checksumOfBlocks } from '../../shared/divided-file.js';
 import type { ChunkFile, ChunkPart } from '../../shared/plan.js';
 import { makeDirectorySync } from '../../shared/storage/directories.js';
 import { blocksOfFile } from '../shuffle/divided-file.js';
-import { chunkFilePath, deadLetterFilePath, temporaryPath } from '../../shared/storage/paths.js';
+import {
+  chunkFilePath,
+  deadLetterFilePath,
+  nullPartition,
+  temporaryPath,
+} from '../../shared/storage/paths.js';
 
 type Partition = ChunkFile['partition'];
 
-const nullPartition = '__HIVE_DEFAULT_PARTITION__';
 const readBytes = 1024 * 1024;
 
 export interface ChunkSinkOptions {

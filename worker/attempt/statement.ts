@@ -8,6 +8,7 @@ import { enclosed, quotePath } from '../kernel/sql-text.js';
 import { partitionColumn, partitionNumber } from '../shuffle/divide.js';
 import type { SourceWork } from './protocol.js';
 import { quoteName, quoteText } from '../../shared/sql-text.js';
+import { hiveDirectory, nameBytesMax, nullPartition } from '../../shared/storage/paths.js';
 
 /** Reserved column: number of the row in its file, carried while some step may have to name it. */
 export const rowColumn = '__windrow_row';
@@ -242,13 +243,46 @@ export function predicted(input: Relation, call: Call): Relation {
   };
 }
 
+/** Function of a thread's kernel: fails on a value that no folder can have (refuse-folder.ts). */
+export const refuseFolder = 'windrow_refuse_folder';
+
 /** The columns that land in the file, in order and with their types. */
 export function sinkQuery(input: Relation, sink: SinkProgram): string {
   return `select ${selectList(landing(sink))} from (${input.sql})`;
 }
 
-function landing({ columns }: SinkProgram): string[] {
-  return columns.map((column) => typed(quoteName(column.name), column));
+function landing({ columns, partitionBy }: SinkProgram): string[] {
+  const folders = new Set(partitionBy.map((name) => name.toLowerCase()));
+  return columns.map(({ name, type }) => {
+    const value = `cast(${quoteName(name)} as ${type})`;
+    const isChecked = folders.has(name.toLowerCase()) && mayBeNoFolder(name, type);
+    return `${isChecked ? checkedFolder(name, type, value) : value} as ${quoteName(name)}`;
+  });
+}
+
+/** Bytes that no number, date or time comes to, encoded. */
+const shortBytes = 128;
+
+function mayBeNoFolder(column: string, type: string): boolean {
+  return /^(VARCHAR|ENUM|JSON|BIT|BIGNUM)\b/.test(type) || folderBytes(column) < shortBytes;
+}
+
+/** What a column's name leaves for its values in the names of folders. */
+function folderBytes(column: string): number {
+  return nameBytesMax - hiveDirectory(column, '').length;
+}
+
+function checkedFolder(column: string, type: string, value: string): string {
+  const text = `cast(${value} as varchar)`;
+  const refused = `cast(${refuseFolder}(${quoteText(column)}, ${text}) as ${type})`;
+  return `case when ${noFolder(column, text)} then ${refused} else ${value} end`;
+}
+
+/** Whether the text would be read as NULL, or makes a name that file systems do not take. */
+function noFolder(column: string, text: string): string {
+  const bytes = folderBytes(column);
+  // To encode makes a byte three at most, and is not needed for most values.
+  return `${text} = ${quoteText(nullPartition)} or (3 * strlen(${text}) > ${bytes} and strlen(url_encode(${text})) > ${bytes})`;
 }
 
 /** @param target a file; a directory where the sink partitions */

@@ -286,6 +286,48 @@ describe('an attempt', () => {
     expect(place.leftFiles()).toHaveLength(3);
   });
 
+  it.each([
+    [
+      'the text of NULL',
+      `'__HIVE_DEFAULT_PARTITION__'`,
+      /__HIVE_DEFAULT_PARTITION__ is what stands/,
+    ],
+    ['a name of 256 bytes', `repeat('x', 248)`, /'x{80}…' is too long .* have 256 bytes of 255/],
+    ['one that is long when it is encoded', `repeat('é', 42)`, /have 260 bytes of 255/],
+  ])('refuses a partition of %s', async (_what, value, said) => {
+    const path = await place.parquet(
+      'a.parquet',
+      `select i as id, case i when 2777 then ${value} when 3 then null else repeat('x', 247) end as country from range(9000) t(i)`,
+    );
+    const columns = { id: 'BIGINT', country: 'VARCHAR' };
+    const program = programOf(columns, [], columns, { partitionBy: ['country'] });
+    const refused = (await place.run(program, await place.worksOf(path))).failure;
+    const at = { file: path, column: 'country' };
+    expect(refused).toMatchObject({ kind: 'badData', code: 'E_HIVE_VALUE', at });
+    expect(refused?.message).toMatch(said);
+    expect(place.leftFiles()).toEqual([]);
+    const good = programOf(columns, [filter('f', 'id <> 2777')], columns, {
+      partitionBy: ['country'],
+    });
+    const { failure, records } = await place.run(good, await place.worksOf(path));
+    expect(failure).toBeUndefined();
+    expect(records[0]?.files.map(({ rows }) => rows).sort()).toEqual([1, 8998]);
+  });
+
+  it('refuses a partition of a number below a column whose name is too long', async () => {
+    const [name, long] = ['n'.repeat(252), 'n'.repeat(253)];
+    const path = await place.parquet('a.parquet', `select 1 as x, 12 as ${name}, 12 as ${long}`);
+    for (const [column, code] of [
+      [name, undefined],
+      [long, 'E_HIVE_VALUE'],
+    ] as const) {
+      const columns = { x: 'INTEGER', [column]: 'INTEGER' };
+      const program = programOf(columns, [], columns, { partitionBy: [column] });
+      const { failure } = await place.run(program, await place.worksOf(path));
+      expect(failure?.code).toBe(code);
+    }
+  });
+
   it('rewrites finished chunks in order', async () => {
     const path = await place.parquet('a.parquet', numbers, ', row_group_size 2048');
     const first = await place.run(programOf(scan, [], scan), await place.worksOf(path));
