@@ -2,6 +2,7 @@
 import { fail } from '../../shared/failure.js';
 import type { ColumnDef } from '../../shared/plan.js';
 import { nameHint } from '../../shared/spec-problems.js';
+import { nameKey } from '../../shared/sql-text.js';
 import { nullPartition } from '../../shared/storage/paths.js';
 
 export type HiveValues = Readonly<Record<string, string | null>>;
@@ -29,7 +30,8 @@ function decode(text: string): string {
 /**
  * Partition columns of a source, typed as asked for or as all their values allow: BIGINT, DATE,
  * TIMESTAMP, else VARCHAR.
- * @throws WindrowError E_SCHEMA_DRIFT when files differ in their keys, E_UNKNOWN_COLUMN
+ * @throws WindrowError E_SCHEMA_DRIFT when files differ in their keys, E_DUPLICATE_COLUMN,
+ *   E_UNKNOWN_COLUMN
  */
 export function hiveColumns(
   source: string,
@@ -38,6 +40,13 @@ export function hiveColumns(
 ): ColumnDef[] {
   const first = files[0];
   const names = Object.keys(first?.hive ?? {});
+  const twice = names.find((name, at) => names.findIndex((one) => isOne(one, name)) < at);
+  if (twice !== undefined) {
+    fail('invalidSpec', 'E_DUPLICATE_COLUMN', `path has two partitions '${twice}', case aside`, {
+      at: { file: first!.path, column: twice },
+      hint: 'rename one of the directories',
+    });
+  }
   for (const { path, hive } of files) {
     const odd =
       names.find((name) => !Object.hasOwn(hive, name)) ??
@@ -60,6 +69,10 @@ export function hiveColumns(
     name,
     type: wanted[name] ?? guessType(files.map(({ hive }) => hive[name] ?? null)),
   }));
+}
+
+function isOne(name: string, other: string): boolean {
+  return nameKey(name) === nameKey(other);
 }
 
 function guessType(values: readonly (string | null)[]): string {

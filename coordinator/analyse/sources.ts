@@ -12,7 +12,7 @@ import type { FooterCache } from './footer-cache.js';
 import { expandPatterns, type CheckPath } from './globs.js';
 import { hiveColumns, hiveValues } from './hive.js';
 import { refuseReserved, refuseReservedInFile } from './reserved.js';
-import { quoteText } from '../../shared/sql-text.js';
+import { nameKey, quoteText } from '../../shared/sql-text.js';
 
 /** Files open at once while footers are read. */
 const readsAtOnce = 16;
@@ -27,7 +27,7 @@ export interface SourceContext {
 
 /**
  * @throws WindrowError E_NO_FILES, E_URI_DENIED, E_PARQUET_INVALID, E_SCHEMA_DRIFT,
- *   E_COLUMN_RESERVED, E_HIVE_VALUE
+ *   E_DUPLICATE_COLUMN, E_COLUMN_RESERVED, E_HIVE_VALUE
  */
 export async function analyseSource(
   id: string,
@@ -50,7 +50,7 @@ export async function analyseSource(
       shapes.set(shape, columns);
       if (columns === footer.columns) await schema.add(footer);
       columnsOf.push(columns);
-      found.push(fileFacts(footer, context.mayCompare));
+      found.push(fileFacts(footer, context.mayCompare, schema));
     },
   );
   const hive = hiveColumns(
@@ -64,8 +64,9 @@ export async function analyseSource(
   const inFiles = schema.columns().filter((column) => !inPath.has(column.name.toLowerCase()));
   const files = found.map((facts, index): SourceFile => {
     const { stats, ...file } = facts;
-    const there = new Set(columnsOf[index]!.map((column) => column.name));
-    const missingColumns = inFiles.map((column) => column.name).filter((name) => !there.has(name));
+    const there = keysOf(columnsOf[index]!);
+    const missing = inFiles.filter(({ name }) => !there.has(nameKey(name)));
+    const missingColumns = missing.map(({ name }) => name);
     return { file: { ...file, prunedRowGroups: [], missingColumns }, stats };
   });
   return { id, files, columns: [...inFiles, ...hive], hive };
@@ -81,15 +82,33 @@ interface FileFacts {
   readonly stats: SourceFile['stats'];
 }
 
-function fileFacts(footer: ParquetFooter, mayCompare: (column: string) => boolean): FileFacts {
+function fileFacts(
+  footer: ParquetFooter,
+  mayCompare: SourceContext['mayCompare'],
+  schema: SourceSchema,
+): FileFacts {
   const { path, bytes, mtimeMs, footerHash, rowGroupRows } = footer;
-  const stats = new Map([...footer.stats].filter(([column]) => mayCompare(column)));
+  const compared = [...footer.stats].filter(([column]) => mayCompare(column));
+  const stats = new Map(compared.map(([column, groups]) => [schema.nameOf(column), groups]));
   return { path, bytes, mtimeMs, footerHash, rowGroupRows, hive: hiveValues(path), stats };
 }
 
-/** Columns that all files agree on, typed by DuckDB; it is asked once for each distinct footer. */
+function keysOf(columns: readonly { readonly name: string }[]): Set<string> {
+  return new Set(columns.map(({ name }) => nameKey(name)));
+}
+
+interface SchemaColumn extends ColumnDef {
+  readonly signature: string;
+  /** The first that has it, whose name it keeps. */
+  readonly file: string;
+}
+
+/**
+ * Columns that all files agree on, case aside, typed by DuckDB; it is asked once for each distinct
+ * footer.
+ */
 class SourceSchema {
-  private readonly types = new Map<string, { type: string; signature: string; file: string }>();
+  private readonly known = new Map<string, SchemaColumn>();
   private firstFile: string | undefined;
 
   constructor(
@@ -102,50 +121,51 @@ class SourceSchema {
     this.firstFile ??= footer.path;
     refuseReservedInFile(footer.columns, { file: footer.path });
     const described = this.needsDescribing(footer)
-      ? new Map((await this.database.describeFile(footer.path)).map((c) => [c.name, c.type]))
+      ? await this.database.describeFile(footer.path)
       : undefined;
-    for (const column of footer.columns) {
-      const known = this.types.get(column.name);
-      const type = described?.get(column.name) ?? known?.type;
+    const types = described && new Map(described.map(({ name, type }) => [nameKey(name), type]));
+    for (const { name, signature } of footer.columns) {
+      const known = this.known.get(nameKey(name));
+      const type = types ? types.get(nameKey(name)) : known?.type;
       if (type === undefined) {
         fail('invalidSpec', 'E_PARQUET_INVALID', 'DuckDB does not see this column', {
-          at: { file: footer.path, column: column.name },
+          at: { file: footer.path, column: name },
           hint: 'rename the column',
         });
       }
       if (!known) {
-        if (!first && !this.union)
-          this.drift(
-            footer.path,
-            column.name,
-            'presence',
-            `column is new; ${this.firstFile} lacks it`,
-          );
-        this.types.set(column.name, { type, signature: column.signature, file: footer.path });
+        if (!first && !this.union) {
+          const message = `column is new; ${this.firstFile} lacks it`;
+          this.drift(footer.path, name, 'presence', message);
+        }
+        this.known.set(nameKey(name), { name, type, signature, file: footer.path });
       } else if (known.type !== type) {
-        this.drift(
-          footer.path,
-          column.name,
-          'type',
-          `column is ${type}; in ${known.file} it is ${known.type}`,
-        );
+        const message = `column is ${type}; in ${known.file} it is ${known.type}`;
+        this.drift(footer.path, name, 'type', message);
       }
     }
     if (this.union) return;
-    const there = new Set(footer.columns.map((column) => column.name));
-    for (const name of this.types.keys()) {
-      if (!there.has(name))
-        this.drift(footer.path, name, 'presence', `column is missing; ${this.firstFile} has it`);
+    const there = keysOf(footer.columns);
+    for (const [key, { name }] of this.known) {
+      if (!there.has(key)) {
+        const message = `column is missing; ${this.firstFile} has it`;
+        this.drift(footer.path, name, 'presence', message);
+      }
     }
   }
 
   columns(): ColumnDef[] {
-    return [...this.types].map(([name, { type }]) => ({ name, type }));
+    return Array.from(this.known.values(), ({ name, type }) => ({ name, type }));
+  }
+
+  /** What the source calls a column of one of its files. */
+  nameOf(column: string): string {
+    return this.known.get(nameKey(column))?.name ?? column;
   }
 
   private needsDescribing(footer: ParquetFooter): boolean {
     return footer.columns.some(
-      (column) => this.types.get(column.name)?.signature !== column.signature,
+      ({ name, signature }) => this.known.get(nameKey(name))?.signature !== signature,
     );
   }
 

@@ -177,12 +177,12 @@ describe('sources', () => {
     );
   });
 
-  it('files that lack columns are joined and grouped with NULL there', async () => {
+  it('files that lack columns, or have them in capitals, are joined and grouped with NULL there', async () => {
     const first = cluster.place.write('data/drift/1.parquet', '');
     const second = cluster.place.write('data/drift/2.parquet', '');
     await cluster.run(`copy (select i as id, i % 5 as a from range(4000) r(i)) to '${first}'`);
     await cluster.run(
-      `copy (select 'n' || i % 3 as name, i as id from range(4000, 6000) r(i)) to '${second}'`,
+      `copy (select 'n' || i % 3 as name, i as ID from range(4000, 6000) r(i)) to '${second}'`,
     );
     await cluster.view('drift', { parquet: 'data/drift/*.parquet', unionByName: true });
     await cluster.expectRows(

@@ -1,4 +1,5 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WindrowError } from '../../../shared/failure.js';
 import type { SourceSpec } from '../../../shared/job-spec.js';
@@ -13,6 +14,21 @@ beforeAll(async () => {
   await bench.parquet('a/2.parquet', "select 1::integer as x, 'two' as y");
   await bench.parquet('b/1.parquet', 'select 1::integer as x, 2::bigint as y');
   await bench.parquet('b/2.parquet', 'select 1::integer as x');
+  await bench.parquet('case/1.parquet', 'select 1 as ID, 2 as "É"');
+  await bench.parquet('case/2.parquet', `select 'x' as n, i::integer as id from range(100) t(i)`);
+  await bench.parquet('case/3.parquet', 'select 1 as "é", 5 as Id');
+  await bench.parquet('k=1/K=2/1.parquet', 'select 1 as x');
+  writeFileSync(
+    bench.path('twins.parquet'),
+    new Uint8Array(
+      parquetWriteBuffer({
+        columnData: [
+          { name: 'a', data: [1], type: 'INT32' },
+          { name: 'A', data: [2], type: 'INT32' },
+        ],
+      }),
+    ),
+  );
   await bench.parquet('h/day=1/1.parquet', 'select 1 as x');
   await bench.parquet('h/day=one/1.parquet', 'select 1 as x');
   await bench.parquet('odd/we[i]rd*.parquet', 'select 1 as x');
@@ -47,6 +63,23 @@ describe('files of a source', () => {
     expect(files.map((file) => file.missingColumns)).toEqual([[], ['y'], ['y']]);
   });
 
+  test('have one column where names differ in case alone, as DuckDB has', async () => {
+    const { sources, ...outputs } = job({ parquet: 'case/*.parquet', unionByName: true });
+    const { plan } = await bench.plan({
+      sources: sources!,
+      steps: [{ id: 'few', filter: { from: 's', where: 'iD > 50' } }],
+      outputs: outputs.outputs!.map((output) => ({ ...output, from: 'few' })),
+    });
+    const { files } = plan.stages[0]!.input as SourceInput;
+    expect(plan.outputs[0]?.columns.map(({ name }) => name)).toEqual(['ID', 'É', 'n', 'é']);
+    expect(files.map((file) => file.missingColumns)).toEqual([
+      ['n', 'é'],
+      ['É', 'é'],
+      ['É', 'n'],
+    ]);
+    expect(files.map((file) => file.prunedRowGroups)).toEqual([[0], [], [0]]);
+  });
+
   test.each<[string, Parameters<typeof job>[0], RegExp]>([
     ['E_NO_FILES', { parquet: 'a/none/*.parquet' }, /nearest directory that exists is .*\/a"/],
     ['E_NO_FILES', { parquet: 'nowhere.parquet' }, /nearest directory/],
@@ -60,6 +93,9 @@ describe('files of a source', () => {
     ['E_PARQUET_INVALID', { parquet: 'empty.parquet' }, /is empty/],
     // Read ahead of its turn.
     ['E_PARQUET_INVALID', { parquet: ['b/1.parquet', 'empty.parquet'] }, /is empty/],
+    ['E_DUPLICATE_COLUMN', { parquet: 'twins.parquet' }, /'a' and 'A' have one name/],
+    ['E_DUPLICATE_COLUMN', { parquet: 'k=1' }, /two partitions 'K'/],
+    ['E_SCHEMA_DRIFT', { parquet: 'case/*.parquet' }, /column is new; .*"column":"n"/],
     ['E_HIVE_VALUE', { parquet: 'h', hive: { day: 'BIGINT' } }, /'one' is not BIGINT/],
     ['E_UNKNOWN_COLUMN', { parquet: 'h', hive: { dya: 'BIGINT' } }, /did you mean 'day'/],
   ])('%s for %j', async (code, source, message) => {
