@@ -61,7 +61,7 @@ export async function readModel(path: string, of: Whose = {}): Promise<LocalFile
 
 function externalNames(bytes: Uint8Array, at: Whose & { file: string }): readonly string[] {
   try {
-    return readOnnxSignature(bytes).externalFiles;
+    return readOnnxSignature(bytes).externalFiles.map(({ name }) => name);
   } catch (error) {
     const failure = toFailure(error, { kind: 'invalidSpec', code: 'E_MODEL_INVALID' });
     throw new WindrowError({ ...failure, at: { ...failure.at, ...at } }, error);

@@ -5,6 +5,7 @@
 import { canonicalJson, fileIdentity } from '../shared/chunk-identity.js';
 import { fail } from '../shared/failure.js';
 import type { SubmitRequest } from '../shared/gen/windrow.js';
+import type { JobSpec } from '../shared/job-spec.js';
 import type { JobConstants, JobPlan } from '../shared/plan.js';
 import { keepsOthers } from './commit/freeze.js';
 
@@ -59,6 +60,14 @@ export function storedSpec(
   const identities = Object.fromEntries(outputs.map(({ name, identity }) => [name, identity]));
   const stored: StoredSpec = { request, earlier, constants, identities, inputs };
   return JSON.stringify(stored);
+}
+
+/** Path of a step's model as the spec has it. */
+export function modelOf({ request }: StoredSpec, step: string): string | undefined {
+  if (!request) return undefined;
+  const { steps = [] } = JSON.parse(request.specJson) as Partial<JobSpec>;
+  const found = steps.find(({ id }) => id === step);
+  return found && 'infer' in found ? found.infer.model : undefined;
 }
 
 /** That of jobs of earlier versions lacks what these did not know. */

@@ -21,12 +21,18 @@ export interface TensorSignature {
   readonly dims?: readonly (number | null)[];
 }
 
+export interface ExternalFile {
+  readonly name: string;
+  /** Where the last of its tensors ends. */
+  readonly bytes: number;
+}
+
 export interface OnnxSignature {
   /** Without the weights that old models list as inputs too. */
   readonly inputs: readonly TensorSignature[];
   readonly outputs: readonly TensorSignature[];
-  /** Locations of external data, as the model names them; unique, sorted. */
-  readonly externalFiles: readonly string[];
+  /** External data by its locations, as the model names them; unique, sorted. */
+  readonly externalFiles: readonly ExternalFile[];
   /** Of the standard operator set; 0 when it is not used. */
   readonly opsetVersion: number;
 }
@@ -49,6 +55,25 @@ const typeNames: Readonly<Record<number, string>> = {
   14: 'complex64',
   15: 'complex128',
   16: 'bfloat16',
+};
+
+/** Bytes of an element, by TensorProto.DataType; those of less than a byte are left out. */
+const elementBytes: Readonly<Record<number, number>> = {
+  1: 4,
+  2: 1,
+  3: 1,
+  4: 2,
+  5: 2,
+  6: 4,
+  7: 8,
+  9: 1,
+  10: 2,
+  11: 8,
+  12: 4,
+  13: 8,
+  14: 8,
+  15: 16,
+  16: 2,
 };
 
 const tensorTypes = new Set<string>(
@@ -74,7 +99,7 @@ export function readOnnxSignature(bytes: Uint8Array): OnnxSignature {
   if (graph.output.length === 0) return notOnnx('has no outputs');
   const weights = new Set(graph.initializer.map((tensor) => tensor.name));
   for (const sparse of graph.sparseInitializer) weights.add(sparse.values?.name ?? '');
-  const external = new Set<string>();
+  const external: ExternalBytes = new Map();
   try {
     collectGraph(graph, external, 0);
     for (const body of model.functions) collectNodes(body.node, external, 0);
@@ -84,7 +109,9 @@ export function readOnnxSignature(bytes: Uint8Array): OnnxSignature {
   return {
     inputs: graph.input.filter((input) => !weights.has(input.name)).map(tensorSignature),
     outputs: graph.output.map(tensorSignature),
-    externalFiles: [...external].sort(),
+    externalFiles: Array.from(external, ([name, bytes]) => ({ name, bytes })).sort((a, b) =>
+      a.name < b.name ? -1 : 1,
+    ),
     opsetVersion: model.opsetImport.find((set) => set.domain === '')?.version ?? 0,
   };
 }
@@ -104,7 +131,9 @@ function tensorSignature(info: ValueInfoProto): TensorSignature {
   return { name: info.name, type, dims };
 }
 
-function collectGraph(graph: GraphHeader, found: Set<string>, depth: number): void {
+type ExternalBytes = Map<string, number>;
+
+function collectGraph(graph: GraphHeader, found: ExternalBytes, depth: number): void {
   if (depth > 64) throw new Error('graphs are nested deeper than 64');
   for (const tensor of graph.initializer) collectTensor(tensor, found);
   for (const sparse of graph.sparseInitializer) {
@@ -114,13 +143,13 @@ function collectGraph(graph: GraphHeader, found: Set<string>, depth: number): vo
   collectNodes(graph.node, found, depth);
 }
 
-function collectNodes(nodes: readonly NodeHeader[], found: Set<string>, depth: number): void {
+function collectNodes(nodes: readonly NodeHeader[], found: ExternalBytes, depth: number): void {
   for (const node of nodes) {
     for (const attribute of node.attribute) collectAttribute(attribute, found, depth);
   }
 }
 
-function collectAttribute(attribute: AttributeHeader, found: Set<string>, depth: number): void {
+function collectAttribute(attribute: AttributeHeader, found: ExternalBytes, depth: number): void {
   for (const tensor of [attribute.t, ...attribute.tensors]) collectTensor(tensor, found);
   for (const sparse of [attribute.sparseTensor, ...attribute.sparseTensors]) {
     collectTensor(sparse?.values, found);
@@ -131,10 +160,16 @@ function collectAttribute(attribute: AttributeHeader, found: Set<string>, depth:
   }
 }
 
-function collectTensor(tensor: TensorHeader | undefined, found: Set<string>): void {
+function collectTensor(tensor: TensorHeader | undefined, found: ExternalBytes): void {
   if (!tensor || tensor.externalData.length === 0) return;
-  const location = tensor.externalData.find((entry) => entry.key === 'location')?.value;
-  if (location) found.add(location);
+  const { location, offset, length } = Object.fromEntries(
+    tensor.externalData.map(({ key, value }) => [key, value]),
+  );
+  if (!location) return;
+  const elements = tensor.dims.reduce((product, dim) => product * dim, 1);
+  const bytes = Number(length ?? elements * (elementBytes[tensor.dataType] ?? 0));
+  const end = Number(offset ?? 0) + bytes;
+  found.set(location, Math.max(found.get(location) ?? 0, Number.isFinite(end) ? end : 0));
 }
 
 function notOnnx(message: string, cause?: unknown): never {

@@ -64,7 +64,7 @@ export function bindInfer(
 }
 
 function externalData(signature: OnnxSignature, file: JobFile, at: FailureLocation): JobFile[] {
-  return signature.externalFiles.map((name) => {
+  return signature.externalFiles.map(({ name, bytes }) => {
     if (/[\\/]|^\.\.?$/.test(name)) {
       fail('invalidSpec', 'E_MODEL_EXTERNAL', `model's external data '${name}' lies elsewhere`, {
         at,
@@ -72,13 +72,20 @@ function externalData(signature: OnnxSignature, file: JobFile, at: FailureLocati
       });
     }
     const found = file.external.find((external) => external.name === name);
-    return (
-      found ??
-      fail('invalidSpec', 'E_MODEL_EXTERNAL', `model's external data '${name}' is missing`, {
+    if (!found) {
+      return fail('invalidSpec', 'E_MODEL_EXTERNAL', `model's external data '${name}' is missing`, {
         at,
         hint: 'put it beside the model',
-      })
-    );
+      });
+    }
+    if (found.bytes < bytes) {
+      const message = `model's external data '${name}' has ${found.bytes} bytes, its tensors end at ${bytes}`;
+      fail('invalidSpec', 'E_MODEL_EXTERNAL', message, {
+        at,
+        hint: 'save the model and its external data again, both from one export',
+      });
+    }
+    return found;
   });
 }
 

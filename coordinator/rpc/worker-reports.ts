@@ -19,6 +19,7 @@ import { runningTask } from '../core/task.js';
 import type { JobChunks } from '../job-chunks.js';
 import { withOrigin } from '../row-origin.js';
 import { chunkDirectory } from '../shuffle-files.js';
+import { modelOf, readStored } from '../stored-spec.js';
 
 export interface Reporter {
   readonly id: WorkerId;
@@ -68,7 +69,7 @@ export class WorkerReports {
 
   private located(failure: Failure, { jobId }: AttemptRef): Failure {
     const job = this.deps.state.jobs.get(jobId);
-    return job ? withOrigin(failure, this.deps.chunksOf(job)) : failure;
+    return job ? withModel(withOrigin(failure, this.deps.chunksOf(job)), job.spec) : failure;
   }
 
   /** False where the job is gone: its record would enter the chunk index unchecked. */
@@ -144,6 +145,14 @@ function isNegative({ files, counts, deadLetters }: ChunkRecord): boolean {
     numbers.push(file.rows, file.bytes);
   }
   return numbers.some((number) => number < 0);
+}
+
+/** Workers have copies of models, under other names. */
+function withModel(failure: Failure, storedSpec: string): Failure {
+  const { code, at } = failure;
+  if (code !== 'E_MODEL_INVALID' || at?.step === undefined) return failure;
+  const file = modelOf(readStored(storedSpec), at.step);
+  return file === undefined ? failure : { ...failure, at: { ...at, file } };
 }
 
 /** A worker's words must never end the coordinator. */

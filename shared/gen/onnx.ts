@@ -212,6 +212,8 @@ export interface SparseTensorHeader {
 }
 
 export interface TensorHeader {
+  dims: number[];
+  dataType: number;
   name: string;
   externalData: StringStringEntryProto[];
   dataLocation: TensorProto_DataLocation;
@@ -2333,11 +2335,21 @@ export const SparseTensorHeader: MessageFns<SparseTensorHeader> = {
 };
 
 function createBaseTensorHeader(): TensorHeader {
-  return { name: "", externalData: [], dataLocation: 0 };
+  return { dims: [], dataType: 0, name: "", externalData: [], dataLocation: 0 };
 }
 
 export const TensorHeader: MessageFns<TensorHeader> = {
   encode(message: TensorHeader, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dims.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.dims) {
+        writer.int64(v);
+      }
+      writer.join();
+    }
+    if (message.dataType !== 0) {
+      writer.uint32(16).int32(message.dataType);
+    }
     if (message.name !== "") {
       writer.uint32(66).string(message.name);
     }
@@ -2363,6 +2375,32 @@ export const TensorHeader: MessageFns<TensorHeader> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag === 8) {
+              message.dims.push(longToNumber(reader.int64()));
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.dims.push(longToNumber(reader.int64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.dataType = reader.int32();
+            continue;
+          }
           case 8: {
             if (tag !== 66) {
               break;
@@ -2404,6 +2442,8 @@ export const TensorHeader: MessageFns<TensorHeader> = {
   },
   fromPartial(object: DeepPartial<TensorHeader>): TensorHeader {
     const message = createBaseTensorHeader();
+    message.dims = object.dims?.map((e) => e) || [];
+    message.dataType = object.dataType ?? 0;
     message.name = object.name ?? "";
     message.externalData = object.externalData?.map((e) => StringStringEntryProto.fromPartial(e)) || [];
     message.dataLocation = object.dataLocation ?? 0;

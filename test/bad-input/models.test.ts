@@ -17,6 +17,15 @@ beforeAll(async () => {
   place.write('outside.onnx', withExternalData('../secret.bin'));
   place.write('absent.onnx', withExternalData('weights.bin'));
   place.write('linked.onnx', withExternalData('link.bin'));
+  place.write('short.onnx', withExternalData('short.bin'));
+  place.write('short.bin', new Uint8Array(7));
+  place.write(
+    'unknown.onnx',
+    buildModel({
+      ...identityOf('float32', ['N', 2]),
+      nodes: [{ op: 'NoSuchOperator', inputs: ['x'], outputs: ['y'] }],
+    }),
+  );
   place.write('elsewhere/real.bin', new Uint8Array(8));
   symlinkSync(place.path('elsewhere/real.bin'), place.path('link.bin'));
 });
@@ -148,6 +157,12 @@ const cases: ModelCase[] = [
     says: [/link\.bin/, /regular file/],
   },
   {
+    name: 'external data that is cut off',
+    infer: { model: '../short.onnx' },
+    code: 'E_MODEL_EXTERNAL',
+    says: [/short\.bin.* has 7 bytes, its tensors end at 8/],
+  },
+  {
     name: 'a device that is absent',
     infer: { device: 'cuda' },
     code: 'E_DEVICE_UNAVAILABLE',
@@ -162,6 +177,17 @@ describe('a step is refused for', () => {
       says: [/step scored/, /hint: /, ...says],
     });
   });
+});
+
+it('a model that only ONNX Runtime refuses fails the job with its step and its own path', async () => {
+  const spec = inferring('unknown operator', { model: '../unknown.onnx' });
+  const { failure } = await expectFailed(place, spec, 'E_MODEL_INVALID');
+  expect(failure).toMatchObject({
+    kind: 'badData',
+    at: { step: 'scored', file: place.path('unknown.onnx') },
+  });
+  expect(failure.message).toMatch(/NoSuchOperator/);
+  expect(failure.message).not.toMatch(/blobs/);
 });
 
 describe('a row without a value', () => {

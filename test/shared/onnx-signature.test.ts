@@ -33,14 +33,21 @@ describe('a signature', () => {
   test('lists external data of weights and of constants inside attributes', () => {
     const model = ModelProto.decode(mlp);
     const graph = model.graph!;
-    graph.initializer[0]!.externalData = [{ key: 'location', value: 'b.bin' }];
+    graph.initializer[0]!.externalData = [
+      { key: 'location', value: 'b.bin' },
+      { key: 'offset', value: '100' },
+      { key: 'length', value: '12' },
+    ];
     const tensor = {
       ...graph.initializer[1]!,
       externalData: [{ key: 'location', value: 'a.bin' }],
     };
     graph.node[0]!.attribute.push(AttributeProto.fromPartial({ name: 'value', t: tensor }));
     const signature = readOnnxSignature(ModelProto.encode(model).finish());
-    expect(signature.externalFiles).toEqual(['a.bin', 'b.bin']);
+    expect(signature.externalFiles).toEqual([
+      { name: 'a.bin', bytes: 8 },
+      { name: 'b.bin', bytes: 112 },
+    ]);
   });
 });
 

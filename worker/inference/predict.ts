@@ -89,7 +89,9 @@ export async function preparePredict(env: PredictEnv): Promise<PreparedPredict> 
   const shape = writers.length === 1 && !hasOk ? 'scalar' : 'struct';
   // ONNX Runtime comes with it: threads without models do without.
   const { acquireModel } = await import('./models.js');
-  const model = await acquireModel({ ...env, device: step.device }, env.device, cancelled);
+  const model = await acquireModel({ ...env, device: step.device }, env.device, cancelled).catch(
+    (error: unknown) => failStep(step, error),
+  );
   const rowArgument = env.rowIds ? argumentCount : undefined;
   const onDead = env.onDead.bind(env);
   const onRun = env.onRun.bind(env);
@@ -114,8 +116,7 @@ export async function preparePredict(env: PredictEnv): Promise<PreparedPredict> 
         writeResult(out, batch.process(chunk), writers, shape, hasOk);
       } catch (error) {
         // DuckDB hands on the text alone; who needs the failure itself catches it around this.
-        const found = toFailure(error);
-        throw new WindrowError({ ...found, at: { step: step.id, ...found.at } }, error);
+        failStep(step, error);
       }
     },
     rowsInferred: () => batch.inferred,
@@ -170,6 +171,11 @@ function structType(writers: readonly OutputWriter[], hasOk: boolean): DuckDBTyp
 /** `[]` and `[n]` at the end of a DuckDB type, outermost last. */
 function listSuffixes(type: string): readonly string[] {
   return /(\[\d*\])*$/.exec(type.trim())![0].match(/\[\d*\]/g) ?? [];
+}
+
+function failStep(step: InferStep, error: unknown): never {
+  const found = toFailure(error);
+  throw new WindrowError({ ...found, at: { step: step.id, ...found.at } }, error);
 }
 
 function parameterTypes(input: TensorInput): DuckDBType[] {

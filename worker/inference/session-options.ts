@@ -49,7 +49,6 @@ function externalFiles({ modelPath, externalPaths }: ModelSource) {
           'E_MODEL_INVALID',
           `external data "${name}" has ${size} bytes where ${externalBytesMax} can be handed over`,
           {
-            at: { file: path },
             hint: 'split the data into smaller files when exporting the model',
           },
         );

@@ -164,10 +164,10 @@ const memoryWords =
 const lostWords = /device (was |is )?lost|DEVICE_LOST|CUDA failure|CUDNN failure|CUBLAS failure/i;
 
 function failLoad(path: string, error: unknown): never {
-  const text = messageOf(error);
+  // The path is that of a copy.
+  const text = messageOf(error).replace(`Load model from ${path} failed:`, '').replaceAll(path, '');
   if (memoryWords.test(text)) failMemory(text, error);
   fail('badData', 'E_MODEL_INVALID', `onnx runtime cannot load the model: ${text}`, {
-    at: { file: path },
     hint: 'check the file with onnx.checker, and that its operator set is one the runtime knows',
     cause: error,
   });
