@@ -43,6 +43,8 @@ export interface ChunkOutcome {
 const vectorRows = 2048;
 /** A look at the footer of a smaller file takes longer than writing its columns again. */
 const keptFileBytesMin = 1024 * 1024;
+/** Of failures that may not say in which row they are: rows are numbered where a step asks for it. */
+const placeless = new Set(['E_SQL_RUNTIME', 'E_KERNEL', 'E_TENSOR_SHAPE', 'E_MODEL_RUN']);
 /** Rows of a dead-letter query at once. */
 const deadRowsPerQuery = 1000;
 
@@ -162,10 +164,8 @@ export class ChunkRun {
     const at = { file: source.path, rowGroup: source.rowGroup, ...failure.at };
     const located = { ...failure, at };
     const known = at.row !== undefined && at.step !== undefined;
-    if (failure.code !== 'E_SQL_RUNTIME' && failure.code !== 'E_KERNEL' && failure.kind !== 'io') {
-      return new WindrowError(located, error);
-    }
-    if (known) return new WindrowError(located, error);
+    const mayLackIt = placeless.has(failure.code) || failure.kind === 'io';
+    if (known || !mayLackIt) return new WindrowError(located, error);
     return new WindrowError(await this.search(located, source), error);
   }
 

@@ -95,6 +95,47 @@ describe('a model inside an attempt', () => {
     expect(failure).toMatchObject({ kind: 'badData', at: { step: 'm1', file: path, row: 7 } });
   });
 
+  it.each([
+    [
+      'E_TENSOR_SHAPE',
+      'float32',
+      [null, 2],
+      'FLOAT[]',
+      'case i when 3777 then [1] else [1, 2] end',
+    ],
+    ['E_MODEL_RUN', 'string', [null], 'VARCHAR', `case i when 3777 then chr(0) else 'a' end`],
+  ] as const)(
+    'fails with %s naming step, file and row where NULL is NULL',
+    async (code, type, dims, column, a) => {
+      const open = dims.map((dim) => dim ?? 'n');
+      const same = buildModel({
+        inputs: [{ name: 'x', type, dims: open }],
+        outputs: [{ name: 'y', type, dims: open }],
+        nodes: [{ op: 'Identity', inputs: ['x'], outputs: ['y'] }],
+      });
+      const model = { digest: sha256Hex(same), bytes: same.length, name: 'same.onnx' };
+      const columns = [{ name: 'a', type: column }];
+      const step = infer('m1', 'a', 'p', {
+        model,
+        inputs: [{ tensor: 'x', type, dims, columns, list: dims.length > 1 }],
+        outputs: [{ tensor: 'y', type, dims, column: { name: 'p', type: column } }],
+        onNull: 'null',
+      });
+      const path = await place.parquet(
+        'a.parquet',
+        `select i as id, ${a} as a from range(5000) t(i)`,
+      );
+      const program = programOf({ a: column }, [step], { p: column });
+      const blobs = { [model.digest]: place.file('same.onnx', same) };
+      const { failure } = await place.run(program, await place.worksOf(path), { blobs });
+      expect(failure).toMatchObject({
+        kind: 'badData',
+        code,
+        at: { step: 'm1', file: path, row: 3777 },
+      });
+    },
+  );
+
   it('keeps the model for the next attempt of the same program, with counts of its own', async () => {
     const first = await run([infer('m1', 'a', 'p')], { p: 'FLOAT' }, rows);
     const second = await run([infer('m1', 'a', 'p')], { p: 'FLOAT' }, rows);
