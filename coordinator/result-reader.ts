@@ -9,7 +9,7 @@ import { AsyncByteQueue, RecordBatchStreamWriter } from 'apache-arrow';
 import { arrowBatch, arrowSchema } from '../shared/arrow-columns.js';
 import { fail } from '../shared/failure.js';
 import type { Manifest } from '../shared/manifest.js';
-import { manifestPath } from '../shared/storage/paths.js';
+import { hiveDirectory, manifestPath, nullPartition } from '../shared/storage/paths.js';
 import { parseManifest } from './commit/output-files.js';
 import { quoteName, quoteText } from '../shared/sql-text.js';
 
@@ -101,7 +101,13 @@ async function lockDown(connection: DuckDBConnection, directory: string): Promis
   await connection.run('set lock_configuration = true');
 }
 
-/** Partition values come as the text in the paths, so they are given the types they had. */
+/** Which file a row is of. */
+const fileColumn = '__windrow_file';
+
+/**
+ * Partition values are text in the paths, and are given the types they had. (DuckDB's own way of
+ * reading them takes the text `NULL` for NULL.)
+ */
 function selectAll(
   directory: string,
   { files, columns, partitionBy }: Manifest,
@@ -113,12 +119,20 @@ function selectAll(
     return `select ${nulls.join(', ')} where false`;
   }
   const partitions = new Set(partitionBy);
-  const values = columns.map((column) =>
-    partitions.has(column.name)
-      ? `${quoteName(column.name)}::${column.type} as ${quoteName(column.name)}`
-      : quoteName(column.name),
+  const values = columns.map(({ name, type }) =>
+    partitions.has(name)
+      ? `${partitionValue(directory, name)}::${type} as ${quoteName(name)}`
+      : quoteName(name),
   );
   const paths = files.map((file) => quoteText(literally(join(directory, file.name))));
-  const hive = partitions.size > 0 ? ', hive_partitioning = true, hive_types_autocast = false' : '';
-  return `select ${values.join(', ')} from read_parquet([${paths.join(', ')}]${hive})${limit}`;
+  const options = `hive_partitioning = false, filename = ${quoteText(fileColumn)}`;
+  return `select ${values.join(', ')} from read_parquet([${paths.join(', ')}], ${options})${limit}`;
+}
+
+function partitionValue(directory: string, column: string): string {
+  // From the slash before the first folder on: the directory's own path may have such folders, too.
+  const inside = `substr(${fileColumn}, length(${quoteText(join(directory, '/'))}))`;
+  const begin = quoteText(`/${hiveDirectory(column, '')}`);
+  const text = `split_part(split_part(${inside}, ${begin}, 2), '/', 1)`;
+  return `url_decode(nullif(${text}, ${quoteText(nullPartition)}))`;
 }

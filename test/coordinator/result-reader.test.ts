@@ -69,6 +69,29 @@ describe('a partitioned output', () => {
     );
   });
 
+  it('comes back with text that only looks like something else', async () => {
+    const texts = ['NULL', '', ' a/b=c%20ü+', 'code=x', null];
+    const values = texts.map((text) => (text === null ? 'null' : `'${text}'`)).join(', ');
+    await place.sql(
+      `copy (select unnest([${values}]) as "x.Y", 1 as i) to '${place.write('data/texts.parquet', '')}' (format parquet)`,
+    );
+    const spec = place.write(
+      'texts.yaml',
+      `apiVersion: windrow/v1
+kind: Job
+metadata: { name: texts }
+sources: { rows: { parquet: data/texts.parquet } }
+outputs: [{ from: rows, parquet: "ü x.Y=NULL/out", partitionBy: ['x.Y'] }]
+`,
+    );
+    const { code, stderr } = await place.windrow(['run', spec, '--workers', '1']);
+    expect(code, stderr).toBe(0);
+    const table = await read(place.path('ü x.Y=NULL/out'));
+    const found = table.toArray().map((row) => (row.toJSON() as Record<string, unknown>)['x.Y']);
+    expect(new Set(found)).toEqual(new Set(texts));
+    expect(found).toHaveLength(texts.length);
+  });
+
   it('without rows comes back as its columns alone', async () => {
     const table = await read(await output('none', 'out-none', 'i < 0'));
     expect(table.numRows).toBe(0);
