@@ -31,12 +31,12 @@ export class PageChecksums {
   private readonly checked = new Set<number>();
   private readonly columns: ReadonlySet<string>;
 
-  /** @param columns top-level columns that are read */
+  /** @param columns top-level columns that are read, in the case of whichever file */
   constructor(
     columns: readonly string[],
     private readonly throwIfCancelled: () => void,
   ) {
-    this.columns = new Set(columns);
+    this.columns = new Set(columns.map((name) => name.toLowerCase()));
   }
 
   /** @throws WindrowError E_PARQUET_CORRUPT with file, row group and column */
@@ -51,7 +51,8 @@ export class PageChecksums {
     try {
       if (!known) await this.look(file, source.path);
       for (const extent of this.extents) {
-        if (!unseen.has(extent.rowGroup) || !this.columns.has(extent.column)) continue;
+        if (!unseen.has(extent.rowGroup) || !this.columns.has(extent.column.toLowerCase()))
+          continue;
         await this.verifyColumn(file, extent);
       }
       for (const group of unseen) this.checked.add(group);

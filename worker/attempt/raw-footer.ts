@@ -14,8 +14,14 @@ export interface RawFooter {
   readonly field_3: bigint;
   /** row_groups */
   readonly field_4: readonly RawRowGroup[];
-  /** column_orders, without which a least and a greatest value say nothing */
-  readonly field_7?: unknown;
+  /** column_orders of all leaves, without which a least and a greatest value say nothing */
+  readonly field_7?: readonly RawColumnOrder[];
+}
+
+/** ColumnOrder. */
+interface RawColumnOrder {
+  /** TYPE_ORDER, the usual one */
+  readonly field_1?: object;
 }
 
 /** RowGroup. */
@@ -91,9 +97,8 @@ export function join({ landing, written, end, source, rowGroup, from }: Join): J
       `${written.field_3} rows were written in ${written.field_4.length} row groups, ${theirs?.field_3} were read`,
     );
   }
-  const columnsOf = { ours: byColumn(ours), theirs: byColumn(theirs) };
+  const columnsOf = { ours: byColumn(written, ours), theirs: byColumn(source, theirs) };
   const leavesSeen = new Map<string, number>();
-  const ordered = source.field_7 !== undefined;
   const pages: PageExtent[] = [];
   let at = end;
   const columns = landing.field_4[0]!.field_1.map(({ field_3: { field_3: path } }) => {
@@ -102,8 +107,9 @@ export function join({ landing, written, end, source, rowGroup, from }: Join): J
     const leaves = name === undefined ? columnsOf.ours.get(column) : columnsOf.theirs.get(name);
     const seen = leavesSeen.get(column) ?? 0;
     leavesSeen.set(column, seen + 1);
-    const leaf = leaves?.[seen];
-    if (!leaf) throw new Error(`column ${column} is not all there`);
+    const found = leaves?.[seen];
+    if (!found) throw new Error(`column ${column} is not all there`);
+    const { leaf, ordered } = found;
     if (name === undefined) return leaf;
     const { start, size } = placeOf(leaf);
     pages.push({ rowGroup, column: name, start, end: start + size });
@@ -126,14 +132,21 @@ function nameOf(path: readonly Uint8Array[]): string {
   return Buffer.from(path[0]!).toString('utf8');
 }
 
+interface Leaf {
+  readonly leaf: RawColumn;
+  /** Whether its least and greatest value are to be understood as usual. */
+  readonly ordered: boolean;
+}
+
 /** Leaves of each top-level column, in order. */
-function byColumn({ field_1: leaves }: RawRowGroup): Map<string, RawColumn[]> {
-  const columns = new Map<string, RawColumn[]>();
-  for (const leaf of leaves) {
+function byColumn({ field_7: orders }: RawFooter, group: RawRowGroup): Map<string, Leaf[]> {
+  const columns = new Map<string, Leaf[]>();
+  for (const [at, leaf] of group.field_1.entries()) {
     const name = nameOf(leaf.field_3.field_3);
+    const found = { leaf, ordered: orders?.[at]?.field_1 !== undefined };
     const known = columns.get(name);
-    if (known) known.push(leaf);
-    else columns.set(name, [leaf]);
+    if (known) known.push(found);
+    else columns.set(name, [found]);
   }
   return columns;
 }

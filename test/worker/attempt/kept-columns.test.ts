@@ -8,6 +8,11 @@ import { layoutOf } from '../../../worker/attempt/column-layout.js';
 import { ColumnKeeper, handedThrough } from '../../../worker/attempt/kept-columns.js';
 import { appendKept } from '../../../worker/attempt/kept-pages.js';
 import type { ChunkWork } from '../../../worker/attempt/protocol.js';
+import {
+  decodeFooter,
+  join as joinFooters,
+  type RawFooter,
+} from '../../../worker/attempt/raw-footer.js';
 import { copyStatement } from '../../../worker/attempt/statement.js';
 import { Kernel } from '../../../worker/kernel/duckdb.js';
 import { readIndependently } from '../../interop/independent-reader.js';
@@ -368,6 +373,25 @@ describe('appending', () => {
       // No row group.
       'pyarrow-empty.parquet': ['id', 'small', 'price', 'name', 'yes'],
     });
+  });
+});
+
+describe('joined footers', () => {
+  it('say least and greatest values only where the source says how they are ordered', async () => {
+    const path = await place.parquet('few.parquet', 'select i as id from range(100) t(i)');
+    const source = decodeFooter((await readWholeFooter(path)).bytes);
+    const parts = { landing: source, written: source, end: 4, rowGroup: 0 };
+    const from = new Map([['id', 'id']]);
+    const statisticsOf = (read: RawFooter): string[] => {
+      const [group] = joinFooters({ ...parts, source: read, from }).footer.field_4;
+      const { field_12: statistics = {} } = group!.field_1[0]!.field_3;
+      return Object.keys(statistics).filter((name) => statistics[name] !== undefined);
+    };
+    expect(statisticsOf(source)).toEqual(expect.arrayContaining(['field_3', 'field_5', 'field_6']));
+    const { field_7: orders, ...without } = source;
+    expect(orders).toHaveLength(1);
+    expect(statisticsOf(without)).toEqual(['field_3']);
+    expect(statisticsOf({ ...source, field_7: [{}] })).toEqual(['field_3']);
   });
 });
 
