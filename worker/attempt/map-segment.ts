@@ -9,10 +9,12 @@ import type { MapFunction, RowPlace } from '../functions/map.js';
 import {
   emptyColumns,
   placeColumns,
+  type RefuseRow,
   type Staged,
   stageColumns,
   writeResults,
 } from '../functions/results.js';
+import type { MapStep } from '../../shared/plan.js';
 import type { Kernel } from '../kernel/duckdb.js';
 import { mapResult } from './map-relation.js';
 import type { Scope } from './scope.js';
@@ -46,13 +48,26 @@ export async function runMapSegment(
   const result = await callIsolated(map, batch, place, ok, scope);
   scope.throwIfCancelled();
   const good = step.rowwise ? ok : new Uint8Array(result.rows).fill(1);
-  await writeResults(kernel, step, resultTable, result.staged, result.rows, good);
+  const refuse = isolates(step) ? refusal(step, place, scope) : undefined;
+  await writeResults(kernel, step, resultTable, result.staged, result.rows, good, refuse);
   return mapResult(input, step, rowsTable, resultTable);
 }
 
 interface Staging {
   readonly staged: readonly Staged[];
   readonly rows: number;
+}
+
+/** Whether one bad row is dropped, and not the end of the chunk. */
+function isolates({ onError, rowwise }: MapStep): boolean {
+  return onError === 'deadLetter' && rowwise;
+}
+
+function refusal({ id }: MapStep, place: RowPlace, scope: Scope): RefuseRow {
+  return (index, error) => {
+    const { code, message } = toFailure(error);
+    scope.tally.dead.push({ row: place(index) ?? -1, step: id, code, message });
+  };
 }
 
 /** Calls the function; where bad rows may be dropped, halves a failing batch until they are found. */
@@ -65,12 +80,12 @@ async function callIsolated(
 ): Promise<Staging> {
   const { step } = map;
   scope.printed.nextStep(step.id);
-  const isolates = step.onError === 'deadLetter' && step.rowwise;
-  if (!isolates) {
+  if (!isolates(step)) {
     const returned = await scope.unlessStray(map.call(batch, place));
     return { staged: stageColumns(map, returned), rows: returned.rows };
   }
   const staged = emptyColumns(map, batch.numRows);
+  const refuse = refusal(step, place, scope);
   const tryRows = async (from: number, to: number): Promise<void> => {
     scope.throwIfCancelled();
     try {
@@ -85,9 +100,8 @@ async function callIsolated(
         await tryRows(middle, to);
         return;
       }
-      const { code, message } = toFailure(error);
       ok[from] = 0;
-      scope.tally.dead.push({ row: place(from) ?? -1, step: step.id, code, message });
+      refuse(from, error);
     }
   };
   if (batch.numRows > 0) await tryRows(0, batch.numRows);

@@ -40,6 +40,8 @@ import {
 import { quoteName } from '../../shared/sql-text.js';
 
 const rowsPerChunk = 2048;
+/** Of a text that is refused. */
+const shownChars = 80;
 
 interface NumberRule {
   readonly type: DuckDBType;
@@ -232,9 +234,14 @@ function asciiAccessor(column: Vector): ((row: number) => unknown) | undefined {
     column.isValid(row) ? text.slice(offsets[row]! - start, offsets[row + 1]! - start) : null;
 }
 
+/** A row whose value is none of its column's type, and why. */
+export type RefuseRow = (row: number, error: unknown) => void;
+
 /**
- * Creates `table` with the declared columns and `ok`, in the order of the rows.
- * @param ok absent when all rows are good
+ * Writes what a function returned as a table of the declared types, with `__windrow_ok`.
+ * @param refuse where bad rows may be dropped: told of those with text that is none of their type,
+ *   which are cleared in `ok`; otherwise they are thrown
+ * @throws WindrowError E_MAP_RESULT
  */
 export async function writeResults(
   kernel: Kernel,
@@ -243,26 +250,105 @@ export async function writeResults(
   staged: readonly Staged[],
   rows: number,
   ok: Uint8Array,
+  refuse?: RefuseRow,
 ): Promise<void> {
   const parts: string[] = [];
   try {
     parts.push(await appendFixed(kernel, `${table}_fixed`, staged, rows, ok));
     const items: string[] = [];
+    const texts: TextColumn[] = [];
     for (const [index, { name, type }] of step.columns.entries()) {
       const column = staged[index];
       let from = `c${index}`;
       if (column?.kind === 'text') {
         const part = await appendTexts(kernel, `${table}_text_${index}`, column.texts);
         parts.push(part);
+        texts.push({ name, type, part, column });
         from = `${quoteName(part)}.v`;
         if (column.json !== undefined) from = `cast(cast(${from} as json) as ${column.json})`;
       }
       items.push(`cast(${from} as ${type}) as ${quoteName(name)}`);
     }
-    await castAll(kernel, step, table, items, parts.map(quoteName).join(' positional join '));
+    try {
+      await castAll(kernel, step, table, items, parts.map(quoteName).join(' positional join '));
+      return;
+    } catch (error) {
+      if (!refuse || !(await refuseTexts(kernel, step, texts, ok, refuse))) throw error;
+    }
   } finally {
     for (const part of parts) await kernel.run(`drop table if exists ${quoteName(part)}`);
   }
+  await writeResults(kernel, step, table, staged, rows, ok);
+}
+
+interface TextColumn {
+  readonly name: string;
+  readonly type: string;
+  /** The table that has its texts as `v`, in the order of the rows. */
+  readonly part: string;
+  readonly column: Extract<Staged, { kind: 'text' }>;
+}
+
+/** Takes out the rows with text that cannot be cast. @returns whether there were any */
+async function refuseTexts(
+  kernel: Kernel,
+  step: MapStep,
+  columns: readonly TextColumn[],
+  ok: Uint8Array,
+  refuse: RefuseRow,
+): Promise<boolean> {
+  const refused = new Set<number>();
+  for (const text of columns) {
+    const { name, type, column } = text;
+    for (const row of await uncastable(kernel, text)) {
+      if (!ok[row]) continue;
+      ok[row] = 0;
+      refused.add(row);
+      try {
+        badResult(step, name, `is not ${type}: ${column.texts[row]!.slice(0, shownChars)}`);
+      } catch (error) {
+        refuse(row, error);
+      }
+    }
+  }
+  for (const { column } of columns) for (const row of refused) column.texts[row] = null;
+  return refused.size > 0;
+}
+
+async function uncastable(kernel: Kernel, { type, part, column }: TextColumn): Promise<number[]> {
+  const table = quoteName(part);
+  const { json, texts } = column;
+  if (json === undefined) {
+    const bad = await kernel.rows(
+      `select rowid as row from ${table} where v is not null and try_cast(v as ${type}) is null`,
+    );
+    return bad.map(({ row }) => Number(row));
+  }
+  // A part of a nested value that cannot be cast becomes NULL, and the value does not.
+  const value = `cast(cast(cast(v as json) as ${json}) as ${type})`;
+  const found: number[] = [];
+  const search = async (from: number, to: number): Promise<void> => {
+    const rows = `rowid >= ${from} and rowid < ${to}`;
+    try {
+      await kernel.run(`select bit_xor(hash(${value})) from ${table} where ${rows}`);
+    } catch (error) {
+      if (!isOfValues(error)) throw error;
+      if (to - from === 1) {
+        found.push(from);
+        return;
+      }
+      const middle = (from + to) >>> 1;
+      await search(from, middle);
+      await search(middle, to);
+    }
+  };
+  await search(0, texts.length);
+  return found;
+}
+
+/** Whether a cast failed by what it was given, and not by what happened meanwhile. */
+function isOfValues(error: unknown): boolean {
+  return /^(Conversion|Out of Range|Invalid Input|Invalid) Error:/i.test((error as Error).message);
 }
 
 async function castAll(
@@ -281,6 +367,7 @@ async function castAll(
       await kernel
         .run(`select bit_xor(hash(v)) from (select ${item} from ${from}) t(v)`)
         .catch((cause: Error) => {
+          if (!isOfValues(cause)) throw cause;
           const { name, type } = step.columns[index] ?? { name: '', type: '' };
           badResult(step, name, `is not ${type}: ${cause.message.split('\n')[0]}`);
         });

@@ -116,6 +116,33 @@ describe('a map function', () => {
     expect(JSON.parse(String(dead[1]?.row_json))).toEqual({ id: 2077, name: '2077' });
   });
 
+  it('dead-letters rows with text that is none of its type, and tells of them where it may not', async () => {
+    const source = `export function row({ id }) {
+      return {
+        price: id % 2500n === 9n ? 'much' : id % 7n === 0n ? null : String(id) + '.5',
+        box: id === 4000n ? { day: 'never' } : { day: '2026-01-01' },
+        any: id === 5n ? 'null' : '{"a":1}',
+      };
+    }`;
+    const types = { price: 'DECIMAL(9,1)', box: 'STRUCT("day" DATE)', any: 'STRUCT(a INTEGER)' };
+    const options = { style: 'row', reads: { id: 'BIGINT' }, columns: types } as const;
+    const sink = { id: 'BIGINT', ...types };
+    const failed = await run(ids, idScan, source, options, sink);
+    expect(failed.failure).toMatchObject({ code: 'E_MAP_RESULT', at: { step: 'm' } });
+    const dropping = { ...options, onError: 'deadLetter' } as const;
+    const { failure, records } = await run(ids, idScan, source, dropping, sink);
+    expect(failure).toBeUndefined();
+    expect(records[0]?.counts).toMatchObject({ rowsOut: 4997, dead: 3 });
+    const dead = await place.deadOf(records[0]);
+    expect(dead.map(({ row, code, message }) => [row, code, message])).toEqual([
+      [9n, 'E_MAP_RESULT', 'returned column price is not DECIMAL(9,1): much'],
+      [2509n, 'E_MAP_RESULT', 'returned column price is not DECIMAL(9,1): much'],
+      [4000n, 'E_MAP_RESULT', expect.stringMatching(/^returned column box is not STRUCT.*never/)],
+    ]);
+    const same = `bool_and(price is not distinct from case when id % 7 = 0 then null else id + 0.5 end and box.day = date '2026-01-01' and (any is null) = (id = 5))`;
+    expect(await place.rowsOf(records, `${same} as same`)).toEqual([{ same: true }]);
+  });
+
   it.each([
     ['a getter', `return { get x() { throw new Error('odd') } }`, /^the function threw: odd/],
     ['a getter further in', `return { x: { get a() { throw new Error('odd') } } }`, /read: odd/],
