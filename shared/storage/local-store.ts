@@ -27,6 +27,7 @@ export class LocalStore implements ObjectStore {
   private readonly directories = new DirectorySync();
 
   async create(path: string, bytes: Uint8Array): Promise<boolean> {
+    if (bytes.length === 0) return this.createEmpty(path);
     const temporary = await this.writeTemporary(path, bytes);
     try {
       return (await this.linkTo(temporary, path)) === 'done';
@@ -115,6 +116,20 @@ export class LocalStore implements ObjectStore {
   async probe(directory: string): Promise<void> {
     const path = await this.writeTemporary(join(directory, '.probe'), Buffer.alloc(0));
     await unlink(path);
+  }
+
+  /** Whole as soon as it has its name: no other name is left where somebody is killed on the way. */
+  private async createEmpty(path: string): Promise<boolean> {
+    await makeDirectory(dirname(path));
+    try {
+      const file = await open(path, 'wx');
+      await file.close();
+    } catch (error) {
+      if (codeOf(error) === 'EEXIST') return false;
+      throw error;
+    }
+    await this.directories.sync(dirname(path));
+    return true;
   }
 
   private async writeTemporary(path: string, bytes: Uint8Array): Promise<string> {

@@ -7,7 +7,7 @@ import { inDirectory } from '../../shared/full-disk.js';
 import type { ChunkRecord } from '../../shared/plan.js';
 import { AttemptInputs, rowsRead } from './attempt-inputs.js';
 import { ChunkRun, type ChunkOutcome } from './chunk-run.js';
-import { appendKept } from './kept-pages.js';
+import { joinKept } from './kept-pages.js';
 import { type AttemptMessage, type AttemptTask, type ChunkWork, isEmpty } from './protocol.js';
 import type { Runtime } from './runtime.js';
 import { ChunkSink } from './sink.js';
@@ -114,7 +114,7 @@ async function finish(
   outcome: ChunkOutcome,
 ): Promise<ChunkRecord> {
   try {
-    if (outcome.kept) await appendKept(sink.target, outcome.kept);
+    if (outcome.kept) await joinKept(sink.target, sink.scratch, outcome.kept);
     const files = await sink.finish(outcome.parts);
     const deadLetters = outcome.dead > 0 ? await sink.finishDeadLetters() : undefined;
     const rowsOut = files.reduce((rows, file) => rows + file.rows, 0);

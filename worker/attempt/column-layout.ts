@@ -64,3 +64,11 @@ function meaningOf(element: SchemaElement): unknown {
   if (type === 'INT64') return meaningOf({ ...element, converted_type: 'INT_64' });
   return null;
 }
+
+/** Whether some of it is text: bytes that a writer may not have made sure are UTF-8. */
+export function holdsText(elements: readonly SchemaElement[]): boolean {
+  return elements.some(
+    ({ type, converted_type: converted, logical_type: logical }) =>
+      type === 'BYTE_ARRAY' && /^(STRING|UTF8|JSON|ENUM)$/.test(logical?.type ?? converted ?? ''),
+  );
+}

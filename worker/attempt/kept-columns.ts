@@ -14,9 +14,9 @@ import type { ColumnDef, SinkProgram, StageProgram } from '../../shared/plan.js'
 import { quoteName } from '../../shared/sql-text.js';
 import type { Kernel } from '../kernel/duckdb.js';
 import { quotePath } from '../kernel/sql-text.js';
-import { layoutOf } from './column-layout.js';
+import { holdsText, layoutOf } from './column-layout.js';
 import type { ChunkWork, SourceWork } from './protocol.js';
-import { decodeFooter, encodeFooter, type RawFooter } from './raw-footer.js';
+import { decodeFooter, encodeFooter, isByDuckdb, type RawFooter } from './raw-footer.js';
 import { selectTrees } from './select-trees.js';
 import { copyStatement } from './statement.js';
 
@@ -181,22 +181,41 @@ function isWholeRowGroup({ rowGroups }: Laid, source: SourceWork): boolean {
 
 /** Whether the pages of a source's column are what DuckDB might have written for one of the sink. */
 function isLaidOutAlike(
-  { rowGroups, columns }: Laid,
+  { raw, rowGroups, columns }: Laid,
   rowGroup: number,
   landing: Landing,
 ): (from: string, to: string) => boolean {
   const group = rowGroups[rowGroup]!;
+  const byDuckdb = isByDuckdb(raw);
   const leaves = { found: leavesOf(group), wanted: leavesOf(landing.rowGroups[0]!) };
   return (from, to) => {
     const [found, wanted] = [columns.get(from), landing.columns.get(to)];
     if (!found || !wanted || !landing.faithful.has(to)) return false;
-    if (layoutOf(found) !== layoutOf(wanted)) return false;
+    if (layoutOf(found) !== layoutOf(wanted) || (holdsText(found) && !byDuckdb)) return false;
     const codec = leaves.wanted.get(to)?.[0]?.codec;
     return leaves.found.get(from)!.every((leaf) => {
       const complete = leaf.path_in_schema.length > 1 || leaf.num_values === group.num_rows;
-      return complete && leaf.codec === codec && extentOf(leaf).size > 0;
+      const readable = leaf.encodings.every((encoding) => isReadable(leaf, encoding));
+      return complete && readable && leaf.codec === codec && extentOf(leaf).size > 0;
     });
   };
+}
+
+const encodings: ReadonlySet<string> = new Set([
+  'PLAIN',
+  'PLAIN_DICTIONARY',
+  'RLE_DICTIONARY',
+  'RLE',
+  'BIT_PACKED',
+  'DELTA_BINARY_PACKED',
+  'DELTA_LENGTH_BYTE_ARRAY',
+  'DELTA_BYTE_ARRAY',
+]);
+
+/** What DuckDB does not read would be read by nobody but the next job, in vain. */
+function isReadable({ type }: ColumnMetaData, encoding: string): boolean {
+  const isFloating = type === 'FLOAT' || type === 'DOUBLE';
+  return encodings.has(encoding) || (encoding === 'BYTE_STREAM_SPLIT' && isFloating);
 }
 
 /** By top-level columns, in order. */

@@ -1,88 +1,85 @@
 /**
- * Brings the pages of kept columns into the file of a chunk: they are appended as they lie in the
- * source, and a footer over all columns takes the place of DuckDB's. Never: decodes a page.
+ * Makes one file of the columns that DuckDB wrote and those that are kept: pages as they lie, and a
+ * footer over all of them. Never: decodes a page.
  */
-import { open, type FileHandle } from 'node:fs/promises';
+import { open, rename, type FileHandle } from 'node:fs/promises';
 import { fail } from '../../shared/failure.js';
-import { type PageExtent, readWholeFooter } from '../../shared/parquet-footer.js';
+import { readWholeFooter } from '../../shared/parquet-footer.js';
 import { verifyUnchanged } from './inputs.js';
 import type { KeptColumns } from './kept-columns.js';
 import { pagesOf } from './page-checksums.js';
-import type { SourceWork } from './protocol.js';
-import { decodeFooter, encodeFooter, join, type Joined } from './raw-footer.js';
+import { decodeFooter, encodeFooter, join, type Joined, type Pages } from './raw-footer.js';
 
 const blockBytes = 1024 * 1024;
+const magic = Buffer.from('PAR1', 'latin1');
 
 /**
- * @param path of the columns that were written, in one row group
- * @throws WindrowError E_INPUT_CHANGED; `broken` E_SINK_CORRUPT where the rows are not the source's
+ * @param path of the columns that were written, in one row group; then of the joined file
+ * @param scratch a name in the same directory that nothing has
+ * @throws WindrowError E_INPUT_CHANGED, E_PARQUET_CORRUPT; `broken` E_SINK_CORRUPT where the rows are
+ *   not the source's
  */
-export async function appendKept(path: string, kept: KeptColumns): Promise<void> {
-  const { source } = kept;
-  const { bytes, start } = await readWholeFooter(path);
-  const { footer, pages } = joinedWith(decodeFooter(bytes), start, path, kept);
-  const output = await open(path, 'r+');
+export async function joinKept(path: string, scratch: string, kept: KeptColumns): Promise<void> {
+  const joined = await joinedWith(path, kept);
+  const files: FileHandle[] = [];
+  const opened = async (name: string, flags: string): Promise<FileHandle> => {
+    const file = await open(name, flags);
+    files.push(file);
+    return file;
+  };
   try {
-    const end = await appendPages(output, start, source, pages);
-    await write(output, closing(encodeFooter(footer)), end);
+    const from = { written: await opened(path, 'r'), source: await opened(kept.source.path, 'r') };
+    const output = await opened(scratch, 'wx');
+    let at = await write(output, magic, 0);
+    for (const pages of joined.pages) {
+      if (pages.of === 'source') await checkPages(from.source, kept.source.path, pages);
+      at = await copy(from[pages.of], output, pages, at);
+    }
+    await write(output, closing(encodeFooter(joined.footer)), at);
+  } catch (error) {
+    await verifyUnchanged(kept.source);
+    throw error;
   } finally {
-    await output.close();
+    for (const file of files) await file.close();
   }
   // The pages are those that the other columns were computed from.
-  await verifyUnchanged(source);
+  await verifyUnchanged(kept.source);
+  await rename(scratch, path);
 }
 
-function joinedWith(
-  written: ReturnType<typeof decodeFooter>,
-  end: number,
-  path: string,
-  { source: { rowGroup }, from, footers }: KeptColumns,
-): Joined {
+async function joinedWith(path: string, kept: KeptColumns): Promise<Joined> {
+  const { source, from, footers } = kept;
+  const { bytes } = await readWholeFooter(path);
   try {
-    return join({ ...footers, written, end, rowGroup, from });
+    return join({ ...footers, written: decodeFooter(bytes), rowGroup: source.rowGroup, from });
   } catch (error) {
     const message = `${path} cannot take the columns that are kept: ${(error as Error).message}`;
     return fail('broken', 'E_SINK_CORRUPT', message, { cause: error });
   }
 }
 
-/** @returns where the pages end */
-async function appendPages(
-  output: FileHandle,
-  start: number,
-  source: SourceWork,
-  pages: readonly PageExtent[],
+/** @returns the byte after the last */
+async function copy(
+  from: FileHandle,
+  to: FileHandle,
+  { start, end }: Pages,
+  at: number,
 ): Promise<number> {
-  const block = Buffer.allocUnsafe(blockBytes);
-  const input = await open(source.path, 'r');
-  let at = start;
-  try {
-    for (const extent of pages) {
-      await checkPages(input, source, extent);
-      for (let from = extent.start; from < extent.end;) {
-        const wanted = Math.min(block.length, extent.end - from);
-        const { bytesRead } = await input.read(block, 0, wanted, from);
-        if (bytesRead === 0) {
-          await verifyUnchanged(source);
-          fail('io', 'E_IO_SHORT_READ', `${source.path} ended at byte ${from}`);
-        }
-        at = await write(output, block.subarray(0, bytesRead), at);
-        from += bytesRead;
-      }
-    }
-  } finally {
-    await input.close();
+  const block = Buffer.allocUnsafe(Math.min(blockBytes, end - start));
+  let next = at;
+  for (let done = start; done < end;) {
+    const wanted = Math.min(block.length, end - done);
+    const { bytesRead } = await from.read(block, 0, wanted, done);
+    if (bytesRead === 0) fail('io', 'E_IO_SHORT_READ', `a file of columns ended at byte ${done}`);
+    next = await write(to, block.subarray(0, bytesRead), next);
+    done += bytesRead;
   }
-  return at;
+  return next;
 }
 
 /** Nobody decodes them on the way: at least there must be one behind the other to the end. */
-async function checkPages(
-  input: FileHandle,
-  source: SourceWork,
-  extent: PageExtent,
-): Promise<void> {
-  for await (const page of pagesOf(input, source.path, extent)) void page;
+async function checkPages(file: FileHandle, path: string, pages: Pages): Promise<void> {
+  for await (const page of pagesOf(file, path, pages)) void page;
 }
 
 /** @returns the byte after the last */
@@ -96,8 +93,7 @@ async function write(file: FileHandle, bytes: Uint8Array, at: number): Promise<n
 
 /** A footer, its length and the magic. */
 function closing(footer: Uint8Array): Buffer {
-  const end = Buffer.alloc(8);
-  end.writeUInt32LE(footer.length, 0);
-  end.write('PAR1', 4, 'latin1');
-  return Buffer.concat([footer, end]);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(footer.length);
+  return Buffer.concat([footer, length, magic]);
 }

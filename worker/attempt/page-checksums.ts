@@ -109,9 +109,11 @@ export async function* pagesOf(
   extent: PageExtent,
 ): AsyncGenerator<Page> {
   for (let at = extent.start; at < extent.end;) {
-    const header = await readHeader(file, at, extent.end).catch((error: Error) =>
-      corrupt(`page header at byte ${at} cannot be read: ${error.message}`, path, extent),
-    );
+    const header = await readHeader(file, at, extent.end).catch((error: NodeJS.ErrnoException) => {
+      // The system's own: that says nothing of the page.
+      if (error.code !== undefined) throw error;
+      return corrupt(`page header at byte ${at} cannot be read: ${error.message}`, path, extent);
+    });
     const { bytes, crc } = header;
     const start = at + header.length;
     if (start + bytes > extent.end) {

@@ -14,6 +14,8 @@ export interface RawFooter {
   readonly field_3: bigint;
   /** row_groups */
   readonly field_4: readonly RawRowGroup[];
+  /** created_by */
+  readonly field_6?: Uint8Array;
   /** column_orders of all leaves, without which a least and a greatest value say nothing */
   readonly field_7?: readonly RawColumnOrder[];
 }
@@ -32,6 +34,8 @@ interface RawRowGroup {
   readonly field_2: bigint;
   /** num_rows */
   readonly field_3: bigint;
+  /** file_offset, of the first page */
+  readonly field_5?: bigint;
   /** total_compressed_size */
   readonly field_6?: bigint;
 }
@@ -45,6 +49,8 @@ interface RawColumn {
 
 /** ColumnMetaData. */
 interface RawColumnMetaData {
+  /** type */
+  readonly field_1: number;
   /** path_in_schema */
   readonly field_3: readonly Uint8Array[];
   /** total_uncompressed_size */
@@ -73,56 +79,65 @@ export function encodeFooter(footer: RawFooter): Uint8Array {
 /** The one row group of a file whose columns come from two others. */
 export interface Joined {
   readonly footer: RawFooter;
-  /** What to append of the source, in order. */
-  readonly pages: readonly PageExtent[];
+  /** What the file holds behind the magic, in order. */
+  readonly pages: readonly Pages[];
+}
+
+export interface Pages extends PageExtent {
+  readonly of: 'written' | 'source';
 }
 
 export interface Join {
   /** Of a file of all columns: their order, names and types. */
   readonly landing: RawFooter;
-  /** Of the file that the others are appended to, at byte `end`. */
+  /** Of a file of one row group, with the columns that `from` does not name. */
   readonly written: RawFooter;
-  readonly end: number;
   readonly source: RawFooter;
   readonly rowGroup: number;
-  /** By the columns of the landing, those of the source; the others are written. */
+  /** By the columns of the landing, those of the source. */
   readonly from: ReadonlyMap<string, string>;
 }
 
-/** @throws Error where the files do not have the same rows, or not each leaf of every column */
-export function join({ landing, written, end, source, rowGroup, from }: Join): Joined {
+/** Pages begin behind the magic. */
+const firstPage = 4;
+
+/**
+ * Columns lie in their order from the first byte: readers that divide files by bytes go by where the
+ * first column begins.
+ * @throws Error where the files do not have the same rows, or not each leaf of every column
+ */
+export function join({ landing, written, source, rowGroup, from }: Join): Joined {
   const [ours, theirs] = [written.field_4[0], source.field_4[rowGroup]];
   if (!ours || !theirs || written.field_4.length > 1 || ours.field_3 !== theirs.field_3) {
     throw new Error(
       `${written.field_3} rows were written in ${written.field_4.length} row groups, ${theirs?.field_3} were read`,
     );
   }
-  const columnsOf = { ours: byColumn(written, ours), theirs: byColumn(source, theirs) };
+  const leavesOf = { written: byColumn(written, ours), source: byColumn(source, theirs) };
   const leavesSeen = new Map<string, number>();
-  const pages: PageExtent[] = [];
-  let at = end;
+  const pages: Pages[] = [];
+  let at = firstPage;
   const columns = landing.field_4[0]!.field_1.map(({ field_3: { field_3: path } }) => {
-    const column = nameOf(path);
-    const name = from.get(column);
-    const leaves = name === undefined ? columnsOf.ours.get(column) : columnsOf.theirs.get(name);
-    const seen = leavesSeen.get(column) ?? 0;
-    leavesSeen.set(column, seen + 1);
-    const found = leaves?.[seen];
-    if (!found) throw new Error(`column ${column} is not all there`);
-    const { leaf, ordered } = found;
-    if (name === undefined) return leaf;
-    const { start, size } = placeOf(leaf);
-    pages.push({ rowGroup, column: name, start, end: start + size });
-    const moved = moveTo(leaf, at, path, ordered);
+    const name = nameOf(path);
+    const of = from.has(name) ? 'source' : 'written';
+    const column = from.get(name) ?? name;
+    const seen = leavesSeen.get(name) ?? 0;
+    leavesSeen.set(name, seen + 1);
+    const leaf = leavesOf[of].get(column)?.[seen];
+    if (!leaf) throw new Error(`column ${name} is not all there`);
+    const { start, size } = placeOf(leaf.chunk);
+    const moved = moveTo(leaf, at, path);
+    pages.push({ of, rowGroup: of === 'source' ? rowGroup : 0, column, start, end: start + size });
     at += size;
     return moved;
   });
-  const total = (of: (meta: RawColumnMetaData) => bigint): bigint =>
-    columns.reduce((sum, { field_3: meta }) => sum + of(meta), 0n);
+  const total = (bytes: (meta: RawColumnMetaData) => bigint): bigint =>
+    columns.reduce((sum, { field_3: meta }) => sum + bytes(meta), 0n);
   const group: RawRowGroup = {
     field_1: columns,
     field_2: total((meta) => meta.field_6),
     field_3: ours.field_3,
+    field_5: BigInt(firstPage),
     field_6: total((meta) => meta.field_7),
   };
   return { footer: { ...landing, field_3: ours.field_3, field_4: [group] }, pages };
@@ -132,18 +147,33 @@ function nameOf(path: readonly Uint8Array[]): string {
   return Buffer.from(path[0]!).toString('utf8');
 }
 
+/** BOOLEAN, INT32 and INT64, of which everybody has one order. */
+const wholeTypes: ReadonlySet<number> = new Set([0, 1, 2]);
+
+/**
+ * Whether DuckDB wrote the file: it lets nothing into a text that is no UTF-8, and says no least and
+ * greatest value where there is a NaN, which is above all others for it. Others may do as they like.
+ */
+export function isByDuckdb({ field_6: creator }: RawFooter): boolean {
+  return creator !== undefined && Buffer.from(creator).toString('latin1').startsWith('DuckDB ');
+}
+
 interface Leaf {
-  readonly leaf: RawColumn;
-  /** Whether its least and greatest value are to be understood as usual. */
+  readonly chunk: RawColumn;
+  /** Whether its least and greatest value are what DuckDB understands by that. */
   readonly ordered: boolean;
 }
 
 /** Leaves of each top-level column, in order. */
-function byColumn({ field_7: orders }: RawFooter, group: RawRowGroup): Map<string, Leaf[]> {
+function byColumn(footer: RawFooter, group: RawRowGroup): Map<string, Leaf[]> {
+  const { field_7: orders } = footer;
+  const byDuckdb = isByDuckdb(footer);
   const columns = new Map<string, Leaf[]>();
-  for (const [at, leaf] of group.field_1.entries()) {
-    const name = nameOf(leaf.field_3.field_3);
-    const found = { leaf, ordered: orders?.[at]?.field_1 !== undefined };
+  for (const [at, chunk] of group.field_1.entries()) {
+    const name = nameOf(chunk.field_3.field_3);
+    const ordered =
+      orders?.[at]?.field_1 !== undefined && (byDuckdb || wholeTypes.has(chunk.field_3.field_1));
+    const found = { chunk, ordered };
     const known = columns.get(name);
     if (known) known.push(found);
     else columns.set(name, [found]);
@@ -160,17 +190,12 @@ function placeOf({ field_3: meta }: RawColumn): ReturnType<typeof extentOf> {
 }
 
 /** What lies outside of the pages (indexes, Bloom filters) is left behind, and what few readers know. */
-function moveTo(
-  leaf: RawColumn,
-  start: number,
-  path: readonly Uint8Array[],
-  ordered: boolean,
-): RawColumn {
-  const by = BigInt(start - placeOf(leaf).start);
-  const { field_9: data, field_11: dictionary, field_12: statistics } = leaf.field_3;
+function moveTo({ chunk, ordered }: Leaf, start: number, path: readonly Uint8Array[]): RawColumn {
+  const by = BigInt(start - placeOf(chunk).start);
+  const { field_9: data, field_11: dictionary, field_12: statistics } = chunk.field_3;
   return {
     field_2: 0n,
-    field_3: onlyFields(leaf.field_3, [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13], {
+    field_3: onlyFields(chunk.field_3, [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13], {
       field_3: path,
       field_9: data + by,
       // Some say 0 where there is none.

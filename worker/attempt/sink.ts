@@ -96,7 +96,7 @@ export class ChunkSink {
 
   /** Removes everything of this chunk: after a failure, while nothing was reported. */
   async discard(): Promise<void> {
-    for (const path of [this.target, this.deadLetterTarget, ...this.taken]) {
+    for (const path of [this.target, this.scratch, this.deadLetterTarget, ...this.taken]) {
       await rm(path, { recursive: true, force: true });
     }
   }

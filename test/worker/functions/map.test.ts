@@ -139,7 +139,7 @@ describe('a map function', () => {
       [2509n, 'E_MAP_RESULT', 'returned column price is not DECIMAL(9,1): much'],
       [4000n, 'E_MAP_RESULT', expect.stringMatching(/^returned column box is not STRUCT.*never/)],
     ]);
-    const same = `bool_and(price is not distinct from case when id % 7 = 0 then null else id + 0.5 end and box.day = date '2026-01-01' and (any is null) = (id = 5))`;
+    const same = `bool_and(price is not distinct from case when id % 7 = 0 then null else id + 0.5 end and box.day = date '2026-01-01' and ("any" is null) = (id = 5))`;
     expect(await place.rowsOf(records, `${same} as same`)).toEqual([{ same: true }]);
   });
 
