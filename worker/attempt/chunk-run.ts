@@ -41,8 +41,6 @@ export interface ChunkOutcome {
 
 /** DuckDB never writes fewer rows at once, as long as there are more. */
 const vectorRows = 2048;
-/** A look at the footer of a smaller file takes longer than writing its columns again. */
-const keptFileBytesMin = 1024 * 1024;
 /** Of failures that may not say in which row they are: rows are numbered where a step asks for it. */
 const placeless = new Set(['E_SQL_RUNTIME', 'E_KERNEL', 'E_TENSOR_SHAPE', 'E_MODEL_RUN']);
 /** Rows of a dead-letter query at once. */
@@ -60,8 +58,8 @@ export class ChunkRun {
 
   /** Writes the chunk's rows and dead letters to the sink's temporary names. */
   async write(sink: ChunkSink): Promise<ChunkOutcome> {
-    const { program } = this.program;
-    const kept = await this.kept(sink);
+    const { keeper, program } = this.program;
+    const kept = await keeper.kept(this.kernel, this.work, sink.scratch);
     const sinkProgram = kept?.rest ?? program.sink;
     const inferredBefore = this.program.rowsInferred();
     const tally = await this.execute((relation) =>
@@ -78,11 +76,6 @@ export class ChunkRun {
       ...(parts ? { parts } : {}),
       ...(kept ? { kept } : {}),
     };
-  }
-
-  private async kept({ scratch }: ChunkSink): Promise<KeptColumns | undefined> {
-    if ((this.work.source?.bytes ?? 0) < keptFileBytesMin) return undefined;
-    return this.program.keeper?.kept(this.kernel, this.work, scratch);
   }
 
   /** Rows of each file, where the output wants files of some size: as the rows lie in those read. */

@@ -2,7 +2,7 @@
  * Which columns of a chunk's file need not be decoded and written again: those that are the columns of
  * one whole row group, in the very layout that DuckDB would give them. Decides; never copies.
  */
-import { rm } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import type { ColumnMetaData, RowGroup, SchemaElement } from 'hyparquet';
 import {
   extentOf,
@@ -15,13 +15,16 @@ import { quoteName } from '../../shared/sql-text.js';
 import type { Kernel } from '../kernel/duckdb.js';
 import { quotePath } from '../kernel/sql-text.js';
 import { holdsText, layoutOf } from './column-layout.js';
+import { isChain } from './page-checksums.js';
 import type { ChunkWork, SourceWork } from './protocol.js';
 import { decodeFooter, encodeFooter, isByDuckdb, type RawFooter } from './raw-footer.js';
 import { selectTrees } from './select-trees.js';
 import { copyStatement } from './statement.js';
 
-/** A longer one would take a good part of a thread's heap. */
-const footerBytesMax = 4 * 1024 * 1024;
+/** A look at the footer of a smaller file takes longer than writing its columns again. */
+const fileBytesMin = 1024 * 1024;
+/** A longer one takes a good part of a thread's heap. */
+const footerBytesMax = 1024 * 1024;
 
 /** Of one chunk. */
 export interface KeptColumns {
@@ -49,20 +52,14 @@ interface Landing extends Laid {
 
 /** Of one program; remembers the last file that its chunks read. */
 export class ColumnKeeper {
+  private handed: ReadonlyMap<string, string> | undefined;
   private landing: Landing | undefined;
   private last: { readonly source: SourceWork; readonly laid: Laid | undefined } | undefined;
 
-  private constructor(
-    private readonly sink: SinkProgram,
-    private readonly handed: ReadonlyMap<string, string>,
+  constructor(
+    private readonly program: StageProgram,
+    private readonly bytesMin = fileBytesMin,
   ) {}
-
-  /** Undefined where the program hands no column through, or nothing else. */
-  static async of(kernel: Kernel, program: StageProgram): Promise<ColumnKeeper | undefined> {
-    const handed = await handedThrough(kernel, program);
-    const some = handed.size > 0 && handed.size < program.sink.columns.length;
-    return some ? new ColumnKeeper(program.sink, handed) : undefined;
-  }
 
   /**
    * @param scratch a name that nothing has, where the kernel may write
@@ -70,18 +67,24 @@ export class ColumnKeeper {
    */
   async kept(kernel: Kernel, work: ChunkWork, scratch: string): Promise<KeptColumns | undefined> {
     const { source, poisonRows } = work;
-    if (!source || poisonRows.length > 0) return undefined;
+    if (!source || source.bytes < this.bytesMin || poisonRows.length > 0) return undefined;
+    const { sink } = this.program;
     const rows = source.rowEnd - source.rowStart;
-    if (rows > (this.sink.rowGroupSize ?? rows)) return undefined;
+    if (rows > (sink.rowGroupSize ?? rows)) return undefined;
+    const handed = (this.handed ??= await handedThrough(kernel, this.program));
+    // Something is left for DuckDB to write.
+    if (handed.size === 0 || handed.size === sink.columns.length) return undefined;
     const laid = await this.laidOf(source);
     if (!laid || !isWholeRowGroup(laid, source)) return undefined;
-    const landing = (this.landing ??= await landingOf(kernel, this.sink, scratch));
+    const landing = (this.landing ??= await landingOf(kernel, sink, scratch));
     const alike = isLaidOutAlike(laid, source.rowGroup, landing);
-    const from = new Map([...this.handed].filter(([to, name]) => alike(name, to)));
+    const candidates = [...handed].filter(([to, name]) => alike(name, to));
+    const sound = await soundColumns(laid, source, new Set(candidates.map(([, name]) => name)));
+    const from = new Map(candidates.filter(([, name]) => sound.has(name)));
     if (from.size === 0) return undefined;
-    const columns = this.sink.columns.filter(({ name }) => !from.has(name));
+    const columns = sink.columns.filter(({ name }) => !from.has(name));
     const footers = { source: laid.raw, landing: landing.raw };
-    return { source, from, footers, rest: { ...this.sink, columns, rowGroupSize: rows } };
+    return { source, from, footers, rest: { ...sink, columns, rowGroupSize: rows } };
   }
 
   private async laidOf(source: SourceWork): Promise<Laid | undefined> {
@@ -164,7 +167,7 @@ async function landingOf(kernel: Kernel, sink: SinkProgram, scratch: string): Pr
     const laid = laidOut(footer, scratch);
     // What cannot be written back as it was read is not to be trusted with anything.
     const exact = Buffer.from(encodeFooter(laid.raw)).equals(footer.bytes);
-    const faithful = sink.columns.filter(({ name, type }) => exact && types.get(name) === type);
+    const faithful = exact ? sink.columns.filter(({ name, type }) => types.get(name) === type) : [];
     return { ...laid, faithful: new Set(faithful.map(({ name }) => name)) };
   } finally {
     await rm(scratch, { force: true });
@@ -201,6 +204,34 @@ function isLaidOutAlike(
   };
 }
 
+/**
+ * Columns whose pages lie one behind the other, as the footer says. Nobody decodes those that are kept,
+ * and who does decode them either copes with what is wrong or says where it is.
+ */
+async function soundColumns(
+  { rowGroups }: Laid,
+  { path, rowGroup }: SourceWork,
+  columns: ReadonlySet<string>,
+): Promise<ReadonlySet<string>> {
+  const leaves = leavesOf(rowGroups[rowGroup]!);
+  const sound = new Set(columns);
+  const file = await open(path, 'r');
+  try {
+    await Promise.all(
+      [...columns].map(async (column) => {
+        for (const leaf of leaves.get(column)!) {
+          const { start, size } = extentOf(leaf);
+          const extent = { rowGroup, column, start, end: start + size };
+          if (!(await isChain(file, path, extent))) sound.delete(column);
+        }
+      }),
+    );
+  } finally {
+    await file.close();
+  }
+  return sound;
+}
+
 const encodings: ReadonlySet<string> = new Set([
   'PLAIN',
   'PLAIN_DICTIONARY',
@@ -224,7 +255,9 @@ function leavesOf({ columns }: RowGroup): Map<string, ColumnMetaData[]> {
   for (const { meta_data: meta } of columns) {
     if (!meta) continue;
     const [name = ''] = meta.path_in_schema;
-    leaves.set(name, [...(leaves.get(name) ?? []), meta]);
+    const known = leaves.get(name);
+    if (known) known.push(meta);
+    else leaves.set(name, [meta]);
   }
   return leaves;
 }

@@ -7,7 +7,6 @@ import { fail } from '../../shared/failure.js';
 import { readWholeFooter } from '../../shared/parquet-footer.js';
 import { verifyUnchanged } from './inputs.js';
 import type { KeptColumns } from './kept-columns.js';
-import { pagesOf } from './page-checksums.js';
 import { decodeFooter, encodeFooter, join, type Joined, type Pages } from './raw-footer.js';
 
 const blockBytes = 1024 * 1024;
@@ -16,8 +15,7 @@ const magic = Buffer.from('PAR1', 'latin1');
 /**
  * @param path of the columns that were written, in one row group; then of the joined file
  * @param scratch a name in the same directory that nothing has
- * @throws WindrowError E_INPUT_CHANGED, E_PARQUET_CORRUPT; `broken` E_SINK_CORRUPT where the rows are
- *   not the source's
+ * @throws WindrowError E_INPUT_CHANGED; `broken` E_SINK_CORRUPT where the rows are not the source's
  */
 export async function joinKept(path: string, scratch: string, kept: KeptColumns): Promise<void> {
   const joined = await joinedWith(path, kept);
@@ -32,7 +30,6 @@ export async function joinKept(path: string, scratch: string, kept: KeptColumns)
     const output = await opened(scratch, 'wx');
     let at = await write(output, magic, 0);
     for (const pages of joined.pages) {
-      if (pages.of === 'source') await checkPages(from.source, kept.source.path, pages);
       at = await copy(from[pages.of], output, pages, at);
     }
     await write(output, closing(encodeFooter(joined.footer)), at);
@@ -75,11 +72,6 @@ async function copy(
     done += bytesRead;
   }
   return next;
-}
-
-/** Nobody decodes them on the way: at least there must be one behind the other to the end. */
-async function checkPages(file: FileHandle, path: string, pages: Pages): Promise<void> {
-  for await (const page of pagesOf(file, path, pages)) void page;
 }
 
 /** @returns the byte after the last */

@@ -1,11 +1,12 @@
 /**
  * Compares the pages of a row group with the checksums that their headers carry, which DuckDB does
- * not, before anything decodes them. Holds one block of a page at a time. Never: decodes a page.
+ * not, before anything decodes them; and whether one follows the other. Holds one block of a page at
+ * a time. Never: decodes a page.
  * Format: https://github.com/apache/parquet-format (PageHeader, field 4)
  */
 import { open, type FileHandle } from 'node:fs/promises';
 import { crc32 } from '@node-rs/crc32';
-import { fail } from '../../shared/failure.js';
+import { fail, WindrowError } from '../../shared/failure.js';
 import { readPageExtents, type PageExtent } from '../../shared/parquet-footer.js';
 import { readCompactIntegers } from '../../shared/parquet-thrift.js';
 import type { SourceWork } from './protocol.js';
@@ -103,11 +104,7 @@ interface Page {
  * The pages of a column of a row group, one after the other.
  * @throws WindrowError E_PARQUET_CORRUPT where they do not fill the extent
  */
-export async function* pagesOf(
-  file: FileHandle,
-  path: string,
-  extent: PageExtent,
-): AsyncGenerator<Page> {
+async function* pagesOf(file: FileHandle, path: string, extent: PageExtent): AsyncGenerator<Page> {
   for (let at = extent.start; at < extent.end;) {
     const header = await readHeader(file, at, extent.end).catch((error: NodeJS.ErrnoException) => {
       // The system's own: that says nothing of the page.
@@ -122,6 +119,22 @@ export async function* pagesOf(
     yield { start, bytes, crc, first: at === extent.start };
     at = start + bytes;
   }
+}
+
+/** Whether the pages of a column of a row group lie one behind the other, from its begin to its end. */
+export async function isChain(
+  file: FileHandle,
+  path: string,
+  extent: PageExtent,
+): Promise<boolean> {
+  try {
+    for await (const { start, bytes } of pagesOf(file, path, extent)) {
+      if (start + bytes === extent.end) return true;
+    }
+  } catch (error) {
+    if (!(error instanceof WindrowError)) throw error;
+  }
+  return false;
 }
 
 function corrupt(message: string, file: string, { rowGroup, column }: PageExtent): never {

@@ -87,6 +87,8 @@ type RunMap = (relation: Relation, map: MapFunction) => Promise<Relation>;
 let namesGiven = 0;
 
 export class PreparedProgram {
+  /** Of columns that need not be written again. */
+  readonly keeper: ColumnKeeper;
   private kernel: Kernel | undefined;
 
   private constructor(
@@ -94,9 +96,9 @@ export class PreparedProgram {
     readonly carriesRow: boolean,
     private readonly links: readonly Link[],
     private readonly scope: Scope,
-    /** Of columns that need not be written again; undefined where there are none. */
-    readonly keeper: ColumnKeeper | undefined,
-  ) {}
+  ) {
+    this.keeper = new ColumnKeeper(program);
+  }
 
   static async prepare(
     program: StageProgram,
@@ -150,8 +152,7 @@ export class PreparedProgram {
       releaseAll(links);
       throw error;
     }
-    const keeper = await ColumnKeeper.of(services.kernel, program);
-    return new PreparedProgram(program, carriesRow, links, services.scope, keeper);
+    return new PreparedProgram(program, carriesRow, links, services.scope);
   }
 
   /** Registers the functions in this kernel and binds the queries; does nothing the second time. */

@@ -131,6 +131,12 @@ export function join({ landing, written, source, rowGroup, from }: Join): Joined
     at += size;
     return moved;
   });
+  for (const [name, seen] of leavesSeen) {
+    const leaves = from.has(name)
+      ? leavesOf.source.get(from.get(name)!)
+      : leavesOf.written.get(name);
+    if (leaves?.length !== seen) throw new Error(`column ${name} has leaves that are not expected`);
+  }
   const total = (bytes: (meta: RawColumnMetaData) => bigint): bigint =>
     columns.reduce((sum, { field_3: meta }) => sum + bytes(meta), 0n);
   const group: RawRowGroup = {
@@ -195,7 +201,7 @@ function moveTo({ chunk, ordered }: Leaf, start: number, path: readonly Uint8Arr
   const { field_9: data, field_11: dictionary, field_12: statistics } = chunk.field_3;
   return {
     field_2: 0n,
-    field_3: onlyFields(chunk.field_3, [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13], {
+    field_3: onlyFields(chunk.field_3, [1, 2, 3, 4, 5, 6, 7, 9, 11, 12], {
       field_3: path,
       field_9: data + by,
       // Some say 0 where there is none.

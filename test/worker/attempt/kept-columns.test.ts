@@ -1,18 +1,14 @@
-import { readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { parquetWriteFile } from 'hyparquet-writer';
 import { globSync } from 'tinyglobby';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readPageExtents, readWholeFooter } from '../../../shared/parquet-footer.js';
 import type { ProgramStep, SinkProgram, StageProgram } from '../../../shared/plan.js';
-import { layoutOf } from '../../../worker/attempt/column-layout.js';
-import { ColumnKeeper, handedThrough } from '../../../worker/attempt/kept-columns.js';
+import { ColumnKeeper } from '../../../worker/attempt/kept-columns.js';
 import { joinKept } from '../../../worker/attempt/kept-pages.js';
 import type { ChunkWork } from '../../../worker/attempt/protocol.js';
-import {
-  decodeFooter,
-  join as joinFooters,
-  type RawFooter,
-} from '../../../worker/attempt/raw-footer.js';
+import { decodeFooter } from '../../../worker/attempt/raw-footer.js';
 import { copyStatement } from '../../../worker/attempt/statement.js';
 import { Kernel } from '../../../worker/kernel/duckdb.js';
 import { readIndependently } from '../../interop/independent-reader.js';
@@ -262,7 +258,48 @@ describe('kept columns', () => {
     expect(await keptIn(other.records[0]!.files[0]!.path, path)).toEqual(['id', 't']);
   });
 
-  it('tell a page that is none, with its place', async () => {
+  it('make no difference to the schema of a file', async () => {
+    const path = await source();
+    const [first] = await place.worksOf(path);
+    const half = { ...first!, source: { ...first!.source!, rowEnd: 1000 } };
+    const program = programOf(types, [selecting(types)], { ...types, twice: 'BIGINT' });
+    const schemas = [];
+    for (const work of [first!, half]) {
+      const { records } = await place.run(program, [work]);
+      const { bytes } = await readWholeFooter(records[0]!.files[0]!.path);
+      const { field_3: _rows, field_4: _groups, ...schema } = decodeFooter(bytes);
+      schemas.push(schema);
+    }
+    expect(schemas[0]).toEqual(schemas[1]);
+  });
+
+  it('are none in an encoding that DuckDB does not read', async () => {
+    const path = join(place.root, 'split.parquet');
+    const ids = BigInt64Array.from({ length: 300_000 }, (_, at) => BigInt(at) * 7_919_317n);
+    const doubles = Float64Array.from(ids, (id) => Math.sin(Number(id)));
+    const encoding = 'BYTE_STREAM_SPLIT' as const;
+    parquetWriteFile({
+      filename: path,
+      columnData: [
+        { name: 'id', data: ids, type: 'INT64', nullable: true, encoding },
+        { name: 'd', data: doubles, type: 'DOUBLE', nullable: true, encoding },
+      ],
+      rowGroupSize: 300_000,
+    });
+    const split = { id: 'BIGINT', d: 'DOUBLE' };
+    const program = programOf({ d: 'DOUBLE' }, [selecting({ d: 'DOUBLE' }, { twice: 'd * 2' })], {
+      d: 'DOUBLE',
+      twice: 'DOUBLE',
+    });
+    const { failure, records } = await place.run(program, await place.worksOf(path));
+    expect(failure).toBeUndefined();
+    expect(await keptIn(records[0]!.files[0]!.path, path)).toEqual(['d']);
+    const both = programOf(split, [selecting(split)], { ...split, twice: 'BIGINT' });
+    const refused = await place.run(both, await place.worksOf(path));
+    expect(refused.failure).toMatchObject({ code: 'E_PARQUET_CORRUPT', at: { file: path } });
+  });
+
+  it('leave a column to DuckDB where its pages are not what the footer says', async () => {
     const path = await source();
     const extent = (await readPageExtents(path)).find(
       ({ column, rowGroup }) => column === 't' && rowGroup === 1,
@@ -276,7 +313,7 @@ describe('kept columns', () => {
     expect(failure).toMatchObject({
       kind: 'badData',
       code: 'E_PARQUET_CORRUPT',
-      at: { file: path, rowGroup: 1, column: 't' },
+      at: { file: path, rowGroup: 1 },
     });
     expect(place.leftFiles()).toHaveLength(1);
   });
@@ -291,8 +328,7 @@ describe('appending', () => {
       spillDirectory: join(directory, 'spill-own'),
     });
     const [work] = await place.worksOf(path);
-    const keeper = await ColumnKeeper.of(kernel, program);
-    const kept = await keeper?.kept(kernel, work!, join(directory, 'scratch'));
+    const kept = await new ColumnKeeper(program, 0).kept(kernel, work!, join(directory, 'scratch'));
     return { kernel, kept, target: join(directory, 'chunk') };
   }
 
@@ -321,9 +357,12 @@ describe('appending', () => {
     const { kernel, kept, target } = await prepared(path, program);
     await write(kernel, 'select 1::bigint as twice from range(40960)', kept!.rest, target);
     utimesSync(path, 1, 1);
-    await expect(joinKept(target, join(place.root, 'joined'), kept!)).rejects.toMatchObject({
-      failure: { code: 'E_INPUT_CHANGED', at: { file: path } },
-    });
+    const changed = { failure: { code: 'E_INPUT_CHANGED', at: { file: path } } };
+    await expect(joinKept(target, join(place.root, 'joined'), kept!)).rejects.toMatchObject(
+      changed,
+    );
+    rmSync(path);
+    await expect(joinKept(target, join(place.root, 'gone'), kept!)).rejects.toMatchObject(changed);
     kernel.close();
   });
 
@@ -404,123 +443,5 @@ describe('appending', () => {
       // No row group.
       'pyarrow-empty.parquet': ['id', 'small', 'price', 'name', 'yes'],
     });
-  });
-});
-
-describe('joined footers', () => {
-  it('say least and greatest values only where the source says how they are ordered', async () => {
-    const path = await place.parquet('few.parquet', 'select i as id from range(100) t(i)');
-    const source = decodeFooter((await readWholeFooter(path)).bytes);
-    const parts = { landing: source, written: source, rowGroup: 0 };
-    const from = new Map([['id', 'id']]);
-    const statisticsOf = (read: RawFooter): string[] => {
-      const [group] = joinFooters({ ...parts, source: read, from }).footer.field_4;
-      const { field_12: statistics = {} } = group!.field_1[0]!.field_3;
-      return Object.keys(statistics).filter((name) => statistics[name] !== undefined);
-    };
-    expect(statisticsOf(source)).toEqual(expect.arrayContaining(['field_3', 'field_5', 'field_6']));
-    const { field_7: orders, ...without } = source;
-    expect(orders).toHaveLength(1);
-    expect(statisticsOf(without)).toEqual(['field_3']);
-    expect(statisticsOf({ ...source, field_7: [{}] })).toEqual(['field_3']);
-    const numbers = await place.parquet('f.parquet', 'select i::double as id from range(9) t(i)');
-    const floats = decodeFooter((await readWholeFooter(numbers)).bytes);
-    const others = { ...floats, field_6: Buffer.from('parquet-cpp-arrow version 26.0.1') };
-    parts.landing = parts.written = floats;
-    expect(statisticsOf(floats)).toContain('field_5');
-    // Others leave NaN out of them, which is the greatest for DuckDB.
-    expect(statisticsOf(others)).toEqual(['field_3']);
-  });
-});
-
-describe('what is handed through', () => {
-  async function handed(steps: readonly ProgramStep[]): Promise<Record<string, string>> {
-    const kernel = await Kernel.open({
-      directories: [],
-      memoryLimitBytes: 2 ** 30,
-      spillDirectory: join(place.root, 'spill-own'),
-    });
-    const scan = { a: 'BIGINT', b: 'DOUBLE' };
-    const sink = { A: 'BIGINT', b: 'DOUBLE', c: 'BIGINT' };
-    const found = await handedThrough(kernel, programOf(scan, steps, sink));
-    kernel.close();
-    return Object.fromEntries(found);
-  }
-
-  const select = (...exprs: [string, string][]): ProgramStep => ({
-    kind: 'select',
-    id: 's',
-    columns: exprs.map(([name, expr]) => ({ name, expr })),
-  });
-
-  it('are columns, whatever they are called on the way', async () => {
-    expect(await handed([])).toEqual({ A: 'a', b: 'b' });
-    expect(
-      await handed([select(['x', 'a'], ['b', ' B ']), select(['c', '(x)'], ['b', 'b'])]),
-    ).toEqual({ b: 'b', c: 'a' });
-  });
-
-  it('are no expressions, no values of another column, and none of another type', async () => {
-    expect(await handed([select(['a', 'a + 0'], ['b', 'b::double'], ['c', 'a'])])).toEqual({
-      c: 'a',
-    });
-    expect(await handed([select(['a', 'b'], ['b', 'a'])])).toEqual({});
-    expect(await handed([select(['a', 'x.a'], ['b', "'b'"])])).toEqual({});
-  });
-
-  it('are not what a model replaces', async () => {
-    const model: ProgramStep = {
-      kind: 'infer',
-      id: 'm',
-      model: { digest: '', bytes: 0, name: 'm.onnx' },
-      externalData: [],
-      inputs: [],
-      outputs: [
-        { tensor: 'y', type: 'float64', dims: [null], column: { name: 'B', type: 'DOUBLE' } },
-      ],
-      device: 'cpu',
-      batchSize: 'auto',
-      onNull: 'fail',
-      onError: 'fail',
-    };
-    expect(await handed([model])).toEqual({ A: 'a' });
-    expect(await handed([{ ...model, onNull: 'deadLetter' }])).toEqual({});
-    expect(await handed([{ ...model, onError: 'deadLetter' }])).toEqual({});
-  });
-});
-
-describe('a layout', () => {
-  it('is one whether older or newer words say what values mean', () => {
-    const text = { name: 'a', type: 'BYTE_ARRAY', repetition_type: 'OPTIONAL' } as const;
-    const layouts = [
-      layoutOf([{ ...text, converted_type: 'UTF8' }]),
-      layoutOf([{ ...text, name: 'b', logical_type: { type: 'STRING' }, field_id: 7 }]),
-      layoutOf([{ ...text, converted_type: 'UTF8', logical_type: { type: 'STRING' } }]),
-    ];
-    expect(new Set(layouts).size).toBe(1);
-    const number = { name: 'a', type: 'INT32', repetition_type: 'OPTIONAL' } as const;
-    expect(layoutOf([{ ...number, converted_type: 'INT_32' }])).toBe(layoutOf([number]));
-    const decimal = { ...number, scale: 2, precision: 9 };
-    expect(layoutOf([{ ...decimal, converted_type: 'DECIMAL' }])).toBe(
-      layoutOf([{ ...number, logical_type: { type: 'DECIMAL', precision: 9, scale: 2 } }]),
-    );
-  });
-
-  it('is another with other levels, units, signs or bytes', () => {
-    const column = { name: 'a', type: 'INT64', repetition_type: 'OPTIONAL' } as const;
-    const layouts = [
-      layoutOf([column]),
-      layoutOf([{ ...column, repetition_type: 'REQUIRED' }]),
-      layoutOf([{ ...column, type: 'INT96' }]),
-      layoutOf([{ ...column, converted_type: 'UINT_64' }]),
-      layoutOf([{ ...column, converted_type: 'TIMESTAMP_MILLIS' }]),
-      layoutOf([{ ...column, converted_type: 'TIMESTAMP_MICROS' }]),
-      layoutOf([
-        { ...column, logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: false, unit: 'MICROS' } },
-      ]),
-      layoutOf([{ ...column, converted_type: 'DECIMAL', scale: 1, precision: 10 }]),
-      layoutOf([{ ...column, converted_type: 'DECIMAL', scale: 2, precision: 10 }]),
-    ];
-    expect(new Set(layouts).size).toBe(layouts.length);
   });
 });
