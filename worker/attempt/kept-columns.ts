@@ -15,7 +15,7 @@ import { quoteName } from '../../shared/sql-text.js';
 import type { Kernel } from '../kernel/duckdb.js';
 import { quotePath } from '../kernel/sql-text.js';
 import { holdsText, layoutOf } from './column-layout.js';
-import { isChain } from './page-checksums.js';
+import { arePagesOfFirstVersion } from './page-checksums.js';
 import type { ChunkWork, SourceWork } from './protocol.js';
 import { decodeFooter, encodeFooter, isByDuckdb, type RawFooter } from './raw-footer.js';
 import { selectTrees } from './select-trees.js';
@@ -198,15 +198,15 @@ function isLaidOutAlike(
     const codec = leaves.wanted.get(to)?.[0]?.codec;
     return leaves.found.get(from)!.every((leaf) => {
       const complete = leaf.path_in_schema.length > 1 || leaf.num_values === group.num_rows;
-      const readable = leaf.encodings.every((encoding) => isReadable(leaf, encoding));
-      return complete && readable && leaf.codec === codec && extentOf(leaf).size > 0;
+      const usual = leaf.encodings.every((encoding) => encodings.has(encoding));
+      return complete && usual && leaf.codec === codec && extentOf(leaf).size > 0;
     });
   };
 }
 
 /**
- * Columns whose pages lie one behind the other, as the footer says. Nobody decodes those that are kept,
- * and who does decode them either copes with what is wrong or says where it is.
+ * Columns whose pages are of the first version and lie one behind the other, as the footer says. Nobody
+ * decodes those that are kept, and who does decode them copes with what is wrong or says where it is.
  */
 async function soundColumns(
   { rowGroups }: Laid,
@@ -222,7 +222,7 @@ async function soundColumns(
         for (const leaf of leaves.get(column)!) {
           const { start, size } = extentOf(leaf);
           const extent = { rowGroup, column, start, end: start + size };
-          if (!(await isChain(file, path, extent))) sound.delete(column);
+          if (!(await arePagesOfFirstVersion(file, path, extent))) sound.delete(column);
         }
       }),
     );
@@ -232,22 +232,14 @@ async function soundColumns(
   return sound;
 }
 
+/** Those that DuckDB writes: no reader of an output has to know more than before. */
 const encodings: ReadonlySet<string> = new Set([
   'PLAIN',
   'PLAIN_DICTIONARY',
   'RLE_DICTIONARY',
   'RLE',
   'BIT_PACKED',
-  'DELTA_BINARY_PACKED',
-  'DELTA_LENGTH_BYTE_ARRAY',
-  'DELTA_BYTE_ARRAY',
 ]);
-
-/** What DuckDB does not read would be read by nobody but the next job, in vain. */
-function isReadable({ type }: ColumnMetaData, encoding: string): boolean {
-  const isFloating = type === 'FLOAT' || type === 'DOUBLE';
-  return encodings.has(encoding) || (encoding === 'BYTE_STREAM_SPLIT' && isFloating);
-}
 
 /** By top-level columns, in order. */
 function leavesOf({ columns }: RowGroup): Map<string, ColumnMetaData[]> {

@@ -1,6 +1,6 @@
 /**
  * Compares the pages of a row group with the checksums that their headers carry, which DuckDB does
- * not, before anything decodes them; and whether one follows the other. Holds one block of a page at
+ * not, before anything decodes them; and says whether one follows the other. Holds one block of a page at
  * a time. Never: decodes a page.
  * Format: https://github.com/apache/parquet-format (PageHeader, field 4)
  */
@@ -19,6 +19,8 @@ const blockBytes = 1024 * 1024;
 const firstPage = 4;
 
 interface PageHeader {
+  /** PageType. */
+  readonly type: number | undefined;
   readonly length: number;
   /** Bytes of the page as stored, after its header. */
   readonly bytes: number;
@@ -90,12 +92,11 @@ export class PageChecksums {
   }
 }
 
-interface Page {
+interface Page extends Pick<PageHeader, 'type' | 'crc'> {
   /** Where it begins, after its header. */
   readonly start: number;
   /** As stored. */
   readonly bytes: number;
-  readonly crc: number | undefined;
   /** The first of its column. */
   readonly first: boolean;
 }
@@ -111,24 +112,28 @@ async function* pagesOf(file: FileHandle, path: string, extent: PageExtent): Asy
       if (error.code !== undefined) throw error;
       return corrupt(`page header at byte ${at} cannot be read: ${error.message}`, path, extent);
     });
-    const { bytes, crc } = header;
+    const { type, bytes, crc } = header;
     const start = at + header.length;
     if (start + bytes > extent.end) {
       corrupt(`page at byte ${start} of ${bytes} bytes ends after its column`, path, extent);
     }
-    yield { start, bytes, crc, first: at === extent.start };
+    yield { type, start, bytes, crc, first: at === extent.start };
     at = start + bytes;
   }
 }
 
-/** Whether the pages of a column of a row group lie one behind the other, from its begin to its end. */
-export async function isChain(
+/** DATA_PAGE and DICTIONARY_PAGE. */
+const firstVersion: ReadonlySet<number | undefined> = new Set([0, 2]);
+
+/** Whether they lie one behind the other, from the begin of a column of a row group to its end. */
+export async function arePagesOfFirstVersion(
   file: FileHandle,
   path: string,
   extent: PageExtent,
 ): Promise<boolean> {
   try {
-    for await (const { start, bytes } of pagesOf(file, path, extent)) {
+    for await (const { start, bytes, type } of pagesOf(file, path, extent)) {
+      if (!firstVersion.has(type)) return false;
       if (start + bytes === extent.end) return true;
     }
   } catch (error) {
@@ -154,7 +159,8 @@ async function readHeader(file: FileHandle, at: number, end: number): Promise<Pa
       const size = fields.get(3) ?? -1;
       if (size < 0) throw new RangeError('it has no size');
       const crc = fields.get(4);
-      return { length, bytes: size, crc: crc === undefined ? undefined : crc >>> 0 };
+      const type = fields.get(1);
+      return { type, length, bytes: size, crc: crc === undefined ? undefined : crc >>> 0 };
     } catch (error) {
       if (bytesRead < wanted || wanted < bytes || bytes >= headerBytesMax) throw error;
     }
