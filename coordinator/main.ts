@@ -61,7 +61,11 @@ export async function startCoordinator(
   // Who works there already has these addresses, or is about to let go of them.
   if (!options.embedded && !isLocked(stateDirectory)) {
     const { listen, http, healthListen } = options;
-    await checkListenable({ '--listen': listen, '--http': http, '--health-listen': healthListen });
+    const wanted = { '--listen': listen, '--http': http, '--health-listen': healthListen };
+    await checkListenable(wanted).catch((error: unknown) => {
+      // Another one that starts here just now is told by the lock.
+      if (!isLocked(stateDirectory)) throw error;
+    });
   }
   await makeDirectory(stateDirectory, 0o700);
   const lock = await lockOrOwner(stateDirectory, options.signal);

@@ -98,13 +98,24 @@ function troublesOf(pem: Buffer | undefined, nowMs: number): (string | undefined
     ?.toString()
     .match(/-----BEGIN (X509 )?CERTIFICATE-----[^-]+-----END \1CERTIFICATE-----/g);
   return (blocks ?? []).map((block) => {
-    const { validFrom, validTo } = new X509Certificate(block);
+    const certificate = parsedCertificate(block);
+    // Whoever trusts none of it has nothing to fear of its dates.
+    if (!certificate) return undefined;
+    const { validFrom, validTo } = certificate;
     if (nowMs > Date.parse(validTo)) {
       return `expired on ${timeText(validTo)}: renew it`;
     }
     if (nowMs >= Date.parse(validFrom)) return undefined;
     return `is not valid before ${timeText(validFrom)}: look at the clock of this machine`;
   });
+}
+
+function parsedCertificate(pem: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(pem);
+  } catch {
+    return undefined;
+  }
 }
 
 function timeText(date: string): string {

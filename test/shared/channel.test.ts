@@ -75,6 +75,12 @@ describe('files of TLS', () => {
     const old = certificates(directory, ['localhost'], 'old', -1);
     writeFileSync(both, readFileSync(old.cert, 'utf8') + readFileSync(own.ca, 'utf8'));
     expect(tlsWarnings({ ca: both }, Date.now())).toEqual([]);
+    // What cannot be read says nothing of its dates.
+    writeFileSync(
+      both,
+      `${readFileSync(both, 'utf8')}-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n`,
+    );
+    expect(tlsWarnings({ ca: both }, Date.now())).toEqual([]);
     expect(tlsWarnings({ ca: old.cert }, Date.now())).toHaveLength(1);
   });
 });

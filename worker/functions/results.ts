@@ -40,6 +40,8 @@ import {
 import { quoteName } from '../../shared/sql-text.js';
 
 const rowsPerChunk = 2048;
+/** Rows of a chunk whose nested values are refused: each is found by a score of statements. */
+const nestedRowsMax = 200;
 /** Of a text that is refused. */
 const shownChars = 80;
 
@@ -289,7 +291,7 @@ interface TextColumn {
   readonly column: Extract<Staged, { kind: 'text' }>;
 }
 
-/** Takes out the rows with text that cannot be cast. @returns whether there were any */
+/** Takes out the rows with text that cannot be cast. @returns whether there were any, and not too many */
 async function refuseTexts(
   kernel: Kernel,
   step: MapStep,
@@ -300,7 +302,9 @@ async function refuseTexts(
   const refused = new Set<number>();
   for (const text of columns) {
     const { name, type, column } = text;
-    for (const row of await uncastable(kernel, text)) {
+    const rows = await uncastable(kernel, text);
+    if (!rows) return false;
+    for (const row of rows) {
       if (!ok[row]) continue;
       ok[row] = 0;
       refused.add(row);
@@ -315,10 +319,14 @@ async function refuseTexts(
   return refused.size > 0;
 }
 
-async function uncastable(kernel: Kernel, { type, part, column }: TextColumn): Promise<number[]> {
+/** Undefined where there are more than are looked for. */
+async function uncastable(
+  kernel: Kernel,
+  { type, part, column }: TextColumn,
+): Promise<number[] | undefined> {
   const table = quoteName(part);
   const { json, texts } = column;
-  if (json === undefined) {
+  if (json === undefined || json === 'JSON') {
     const bad = await kernel.rows(
       `select rowid as row from ${table} where v is not null and try_cast(v as ${type}) is null`,
     );
@@ -328,6 +336,7 @@ async function uncastable(kernel: Kernel, { type, part, column }: TextColumn): P
   const value = `cast(cast(cast(v as json) as ${json}) as ${type})`;
   const found: number[] = [];
   const search = async (from: number, to: number): Promise<void> => {
+    if (found.length > nestedRowsMax) return;
     const rows = `rowid >= ${from} and rowid < ${to}`;
     try {
       await kernel.run(`select bit_xor(hash(${value})) from ${table} where ${rows}`);
@@ -343,7 +352,7 @@ async function uncastable(kernel: Kernel, { type, part, column }: TextColumn): P
     }
   };
   await search(0, texts.length);
-  return found;
+  return found.length > nestedRowsMax ? undefined : found;
 }
 
 /** Whether a cast failed by what it was given, and not by what happened meanwhile. */

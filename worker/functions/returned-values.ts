@@ -120,7 +120,7 @@ function blobText(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex').replace(/../g, '\\x$&');
 }
 
-/** The JSON that a whole column's value is: text of it is taken as it stands. */
+/** The JSON that a whole column's value is: text of it is checked like a value. */
 export function columnJson(value: unknown, shape: Shape, place: ValuePlace): string {
   if (typeof value !== 'string') return jsonText(value, shape, place);
   return shape.kind === 'json' ? value : jsonText(parsed(value, place), shape, place);
@@ -140,7 +140,8 @@ export function jsonText(value: unknown, shape: Shape, place: ValuePlace): strin
       return structJson(value, shape, place);
     case 'map': {
       const entries = Object.entries(object(value, place));
-      const members = entries.map(([key, member]) => {
+      const members = entries.map(([marked, member]) => {
+        const key = withoutMark(marked);
         const at = place.within(key);
         return `${keyJson(key, shape.key, at)}:${jsonText(member, shape.value, at)}`;
       });
@@ -169,9 +170,12 @@ function structJson(
   place: ValuePlace,
 ): string {
   const given = object(value, place);
-  const unknown = Object.keys(given).find((name) => !members.has(name));
-  if (unknown !== undefined) place.bad(`has no ${unknown}, row ${place.row} does`);
-  const names = [...members.keys()].filter((name) => name in given);
+  const unknown = Object.keys(given).find(
+    (name) => !members.has(withoutMark(name)) && given[name] !== undefined,
+  );
+  if (unknown !== undefined) place.bad(`has no ${withoutMark(unknown)}, row ${place.row} does`);
+  const keys = new Map([...members.keys()].map((name) => [name, keyOf(given, name)]));
+  const names = [...members.keys()].filter((name) => keys.get(name) !== undefined);
   if (kind === 'union' && names.length !== 1) {
     place.bad(
       `must be one of ${[...members.keys()].join(', ')}, row ${place.row} is ${names.length}`,
@@ -183,9 +187,16 @@ function structJson(
   }
   const parts = names.map(
     (name) =>
-      `${JSON.stringify(name)}:${jsonText(given[name], members.get(name)!, place.within(name))}`,
+      `${JSON.stringify(name)}:${jsonText(given[keys.get(name)!], members.get(name)!, place.within(name))}`,
   );
   return `{${parts.join(',')}}`;
+}
+
+/** What an object calls a member, a class's getters included; undefined where it has none. */
+function keyOf(given: object, name: string): string | undefined {
+  if (Object.hasOwn(given, name)) return name;
+  if (Object.hasOwn(given, keyMark + name)) return keyMark + name;
+  return name in given && !(name in Object.prototype) ? name : undefined;
 }
 
 /** What has a JSON form of its own, such as Arrow's rows, is that. */
@@ -281,11 +292,21 @@ class LongNumber {
 
 /** Begins a string that stands for such a number while the text is parsed. */
 const longMark = '\u0001number:';
+/** Begins a key that is a number, which objects of JavaScript would have before all others. */
+const keyMark = '\u0001key:';
+
+function withoutMark(key: string): string {
+  return key.startsWith(keyMark) ? key.slice(keyMark.length) : key;
+}
 
 function parsed(text: string, place: ValuePlace): unknown {
-  const marked = text.replace(/"(?:[^"\\]|\\.)*"|-?\d[\d.]{15,}(?:[eE][+-]?\d+)?/g, (token) =>
-    token.startsWith('"') ? token : JSON.stringify(longMark + token),
-  );
+  const marked = text
+    .replace(/"(?:[^"\\]|\\.)*"|-?\d[\d.]{15,}(?:[eE][+-]?\d+)?/g, (token) =>
+      token.startsWith('"') ? token : JSON.stringify(longMark + token),
+    )
+    .replace(/"((?:[^"\\]|\\.)*)"(\s*:)?/g, (token, key: string, colon?: string) =>
+      colon && /^\d+$/.test(key) ? JSON.stringify(keyMark + key) + colon : token,
+    );
   try {
     return JSON.parse(marked, (_key, member: unknown) =>
       typeof member === 'string' && member.startsWith(longMark)
@@ -314,10 +335,9 @@ function anyJson(value: unknown, place: ValuePlace): string {
     return member;
   }) as string | undefined;
   if (text === undefined) return wrong(value, 'a value that has a JSON form', place);
-  return text.replace(
-    /"\\u0001(\d+)\\u0001"/g,
-    (_all, index: string) => numbers[Number(index)] ?? '',
-  );
+  return text
+    .replace(/"\\u0001key:(\d+)":/g, '"$1":')
+    .replace(/"\\u0001(\d+)\\u0001"/g, (all, index: string) => numbers[Number(index)] ?? all);
 }
 
 function notJson(value: Map<unknown, unknown> | Set<unknown>, place: ValuePlace): never {

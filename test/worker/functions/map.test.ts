@@ -143,6 +143,46 @@ describe('a map function', () => {
     expect(await place.rowsOf(records, `${same} as same`)).toEqual([{ same: true }]);
   });
 
+  it('drops any number of rows with text that is no JSON, and few whose nested values are refused', async () => {
+    const odd = (type: string, value: string) =>
+      run(
+        ids,
+        idScan,
+        `export function row({ id }) { return { x: ${value} }; }`,
+        { style: 'row', reads: { id: 'BIGINT' }, columns: { x: type }, onError: 'deadLetter' },
+        { id: 'BIGINT', x: type },
+      );
+    const all = await odd('JSON', `'{' + id`);
+    expect(all.failure).toBeUndefined();
+    expect(all.records[0]?.counts).toMatchObject({ rowsOut: 0, dead: 5000 });
+    const many = await odd('STRUCT("day" DATE)', `{ day: id % 10n ? '2026-01-01' : 'never' }`);
+    expect(many.failure).toMatchObject({ code: 'E_MAP_RESULT', at: { step: 'm', column: 'x' } });
+  });
+
+  it('keeps the order of a MAP that is returned as text, and leaves out what is undefined', async () => {
+    const source = `export function row() {
+      return { x: '{"b":0,"2":1,"1":2}', y: '{"j":{"b":"2:","2":1},"7":[1]}', z: { a: 1, b: undefined } };
+    }`;
+    const types = {
+      x: 'MAP(VARCHAR, INTEGER)',
+      y: 'STRUCT(j JSON, "7" INTEGER[])',
+      z: 'STRUCT(a INTEGER)',
+    };
+    const { failure, records } = await run(
+      ids,
+      idScan,
+      source,
+      { style: 'row', reads: { id: 'BIGINT' }, columns: types },
+      types,
+    );
+    expect(failure).toBeUndefined();
+    const rows = await place.rowsOf(
+      records,
+      `distinct map_keys(x)::varchar as x, y.j::varchar as j, y."7"[1] as seven, z.a as a`,
+    );
+    expect(rows).toEqual([{ x: '[b, 2, 1]', j: '{"b":"2:","2":1}', seven: 1, a: 1 }]);
+  });
+
   it.each([
     ['a getter', `return { get x() { throw new Error('odd') } }`, /^the function threw: odd/],
     ['a getter further in', `return { x: { get a() { throw new Error('odd') } } }`, /read: odd/],
