@@ -251,7 +251,8 @@ function bindOutputs(
     const dims = output.dims ?? [null, null];
     const scalar = dims.slice(1).every((dim) => dim === 1);
     const element = columnTypes[output.type];
-    const type = scalar ? element : `${element}[]`;
+    // A list for each dimension after the first; flat where their number is not known.
+    const type = scalar ? element : `${element}${'[]'.repeat(output.dims ? dims.length - 1 : 1)}`;
     return { tensor, type: output.type, dims, column: { name: column, type } };
   });
 }

@@ -90,9 +90,11 @@ describe('a nested column', () => {
     ['grid', [null, null]],
     ['deep', [2, 1, 1]],
     ['list', [1, 2]],
-  ] as const)('%s fills [N, %j]', async (column, rest) => {
+  ] as const)('%s fills [N, %j], which comes back as lists of lists', async (column, rest) => {
     const { plan } = await bench.plan(fed(column, ...rest));
-    expect((plan.stages[0]!.program.steps[0] as InferStep).inputs[0]!.list).toBe(true);
+    const step = plan.stages[0]!.program.steps[0] as InferStep;
+    expect(step.inputs[0]!.list).toBe(true);
+    expect(step.outputs[0]!.column.type).toBe(`FLOAT${'[]'.repeat(rest.length)}`);
   });
 
   test.each([
